@@ -1,0 +1,175 @@
+"""What travels between the stages: data sets, splits, signals, scores, results.
+
+Frozen dataclasses of NumPy arrays; each field's comment gives its axes and meaning. Takes no decisions, reads no files
+and imports neither JAX nor scikit-learn.
+
+Axes: N records, M models (the target and its K shadows), Q candidate records, C classes, E epochs, Z population records.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Int8, Shaped
+
+UNUSED, OUT, IN = -1, 0, 1
+"""Membership of a record in a model's training set; UNUSED: not to be used, or not evaluated."""
+
+
+def array_digest(*arrays: np.ndarray) -> str:
+    """Return a SHA-256 hex digest of the arrays' types, shapes and bytes, in order."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class FeatureGroup:
+    """Columns [start, stop) of a tabular data set that hold one feature: one bit, one number, or a one-hot category."""
+
+    name: str
+    kind: str  # "bit", "number", "category" or "pixel"
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Records with their labels, as they lie in memory; a model sees `x * scale` as float32."""
+
+    name: str
+    x: Shaped[np.ndarray, "N *features"]  # uint8 or float32; images are [N height width channels]
+    y: Int[np.ndarray, "N"]  # int32, 0 .. num_classes - 1
+    num_classes: int
+    scale: float = 1.0  # 1/255 for pixels; 1 for tables, whose bits must stay 0 and 1
+    class_names: tuple[str, ...] = ()  # one per class, or empty
+    features: tuple[FeatureGroup, ...] = ()  # the columns of a table; empty for images
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that can change what a model learns from this data set (not of its name)."""
+        return array_digest(self.x, self.y, np.array([self.num_classes]), np.array([self.scale]))
+
+    @property
+    def is_image(self) -> bool:
+        """Whether records are pictures, [height width channels]."""
+        return self.x.ndim == 4
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which records each model trains on and which it is tested on: indices into a data set. Model 0 is the target."""
+
+    protocol: str  # "disjoint" or "pool"
+    members: Int[np.ndarray, "M n"]  # training records of each model, int32, sorted
+    nonmembers: Int[np.ndarray, "M n"]  # as many records that the model never trains on
+    num_records: int  # of the data set
+
+    @property
+    def num_models(self) -> int:
+        """The target and its shadows."""
+        return len(self.members)
+
+
+class Oracle(Protocol):
+    """Answers further queries to the models, for attacks that need more than one answer per record."""
+
+    def features(self) -> Shaped[np.ndarray, "Q *features"]:
+        """Return the candidate records' own features, as they lie in the data set."""
+        ...
+
+    def ask(self, model: int, x: Shaped[np.ndarray, "B *features"]) -> Float[np.ndarray, "B C"]:
+        """Return the logits of a model (0: the target, k: shadow k, counted from 1) on records `x`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Signals:
+    """All that an attack may see. The target's membership is not in here, so that no attack can use it.
+
+    Outputs are logits, or probabilities where `is_probability` (an output defence or an audit file made them).
+    """
+
+    labels: Int[np.ndarray, "N"]
+    is_candidate: Bool[np.ndarray, "N"]  # records whose membership in the target is asked
+    target_outputs: Float[np.ndarray, "N C"]
+    shadow_outputs: Float[np.ndarray, "K N C"]  # K may be 0
+    shadow_membership: Int8[np.ndarray, "K N"]  # 1 in, 0 out, -1 not to be used
+    shadow_own: Bool[np.ndarray, "K N"]  # the balanced in and out sets an attack model may be fitted on
+    is_probability: bool = False
+    population_outputs: Float[np.ndarray, "M Z C"] | None = None  # the target is the last row
+    population_labels: Int[np.ndarray, "Z"] | None = None
+    oracle: Oracle | None = None
+
+    @property
+    def num_shadows(self) -> int:
+        """K."""
+        return len(self.shadow_outputs)
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return self.target_outputs.shape[-1]
+
+    @cached_property
+    def candidates(self) -> Int[np.ndarray, "Q"]:
+        """Positions of the candidate records along the record axis."""
+        return np.flatnonzero(self.is_candidate)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an attack says about the candidate records, in their order. High = member; NaN = could not be scored."""
+
+    score: Float[np.ndarray, "Q"]
+    is_predicted: Bool[np.ndarray, "Q"] | None  # predicted member, by a rule learnt without the target's membership
+    num_in: Int[np.ndarray, "Q"]  # IN models behind each score
+    num_out: Int[np.ndarray, "Q"]  # OUT models behind each score
+    warnings: tuple[str, ...] = ()  # one line each, for a person
+    details: Mapping[str, str | float] = field(default_factory=dict)  # what was chosen: thresholds, C and gamma ...
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Learning curves of every model."""
+
+    train_loss: Float[np.ndarray, "M E"]
+    train_accuracy: Float[np.ndarray, "M E"]  # running mean over each epoch
+    test_loss: Float[np.ndarray, "M E"]
+    test_accuracy: Float[np.ndarray, "M E"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything an experiment found out, ready to be stored and drawn."""
+
+    metrics: Mapping[str, float]  # flat contract names
+    index: Int[np.ndarray, "Q"]  # candidate records, as positions in the data set
+    is_member: Bool[np.ndarray, "Q"]
+    labels: Int[np.ndarray, "Q"]
+    confidence: Float[np.ndarray, "Q"]  # the target's probability of the true class, as the attacker sees it
+    scores: Mapping[str, Scores]  # by attack name
+    per_class: Sequence[Mapping[str, str | float]]  # table rows: attack, class, metric values with intervals
+    curves: Curves | None  # None for audits
+    shadow_accuracy: Float[np.ndarray, "K 2"] | None  # final train and test accuracy of each shadow
+    class_names: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run read back from the tracking store."""
+
+    id: str
+    name: str
+    status: str  # FINISHED, FAILED, KILLED or RUNNING
+    started: float  # seconds since 1970
+    params: Mapping[str, str]  # flat config keys, such as split.size
+    metrics: Mapping[str, float]  # last values
+    tags: Mapping[str, str]
+    artifacts: str  # a local folder, or a URI the store can fetch from
