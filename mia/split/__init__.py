@@ -1,0 +1,1 @@
+"""Which records each model trains on: indices with stated guarantees."""
