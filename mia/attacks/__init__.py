@@ -1,0 +1,1 @@
+"""Attacks: from what models say about records to one score per record, high = member."""
