@@ -1,0 +1,27 @@
+"""The multilayer perceptron. Takes records of any shape (flattened), gives logits."""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from mia.models.layers import Dense, Training, dropout
+from mia.models.options import MlpOptions
+
+ACTIVATIONS = {"tanh": jnp.tanh, "relu": nnx.relu, "gelu": nnx.gelu}
+
+
+class Mlp(nnx.Module):
+    """Hidden dense layers with one activation and dropout after each, then a dense layer of logits."""
+
+    def __init__(self, options: MlpOptions, shape: tuple[int, ...], num_classes: int, rngs: nnx.Rngs) -> None:
+        widths = [int(np.prod(shape)), *options.hidden, num_classes]
+        self.activation = ACTIVATIONS[options.activation]
+        self.layers = nnx.List([Dense(a, b, rngs) for a, b in zip(widths[:-1], widths[1:], strict=True)])
+
+    def __call__(self, x: Float[Array, "B *features"], training: Training | None = None) -> Float[Array, "B C"]:
+        """Return logits."""
+        x = x.reshape(len(x), -1)
+        for i, layer in enumerate(self.layers[:-1]):
+            x = dropout(self.activation(layer(x)), training, i)
+        return self.layers[-1](x)

@@ -1,0 +1,52 @@
+"""Prepares JAX for this machine and places arrays on its devices.
+
+`prepare` must run before anything else starts JAX's backend: it makes one device of each CPU core, so that one code
+path shards models over cores and over GPUs alike, and switches the persistent compilation cache on.
+"""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+MODELS = "models"  # name of the mesh axis
+
+
+def cache_folder() -> Path:
+    """Return where compiled code is kept between processes: `$XDG_CACHE_HOME` or `~/.cache`, then mia/xla."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mia" / "xla"
+
+
+def core_count() -> int:
+    """Return the number of CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare(cache: Path | None = None) -> None:
+    """Make one JAX device per CPU core and keep compiled code in `cache` (default: `cache_folder()`).
+
+    Settings that the user made with JAX's own environment variables are left as they are. Calling it again is harmless;
+    once JAX's backend runs, the number of devices stays what it was.
+    """
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        try:
+            jax.config.update("jax_num_cpu_devices", core_count())
+        except RuntimeError:
+            pass  # the backend runs already, with the devices it has
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(cache or cache_folder()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def mesh() -> Mesh:
+    """Return all devices as a line, the axis of models."""
+    return Mesh(np.array(jax.devices()), (MODELS,))
+
+
+def place_shared(array: np.ndarray, on: Mesh) -> jax.Array:
+    """Return an array that every device sees whole. CPU devices share one copy in memory."""
+    sharding = NamedSharding(on, PartitionSpec())
+    copies = [jax.device_put(array, device) for device in on.devices.flat]
+    return jax.make_array_from_single_device_arrays(array.shape, sharding, copies)

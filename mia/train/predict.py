@@ -1,0 +1,65 @@
+"""Logits of trained models, in evaluation mode.
+
+A record's logits never depend on what else is asked: records go through the model in chunks of one fixed size, the
+last one padded. Never trains, never writes files.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Float, Shaped
+
+from mia.models.build import arrange
+from mia.models.network import Network, Tree
+from mia.models.options import ModelOptions
+from mia.train.devices import MODELS, mesh
+
+CHUNK = 128  # records that go through the model at once
+CHUNKS_PER_CALL = 32
+
+
+def predict(
+    model: ModelOptions,
+    parameters: Mapping[str, np.ndarray],
+    x: Shaped[np.ndarray, "B *features"],
+    scale: float,
+    num_classes: int,
+) -> Float[np.ndarray, "B C"]:
+    """Return the logits of one model on `x`, its records as they lie in the data set."""
+    on = mesh()
+    network = Network(model, x.shape[1:], num_classes)
+    weights = jax.device_put(network.from_flat(parameters), jax.sharding.NamedSharding(on, PartitionSpec()))
+    rows = CHUNK * on.size if len(x) <= CHUNK * on.size else CHUNK * CHUNKS_PER_CALL * on.size
+    logits = np.empty((len(x), num_classes), np.float32)
+    pending = []
+    for first in range(0, len(x), rows):
+        part = arrange(model, x[first : first + rows])
+        padded = np.zeros((rows, *part.shape[1:]), part.dtype)
+        padded[: len(part)] = part
+        pending.append((first, len(part), _logits(network, on, scale, weights, padded)))
+        if len(pending) > 2:
+            _collect(logits, *pending.pop(0))
+    for item in pending:
+        _collect(logits, *item)
+    return logits
+
+
+def _collect(logits: np.ndarray, first: int, count: int, result: jax.Array) -> None:
+    logits[first : first + count] = np.asarray(result)[:count]
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _logits(network: Network, on: Mesh, scale: float, weights: tuple[Tree, Tree], x: jax.Array) -> jax.Array:
+    def chunk(weights: tuple[Tree, Tree], x: jax.Array) -> jax.Array:
+        return network.apply(*weights, x.astype(jnp.float32) * jnp.float32(scale))[0]
+
+    def local(weights: tuple[Tree, Tree], x: jax.Array) -> jax.Array:
+        chunks = x.reshape(-1, CHUNK, *x.shape[1:])
+        return jax.lax.map(partial(chunk, weights), chunks).reshape(len(x), -1)
+
+    specs = (PartitionSpec(), PartitionSpec(MODELS))
+    return jax.shard_map(local, mesh=on, in_specs=specs, out_specs=PartitionSpec(MODELS), check_vma=False)(weights, x)
