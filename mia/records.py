@@ -3,7 +3,8 @@
 Frozen dataclasses of NumPy arrays; each field's comment gives its axes and meaning. Takes no decisions, reads no files
 and imports neither JAX nor scikit-learn.
 
-Axes: N records, M models (the target and its K shadows), Q candidate records, C classes, E epochs, Z population records.
+Axes: N records, M models (the target and its K shadows), Q candidate records, C classes, E epochs, Z population
+records.
 """
 
 import hashlib

@@ -7,8 +7,8 @@ Guarantees:
 - every model has `size` members and `size` non-members, each without repeats, and the two are disjoint;
 - `disjoint` (Shokri et al. 2017, section V): no shadow uses any of the target's 2 x size records; shadows draw
   independently of one another and may overlap;
-- `pool` (Carlini et al. 2022, section V): every model trains on a random half of the same 2 x size records; shadows 2j-1
-  and 2j are each other's complement, so every record is IN for exactly half of an even number of shadows;
+- `pool` (Carlini et al. 2022, section V): every model trains on a random half of the same 2 x size records; shadows
+  2j-1 and 2j are each other's complement, so every record is IN for exactly half of an even number of shadows;
 - model k's records depend on the seed, the protocol, the size and k alone: adding shadows changes none of the others.
 """
 

@@ -1,0 +1,163 @@
+"""From configs to dataclasses: the only importer of OmegaConf.
+
+Takes what Hydra composed; gives checked dataclasses and plain mappings. The schemas of all groups are listed here, so
+that a misspelt key, a wrong type or an unknown name is an error before anything runs.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mia.attacks.options import AttackOptions
+from mia.checks import RequestError, did_you_mean
+from mia.data import options as data
+from mia.defences import options as defences
+from mia.experiment.options import AttackerOptions, ExperimentOptions
+from mia.models import options as models
+from mia.split.options import SplitOptions
+from mia.tracking.options import TrackingOptions
+from mia.train.options import EngineOptions, TrainOptions
+
+
+@dataclass
+class Config:
+    """The whole config of `mia`: one experiment, where it is tracked, and whether it may be run again."""
+
+    seed: int = 0
+    data: data.DataOptions = MISSING
+    split: SplitOptions = field(default_factory=SplitOptions)
+    model: models.ModelOptions = MISSING
+    train: TrainOptions = field(default_factory=TrainOptions)
+    defence: defences.DefenceOptions = MISSING
+    attacker: AttackerOptions = field(default_factory=AttackerOptions)
+    attack: AttackOptions = field(default_factory=AttackOptions)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    rerun: bool = False
+
+    def experiment(self) -> ExperimentOptions:
+        """Return the part that an experiment is made of."""
+        shared = {one.name: getattr(self, one.name) for one in fields(ExperimentOptions)}
+        return ExperimentOptions(**shared)
+
+
+@dataclass
+class AuditConfig:
+    """The config of `mia audit`: predictions that any program made, and the attacks on them."""
+
+    signals: str = MISSING
+    out: str = MISSING
+    seed: int = 0
+    attack: AttackOptions = field(default_factory=AttackOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+@dataclass
+class UiConfig:
+    """The config of `mia ui`."""
+
+    port: int = 5000
+    host: str = "127.0.0.1"
+    open: bool = False
+
+
+@dataclass
+class ReportConfig:
+    """The config of `mia report`: the latest sweep of a name, or a sweep's run by id."""
+
+    sweep: str = MISSING
+    out: str = "report"
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+@dataclass
+class PoolsConfig:
+    """The config of `mia pools` and `mia pools prune`."""
+
+    prune: bool = False
+    yes: bool = False
+
+
+def schemas() -> Iterator[tuple[str | None, str, type]]:
+    """Yield group, name and dataclass of every schema, to be registered with Hydra."""
+    for name, node in (
+        ("config", Config), ("audit", AuditConfig), ("ui", UiConfig), ("report", ReportConfig), ("pools", PoolsConfig),
+    ):  # fmt: skip
+        yield "schema", name, node
+    for group, module, base in (
+        ("data", data, data.DataOptions),
+        ("model", models, models.ModelOptions),
+        ("defence", defences, defences.DefenceOptions),
+    ):
+        for node in vars(module).values():
+            if isinstance(node, type) and issubclass(node, base) and node is not base:
+                yield f"schema/{group}", node.name, node
+
+
+def to_options(composed: DictConfig, kind: type) -> Any:  # noqa: ANN401 - the dataclass `kind`
+    """Return the dataclass that a composed config describes.
+
+    Raises:
+        RequestError: an unknown key, a missing or impossible value.
+    """
+    known = [one.name for one in fields(kind)]
+    for key in composed:
+        if key not in known:
+            raise RequestError(f"{key!s} is not a config key{did_you_mean(str(key), [*known, 'sweeps'])}")
+    for key in OmegaConf.missing_keys(composed):
+        raise RequestError(f"{key} is not given: add {key}=...")
+    try:
+        return OmegaConf.to_object(composed)
+    except OmegaConfBaseException as error:
+        if isinstance(error.__cause__, RequestError):
+            raise error.__cause__ from None
+        raise RequestError(_one_line(error)) from error
+
+
+def flat(composed: DictConfig) -> dict[str, str | int | float | bool | None]:
+    """Return every value under its dotted key; lists are joined with commas, absent attacks are left out."""
+    return dict(_walk("", composed))
+
+
+def keys(composed: DictConfig) -> list[str]:
+    """Return the dotted keys of all values and groups, for suggestions."""
+    return [key for key, _ in _walk("", composed, groups=True)]
+
+
+def as_yaml(composed: DictConfig) -> str:
+    """Return the resolved config as YAML."""
+    return OmegaConf.to_yaml(composed, resolve=True)
+
+
+def _walk(prefix: str, node: Any, *, groups: bool = False) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    for key in node:
+        name, value = f"{prefix}{key}", None if OmegaConf.is_missing(node, key) else node[key]
+        if isinstance(value, DictConfig):
+            if groups or not len(value):
+                yield name, True
+            yield from _walk(f"{name}.", value, groups=groups)
+        elif isinstance(value, ListConfig):
+            yield name, ",".join(map(str, value))
+        elif value is not None or groups:
+            yield name, value
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split("\n    full_key: ")[0].split())
+
+
+def explain_value_error(error: BaseException) -> str | None:
+    """Return one line for an error that OmegaConf raised about a key or a value, or None for any other error."""
+    if not isinstance(error, OmegaConfBaseException):
+        return None
+    key = getattr(error, "full_key", None)
+    message = " ".join(str(getattr(error, "msg", None) or error).split("\n")[0].split())
+    return f"{key}: {message}" if key and key not in message else message
+
+
+def merged(values: Mapping[str, Any]) -> DictConfig:
+    """Return a config of plain values."""
+    return OmegaConf.create(dict(values))

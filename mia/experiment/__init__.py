@@ -1,0 +1,1 @@
+"""One experiment, from options and data to a result: the only place that knows the order of the stages."""

@@ -1,0 +1,46 @@
+"""Who watches an experiment: told of stages and progress, never asked."""
+
+from typing import Any, Protocol
+
+
+class Observer(Protocol):
+    """Receives what a person may want to see while an experiment runs."""
+
+    def stage(self, name: str) -> None:
+        """A stage begins: data, train, signals, attack or metrics."""
+        ...
+
+    def waiting(self, fingerprint: str) -> None:
+        """Models are missing: this pool's lock is about to be taken."""
+        ...
+
+    def training(self, progress: Any) -> None:  # noqa: ANN401 - mia.train.many.Progress, which needs JAX
+        """Training moved on."""
+        ...
+
+    def saved(self, model: int) -> None:
+        """A model is trained and stored."""
+        ...
+
+    def attacking(self, name: str, done: int, total: int) -> None:
+        """An attack made `done` of `total` fits."""
+        ...
+
+
+class Silent:
+    """An observer that looks away."""
+
+    def stage(self, name: str) -> None:
+        """Do nothing."""
+
+    def waiting(self, fingerprint: str) -> None:
+        """Do nothing."""
+
+    def training(self, progress: Any) -> None:  # noqa: ANN401
+        """Do nothing."""
+
+    def saved(self, model: int) -> None:
+        """Do nothing."""
+
+    def attacking(self, name: str, done: int, total: int) -> None:
+        """Do nothing."""

@@ -1,0 +1,53 @@
+"""What makes an experiment: the options of its stages, and what the attacker knows. Imports nothing heavy."""
+
+from dataclasses import dataclass, field
+
+from mia.attacks.options import AttackOptions
+from mia.checks import RequestError, at_least
+from mia.data.options import DataOptions
+from mia.defences.options import DefenceOptions, NoneOptions
+from mia.models.options import ModelOptions
+from mia.split.options import SplitOptions
+from mia.train.options import EngineOptions, TrainOptions
+
+
+@dataclass
+class AttackerOptions:
+    """What the attacker knows of the defence: an adaptive one trains and queries shadows behind the same defence."""
+
+    adaptive: bool = True
+
+
+@dataclass
+class ExperimentOptions:
+    """All that can change the numbers, and the engine, which cannot."""
+
+    seed: int
+    data: DataOptions
+    split: SplitOptions
+    model: ModelOptions
+    train: TrainOptions
+    attack: AttackOptions
+    defence: DefenceOptions = field(default_factory=NoneOptions)
+    attacker: AttackerOptions = field(default_factory=AttackerOptions)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+
+    def __post_init__(self) -> None:
+        at_least("seed", self.seed, 0)
+        if self.seed >= 2**32:
+            raise RequestError(f"seed={self.seed!r} must be below 2**32")
+        if self.split.num_targets > 1 and not self.attacker.adaptive:
+            raise RequestError(
+                f"split.num_targets={self.split.num_targets} needs attacker.adaptive=true: "
+                "each model is a target in turn and a shadow otherwise"
+            )
+
+    @property
+    def shadow_train(self) -> TrainOptions:
+        """How the attacker trains shadows: as the target is trained, or without its defences."""
+        return self.train if self.attacker.adaptive else self.train.undefended()
+
+    @property
+    def shadow_defence(self) -> DefenceOptions:
+        """The output defence that shadows answer through."""
+        return self.defence if self.attacker.adaptive else NoneOptions()

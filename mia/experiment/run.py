@@ -1,0 +1,172 @@
+"""One experiment from beginning to end: split, train, signals, attacks, metrics, in this order.
+
+Takes options, a data set and a pool store; gives a `Result`. Pure but for the store: the same options and data give the
+same result, whatever the store already held.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+from jaxtyping import Float
+
+from mia.attacks.registry import check_possible, run_attack
+from mia.experiment.observer import Observer, Silent
+from mia.experiment.options import ExperimentOptions
+from mia.experiment.pools import Ensemble, gather_models
+from mia.experiment.signals import Question, make_questions, softmax
+from mia.metrics.evaluate import evaluate
+from mia.metrics.per_class import per_class
+from mia.metrics.targets import over_targets
+from mia.records import IN, OUT, Dataset, Result, Scores, Signals
+from mia.seeds import stage_seed
+from mia.split.make import make_split
+from mia.store import PoolStore
+
+
+def check_request(options: ExperimentOptions, data: Dataset) -> None:
+    """Refuse what cannot work, before anything is trained.
+
+    Raises:
+        RequestError: too few records for the split, or an attack that lacks what it needs.
+    """
+    make_split(options.split, len(data.x), options.seed)
+    for name, attack in options.attack.chosen().items():
+        check_possible(name, attack, options.split.protocol, options.split.num_shadows)
+
+
+def run_experiment(
+    options: ExperimentOptions, data: Dataset, store: PoolStore, observer: Observer | None = None
+) -> tuple[Result, Ensemble]:
+    """Return what the experiment found out, and where its models lie.
+
+    Raises:
+        RequestError: the options do not fit the data.
+        DivergedError: a loss became infinite or not a number.
+        StorageError: a model could not be saved.
+    """
+    observer, clock = observer or Silent(), Clock()
+    check_request(options, data)
+    split = make_split(options.split, len(data.x), options.seed)
+    observer.stage("train")
+    with clock.stage("train"):
+        ensemble = gather_models(options, data, split, store, observer)
+    observer.stage("signals")
+    with clock.stage("signals"):
+        questions = make_questions(options, data, split, ensemble)
+    observer.stage("attack")
+    with clock.stage("attack"):
+        scores = [attack_target(options, question.signals, observer) for question in questions]
+    observer.stage("metrics")
+    with clock.stage("metrics"):
+        metrics, warnings = _judge(options, questions, scores)
+        first = questions[0]
+        labels = first.signals.labels[first.signals.candidates]
+        rows = [
+            {"attack": name, **row}
+            for name, one in scores[0].items()
+            for row in per_class(one, first.is_member, labels, data.class_names)
+        ]
+    metrics |= {"pool/models_trained": ensemble.num_trained, "pool/models_reused": len(ensemble.rows) - ensemble.num_trained}
+    result = Result(
+        metrics=metrics | clock.metrics(),
+        index=first.index,
+        is_member=first.is_member,
+        labels=labels,
+        confidence=_confidence(first.signals),
+        scores=scores[0],
+        per_class=rows,
+        curves=ensemble.curves(),
+        shadow_accuracy=_shadow_accuracies(first.signals),
+        class_names=data.class_names,
+        warnings=tuple(dict.fromkeys([*ensemble.warnings, *warnings])),
+    )
+    return result, ensemble
+
+
+def attack_target(options: ExperimentOptions, signals: Signals, observer: Observer) -> dict[str, Scores]:
+    """Return the scores of every chosen attack on one target."""
+    return {
+        name: run_attack(
+            name,
+            signals,
+            chosen,
+            stage_seed(options.seed, f"attack/{name}"),
+            progress=lambda done, total, name=name: observer.attacking(name, done, total),
+        )
+        for name, chosen in options.attack.chosen().items()
+    }
+
+
+class Clock:
+    """How long each stage took."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block as one stage."""
+        begun = time.perf_counter()
+        yield
+        self._seconds[name] = time.perf_counter() - begun
+
+    def metrics(self) -> dict[str, float]:
+        """Return `time/<stage>_seconds`."""
+        return {f"time/{name}_seconds": seconds for name, seconds in self._seconds.items()}
+
+
+def _judge(
+    options: ExperimentOptions, questions: list[Question], scores: list[dict[str, Scores]]
+) -> tuple[dict[str, float], list[str]]:
+    """Return flat metrics (means and deviations where there are several targets) and warnings of the first target."""
+    judged, warnings = [], []
+    for question, by_name in zip(questions, scores, strict=True):
+        metrics = _utility(question)
+        for name, one in by_name.items():
+            seed = stage_seed(options.seed, f"metrics/{name}", question.target)
+            evaluation = evaluate(one, question.is_member, prior=options.attack.prior, seed=seed)
+            metrics |= {f"attack/{name}/{metric}": value for metric, value in evaluation.metrics.items()}
+            warnings += [f"{name}: {line}" for line in (*one.warnings, *evaluation.warnings)]
+        judged.append(metrics)
+    return (judged[0] if len(judged) == 1 else over_targets(judged)), warnings
+
+
+def _utility(question: Question) -> dict[str, float]:
+    signals = question.signals
+    correct = _is_correct(signals.target_outputs, signals.labels)[signals.candidates]
+    train, test = correct[question.is_member].mean(), correct[~question.is_member].mean()
+    shadows = _shadow_accuracies(signals).mean(axis=0)
+    return {
+        "target/train_accuracy": float(train),
+        "target/test_accuracy": float(test),
+        "target/generalization_gap": float(train - test),
+        "shadow/train_accuracy": float(shadows[0]),
+        "shadow/test_accuracy": float(shadows[1]),
+    }
+
+
+def _shadow_accuracies(signals: Signals) -> Float[np.ndarray, "K 2"]:
+    accuracies = np.empty((signals.num_shadows, 2))
+    for shadow, outputs in enumerate(signals.shadow_outputs):
+        correct, own = _is_correct(outputs, signals.labels), signals.shadow_own[shadow]
+        for column, side in enumerate((IN, OUT)):
+            accuracies[shadow, column] = correct[own & (signals.shadow_membership[shadow] == side)].mean()
+    return accuracies
+
+
+def _is_correct(outputs: Float[np.ndarray, "N C"], labels: np.ndarray) -> np.ndarray:
+    return outputs.argmax(axis=-1) == labels
+
+
+def _confidence(signals: Signals) -> Float[np.ndarray, "Q"]:
+    outputs = signals.target_outputs[signals.candidates].astype(np.float64)
+    probabilities = outputs if signals.is_probability else softmax(outputs)
+    return probabilities[np.arange(len(outputs)), signals.labels[signals.candidates]]
+
+
+def scores_file(result: Result) -> Mapping[str, np.ndarray]:
+    """Return the arrays of `scores.npz`: one per attack, and `index` and `member`."""
+    scores = {name: one.score for name, one in result.scores.items()}
+    return {"index": result.index, "member": result.is_member.astype(np.int8)} | scores

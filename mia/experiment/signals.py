@@ -1,0 +1,137 @@
+"""What an attack may see: the models' answers on the records in play, behind the output defences.
+
+Takes an ensemble, a split and the options; gives `Signals` for each target, with the target's true membership apart.
+Trains nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from mia.defences import defend
+from mia.experiment.options import ExperimentOptions
+from mia.experiment.pools import Ensemble
+from mia.records import IN, OUT, Dataset, Signals, Split
+from mia.seeds import stage_generator, stage_seed
+
+MOST_POPULATION = 10_000
+
+
+@dataclass(frozen=True)
+class Question:
+    """One target to attack: what the attacker sees, and the truth to judge by."""
+
+    target: int  # row of the ensemble
+    signals: Signals
+    index: Int[np.ndarray, "Q"]  # candidate records, as positions in the data set
+    is_member: Bool[np.ndarray, "Q"]
+
+
+class DefendedAnswers:
+    """The models' answers on chosen records, each through the output defence that stands before it."""
+
+    def __init__(self, options: ExperimentOptions, data: Dataset, split: Split, ensemble: Ensemble) -> None:
+        self.options, self.data, self.split, self.ensemble = options, data, split, ensemble
+        self.is_probability = False
+
+    def answers(self, row: int, records: Int[np.ndarray, "R"]) -> tuple[Float[np.ndarray, "R C"], bool]:
+        """Return what model `row` says about the records, and whether that is probabilities."""
+        logits = self.ensemble.rows[row].signals(row)[0]
+        return self._through_defence(row, logits[records], logits)
+
+    def ask(self, row: int, x: Shaped[np.ndarray, "B *features"]) -> tuple[Float[np.ndarray, "B C"], bool]:
+        """Return what model `row` says about features that need not be in the data set."""
+        from mia.train.predict import predict
+
+        pool = self.ensemble.rows[row]
+        logits = predict(self.options.model, pool.parameters(row), x, self.data.scale, self.data.num_classes)
+        return self._through_defence(row, logits, pool.signals(row)[0])
+
+    def _through_defence(
+        self, row: int, logits: Float[np.ndarray, "R C"], everywhere: Float[np.ndarray, "N C"]
+    ) -> tuple[Float[np.ndarray, "R C"], bool]:
+        defence = self.options.defence if row == 0 else self.options.shadow_defence
+        own = (everywhere[self.split.members[row]], everywhere[self.split.nonmembers[row]])
+        return defend(logits, defence, seed=stage_seed(self.options.seed, "defence", row), fit_on=own)
+
+
+class PoolOracle:
+    """Further queries to the models of one question: model 0 is its target."""
+
+    def __init__(self, answers: DefendedAnswers, order: Sequence[int], candidates: Int[np.ndarray, "Q"]) -> None:
+        self._answers, self._order, self._candidates = answers, order, candidates
+
+    def features(self) -> Shaped[np.ndarray, "Q *features"]:
+        """Return the candidate records' features."""
+        return self._answers.data.x[self._candidates]
+
+    def ask(self, model: int, x: Shaped[np.ndarray, "B *features"]) -> Float[np.ndarray, "B C"]:
+        """Return a model's answers to records `x`, in the form of the question's signals."""
+        outputs, is_probability = self._answers.ask(self._order[model], x)
+        return _as(outputs, is_probability, self._answers.is_probability)
+
+
+def make_questions(options: ExperimentOptions, data: Dataset, split: Split, ensemble: Ensemble) -> list[Question]:
+    """Return one question per target (`split.num_targets`)."""
+    index = np.union1d(split.members, split.nonmembers)
+    answers = DefendedAnswers(options, data, split, ensemble)
+    outputs, is_probability = _stack(answers, index)
+    outside = _population(options, split, index)
+    population = _stack(answers, outside, is_probability)[0] if len(outside) else None
+    membership = np.full((split.num_models, split.num_records), OUT, np.int8)
+    own = np.zeros((split.num_models, split.num_records), bool)
+    for row in range(split.num_models):
+        membership[row, split.members[row]] = IN
+        own[row, split.members[row]] = own[row, split.nonmembers[row]] = True
+    membership, own = membership[:, index], own[:, index]
+
+    questions = []
+    for target in range(options.split.num_targets):
+        shadows = [row for row in range(split.num_models) if row != target]
+        candidates = index[own[target]]
+        signals = Signals(
+            labels=data.y[index],
+            is_candidate=own[target],
+            target_outputs=outputs[target],
+            shadow_outputs=outputs[shadows] if target else outputs[1:],
+            shadow_membership=membership[shadows],
+            shadow_own=own[shadows],
+            is_probability=is_probability,
+            population_outputs=None if population is None else population[[*shadows, target]],
+            population_labels=None if population is None else data.y[outside],
+            oracle=PoolOracle(answers, [target, *shadows], candidates),
+        )
+        questions.append(Question(target, signals, candidates, membership[target][own[target]] == IN))
+    return questions
+
+
+def _population(options: ExperimentOptions, split: Split, index: Int[np.ndarray, "R"]) -> Int[np.ndarray, "Z"]:
+    """Records that no model of a pool ever sees; under `disjoint` other models' records serve instead."""
+    if split.protocol != "pool":
+        return np.array([], np.int64)
+    outside = np.setdiff1d(np.arange(split.num_records), index)
+    chosen = stage_generator(options.seed, "population").permutation(outside)[:MOST_POPULATION]
+    return np.sort(chosen)
+
+
+def _stack(
+    answers: DefendedAnswers, records: Int[np.ndarray, "R"], as_probability: bool = False
+) -> tuple[Float[np.ndarray, "M R C"], bool]:
+    given = [answers.answers(row, records) for row in range(answers.split.num_models)]
+    answers.is_probability = as_probability or any(is_probability for _, is_probability in given)
+    stacked = np.stack([_as(outputs, kind, answers.is_probability) for outputs, kind in given])
+    return stacked, answers.is_probability
+
+
+def _as(outputs: Float[np.ndarray, "R C"], is_probability: bool, wanted: bool) -> Float[np.ndarray, "R C"]:
+    if is_probability or not wanted:
+        return outputs
+    return softmax(outputs)
+
+
+def softmax(logits: Float[np.ndarray, "*R C"]) -> Float[np.ndarray, "*R C"]:
+    """Return probabilities, in the logits' own precision."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
