@@ -20,14 +20,15 @@ NEEDS = ("shadows", "in_models", "out_models", "oracle")
 
 @dataclass(frozen=True)
 class AttackSpec:
-    """One attack: `load` names its function, (signals, options, seed) -> Scores."""
+    """One attack: `load` names its function, (signals, options, seed) -> Scores; a slow one takes `progress` too."""
 
     load: str  # "module:function"
     options: type
     needs: tuple[str, ...]  # of NEEDS
     citation: str
+    is_slow: bool = False  # says how far it has come: (signals, options, seed, progress) -> Scores
 
-    def function(self) -> Callable[[Signals, Any, int], Scores]:
+    def function(self) -> Callable[..., Scores]:
         """Import and return the attack."""
         module, name = self.load.split(":")
         return getattr(importlib.import_module(module), name)
@@ -43,16 +44,20 @@ _CHOQUETTE = "Choquette-Choo, Tramer, Carlini, Papernot: Label-only membership i
 
 ATTACKS: dict[str, AttackSpec] = {
     # shadow classifiers: begin
-    "shadow_svm": AttackSpec("mia.attacks.shadow_classifier:attack", settings.ShadowSvmOptions, ("shadows",), _SHOKRI),
-    "shadow_mlp": AttackSpec("mia.attacks.shadow_classifier:attack", settings.ShadowMlpOptions, ("shadows",), _SHOKRI),
+    "shadow_svm": AttackSpec(
+        "mia.attacks.shadow_classifier:attack", settings.ShadowSvmOptions, ("shadows",), _SHOKRI, is_slow=True
+    ),
+    "shadow_mlp": AttackSpec(
+        "mia.attacks.shadow_classifier:attack", settings.ShadowMlpOptions, ("shadows",), _SHOKRI, is_slow=True
+    ),
     "shadow_forest": AttackSpec(
-        "mia.attacks.shadow_classifier:attack", settings.ShadowForestOptions, ("shadows",), _SHOKRI
+        "mia.attacks.shadow_classifier:attack", settings.ShadowForestOptions, ("shadows",), _SHOKRI, is_slow=True
     ),
     "shadow_logistic": AttackSpec(
-        "mia.attacks.shadow_classifier:attack", settings.ShadowLogisticOptions, ("shadows",), _SHOKRI
+        "mia.attacks.shadow_classifier:attack", settings.ShadowLogisticOptions, ("shadows",), _SHOKRI, is_slow=True
     ),
     "shadow_boosting": AttackSpec(
-        "mia.attacks.shadow_classifier:attack", settings.ShadowBoostingOptions, ("shadows",), _SHOKRI
+        "mia.attacks.shadow_classifier:attack", settings.ShadowBoostingOptions, ("shadows",), _SHOKRI, is_slow=True
     ),
     # shadow classifiers: end
     "gap": AttackSpec("mia.attacks.gap:attack", settings.GapOptions, (), _YEOM),
@@ -77,7 +82,9 @@ ATTACKS: dict[str, AttackSpec] = {
     "rmia_offline": AttackSpec(
         "mia.attacks.rmia:offline", settings.RmiaOfflineOptions, ("shadows", "out_models"), _ZARIFZADEH
     ),
-    "label_only": AttackSpec("mia.attacks.label_only:attack", settings.LabelOnlyOptions, ("oracle",), _CHOQUETTE),
+    "label_only": AttackSpec(
+        "mia.attacks.label_only:attack", settings.LabelOnlyOptions, ("oracle",), _CHOQUETTE, is_slow=True
+    ),
 }
 
 
@@ -122,7 +129,13 @@ def fewest_shadows(name: str, options: Any, protocol: str | None) -> int:
     return 2 if "in_models" in spec.needs else 1
 
 
-def run_attack(name: str, signals: Signals, options: Any, seed: int) -> Scores:
+def run_attack(
+    name: str,
+    signals: Signals,
+    options: Any,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scores:
     """Run one attack.
 
     Args:
@@ -130,6 +143,7 @@ def run_attack(name: str, signals: Signals, options: Any, seed: int) -> Scores:
         signals: What models say about the records.
         options: The attack's options.
         seed: For attacks that draw at random.
+        progress: Called by slow attacks with the steps done and the steps in all.
 
     Returns:
         Scores of the candidate records, in their order.
@@ -140,7 +154,7 @@ def run_attack(name: str, signals: Signals, options: Any, seed: int) -> Scores:
     spec = _spec(name)
     assert isinstance(options, spec.options), f"options of {name} are {type(options).__name__}"
     _check_signals(name, spec, signals)
-    scores = spec.function()(signals, options, seed)
+    scores = spec.function()(signals, options, seed, *([progress] if spec.is_slow else []))
     assert scores.score.shape == signals.candidates.shape, "one score per candidate record"
     if np.isnan(scores.score).all():
         why = "; ".join(scores.warnings)
