@@ -1,0 +1,74 @@
+"""Decoded arrays, kept so that the second run need not decode: one .npz per key in the user's cache folder.
+
+A file appears whole or not at all, and its checksums (a zip's own) are verified when it is read; what is damaged is
+made again. Never holds what the source does not: deleting the folder costs time only.
+"""
+
+import hashlib
+import logging
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from mia.data import files
+
+Arrays = dict[str, np.ndarray]
+_log = logging.getLogger(__name__)
+
+
+def cached(name: str, key: str, build: Callable[[], Arrays]) -> Arrays:
+    """Return the arrays stored under `key`, or build and store them.
+
+    Args:
+        name: the loader's name, for people who look into the folder.
+        key: everything the arrays depend on: hashes of the sources, and a version of the code that decodes them.
+        build: makes the arrays; its errors pass through, and nothing is stored.
+    """
+    from filelock import FileLock
+
+    path = files.cache_folder() / "arrays" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
+    arrays = _read(path)
+    if arrays is not None:
+        return arrays
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(path.with_suffix(".lock")))  # processes that start together decode once
+        except OSError as error:
+            _log.warning("cannot cache decoded data in %s (%s)", path.parent, files.one_line(error))
+            return build()
+        arrays = _read(path)
+        if arrays is None:
+            arrays = build()
+            _write(path, arrays)
+    return arrays
+
+
+def _read(path: Path) -> Arrays | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        _log.warning("the cached data %s are damaged (%s) and made again", path, files.one_line(error))
+        return None
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            temporary = Path(file.name)
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        temporary.replace(path)
+    except OSError as error:  # a full disk, say: the data are here all the same
+        _log.warning("cannot cache decoded data in %s (%s)", path.parent, files.one_line(error))
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,147 @@
+"""Official files on disk: looked for in the user's folders, else downloaded; verified either way.
+
+Takes a data set's options, gives paths of files whose hashes are the published ones. Never unpacks anything, and never
+changes a file that lies in a folder of the user's.
+"""
+
+import gzip
+import hashlib
+import logging
+import os
+import zlib
+from pathlib import Path
+
+from mia.checks import RequestError
+from mia.data.options import OfficialOptions
+from mia.data.progress import Bar, Progress
+from mia.data.sources import SOURCES, Source
+
+_BLOCK = 1 << 20
+_log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Return the folder, of the user's cache, for downloads and decoded arrays; it may be deleted at any time."""
+    import pooch
+
+    return Path(pooch.os_cache("mia"))
+
+
+def obtain(options: OfficialOptions, progress: Progress | None = None) -> list[Path]:
+    """Return the paths of a data set's official files, verified, downloading those that are nowhere.
+
+    Raises:
+        RequestError: a folder does not exist, a file has another hash, or a download failed.
+    """
+    folders = search_folders(options)
+    return [_obtain(options.name, source, folders, progress) for source in SOURCES[options.name]]
+
+
+def search_folders(options: OfficialOptions) -> list[Path]:
+    """Return where official files are looked for, in order; the last is where downloads go.
+
+    Raises:
+        RequestError: `data.root` or `MIA_DATA_DIR` is not a folder.
+    """
+    folders = []
+    if options.root is not None:
+        root = _folder("data.root", options.root)
+        folders += [root, root / options.name]
+    environment = os.environ.get("MIA_DATA_DIR")
+    if environment:
+        folders.append(_folder("MIA_DATA_DIR", environment) / options.name)
+    return [*folders, cache_folder() / options.name]
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's text on one line, cut where it is long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _folder(name: str, value: str) -> Path:
+    path = Path(value).expanduser()
+    if not path.is_dir():
+        raise RequestError(f"{name}={value!r} is not a folder; it must be one that holds the official files")
+    return path
+
+
+def _obtain(name: str, source: Source, folders: list[Path], progress: Progress | None) -> Path:
+    for folder in folders:
+        path = folder / source.file
+        if path.exists():
+            verify(name, path, source)
+            return path
+    return _download(name, source, folders[-1], progress)
+
+
+def verify(name: str, path: Path, source: Source) -> None:
+    """Check that a file is the published one.
+
+    Raises:
+        RequestError: it is a folder, cannot be read, or has another hash.
+    """
+    try:
+        actual = digest(path, source.hash)
+        good = actual == source.hash or (source.content_hash and _unpacked_digest(path, source) == source.content_hash)
+    except OSError as error:
+        raise RequestError(f"data={name} cannot read {str(path)!r} ({one_line(error)}); it must be a file") from error
+    if not good:
+        raise RequestError(
+            f"data={name} needs {source.file} with {source.hash}, but {str(path)!r} has {actual}: it is damaged or "
+            f"another file; delete it, or replace it by {source.url}"
+        )
+
+
+def digest(path: Path, like: str) -> str:
+    """Return a file's hash of the kind that `like` has, as `<kind>:<hex>`."""
+    kind = like.partition(":")[0]
+    with path.open("rb") as file:
+        if kind != "git":
+            return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
+        sha1 = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+        while block := file.read(_BLOCK):
+            sha1.update(block)
+    return f"git:{sha1.hexdigest()}"
+
+
+def _unpacked_digest(path: Path, source: Source) -> str | None:
+    kind = (source.content_hash or "").partition(":")[0]
+    try:
+        with gzip.open(path) as file:
+            return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return None
+
+
+def _download(name: str, source: Source, folder: Path, progress: Progress | None) -> Path:
+    from filelock import FileLock
+
+    path = folder / source.file
+    part = folder / f"{source.file}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{source.file}.lock"):  # processes that start together download once
+            if not path.exists():
+                try:
+                    _fetch(source, part, progress)
+                    verify(name, part, source)
+                    part.replace(path)
+                finally:
+                    part.unlink(missing_ok=True)
+    except OSError as error:  # those of requests are OSErrors too
+        raise RequestError(
+            f"data={name} needs {source.file}, which is not in {str(folder)!r} and could not be downloaded "
+            f"({one_line(error)}); get it from {source.url} and put it there, or set data.root=<folder that holds it>"
+        ) from error
+    verify(name, path, source)
+    return path
+
+
+def _fetch(source: Source, path: Path, progress: Progress | None) -> None:
+    import pooch
+
+    size = f" ({source.size / 1e6:.1f} MB)" if source.size else ""
+    _log.info("downloading %s%s to %s", source.url, size, path.parent)
+    downloader = pooch.HTTPDownloader(progressbar=Bar(progress) if progress else False, chunk_size=_BLOCK, timeout=30)
+    downloader(source.url, str(path), None)
