@@ -57,7 +57,7 @@ SOURCES: dict[str, tuple[Source, ...]] = {
             _MNIST,
             4_542,
             "md5:ec29112dd5afa0611ce80d1b7f02629c",
-            "md5:27ae3e4e09519cfbb04c629615203637",
+            "md5:27ae3e4e09519cfbb04c329615203637",
         ),
     ),
     "adult": (
