@@ -80,12 +80,12 @@ class Split:
 class Oracle(Protocol):
     """Answers further queries to the models, for attacks that need more than one answer per record."""
 
-    def features(self) -> Shaped[np.ndarray, "Q *features"]:
-        """Return the candidate records' own features, as they lie in the data set."""
+    def features(self, records: Int[np.ndarray, "B"] | None = None) -> Shaped[np.ndarray, "B *features"]:
+        """Return the features, as they lie in the data set, of records of the signals (None: of the candidates)."""
         ...
 
     def ask(self, model: int, x: Shaped[np.ndarray, "B *features"]) -> Float[np.ndarray, "B C"]:
-        """Return the logits of a model (0: the target, k: shadow k, counted from 1) on records `x`."""
+        """Return what a model (0: the target, k: shadow k, counted from 1) says of `x`, in the form of the signals."""
         ...
 
 

@@ -138,47 +138,92 @@ class RmiaOfflineOptions:
 
 
 @dataclass
-class ShadowSvmOptions:
-    """A support vector machine with an RBF kernel, fitted on the shadows' answers."""
+class ShadowClassifierOptions:
+    """What every classifier fitted on the shadows' own records has: what it sees, and of how many rows."""
 
-    grid: str = "study"  # C and gamma to choose from: study, wide
-    search: str = "full"  # full: every pair on all rows
-    features: str = "probabilities"  # probabilities, top_k (sorted) or logits
-    per_class: bool = True
+    features: str = "probabilities"  # probabilities, top_k (the largest, sorted) or logits
+    top_k: int = 3  # of features=top_k
+    per_class: bool = True  # a model per true class; false: one for all, which sees the true class's value too
+    max_rows: int = 40_000  # a model is fitted on at most so many: whole shadows, as many as fit; 0: on all
+
+    def _check(self, name: str) -> None:
+        one_of(f"attack.{name}.features", self.features, ("probabilities", "top_k", "logits"))
+        at_least(f"attack.{name}.top_k", self.top_k, 1)
+        at_least(f"attack.{name}.max_rows", self.max_rows, 0)
+        if 0 < self.max_rows < 100:
+            raise RequestError(f"attack.{name}.max_rows={self.max_rows} must be 0 (all rows) or at least 100")
+
+
+@dataclass
+class ShadowSvmOptions(ShadowClassifierOptions):
+    """A support vector machine with an RBF kernel; C and gamma by cross-validation that never splits a shadow."""
+
+    grid: str = "study"  # C and gamma to choose from: study (0.1 to 10, 0.001 to 0.1) or wide (to 1000 and 100)
+    search: str = "auto"  # full: every pair on all rows; halving; auto: halving where a class has over 6,000 rows
     folds: int = 5
 
+    def __post_init__(self) -> None:
+        self._check("shadow_svm")
+        one_of("attack.shadow_svm.grid", self.grid, ("study", "wide"))
+        one_of("attack.shadow_svm.search", self.search, ("full", "halving", "auto"))
+        at_least("attack.shadow_svm.folds", self.folds, 2)
+
 
 @dataclass
-class ShadowMlpOptions:
-    """One hidden layer of 64 ReLU units, as in the paper, fitted on the shadows' answers."""
+class ShadowMlpOptions(ShadowClassifierOptions):
+    """Hidden layers of ReLU units; one of 64 in the paper."""
 
     hidden: list[int] = field(default_factory=lambda: [64])
-    features: str = "probabilities"
-    per_class: bool = True
+    epochs: int = 200  # at most; fewer where the loss no longer falls
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        self._check("shadow_mlp")
+        if not self.hidden:
+            raise RequestError("attack.shadow_mlp.hidden=[] must name at least one layer, such as [64]")
+        for width in self.hidden:
+            at_least("attack.shadow_mlp.hidden", width, 1)
+        at_least("attack.shadow_mlp.epochs", self.epochs, 1)
+        positive("attack.shadow_mlp.learning_rate", self.learning_rate)
 
 
 @dataclass
-class ShadowForestOptions:
-    """A random forest, fitted on the shadows' answers."""
+class ShadowForestOptions(ShadowClassifierOptions):
+    """A random forest."""
 
-    features: str = "probabilities"
-    per_class: bool = True
+    trees: int = 100
+    min_leaf: int = 5  # rows in a leaf, at least
 
-
-@dataclass
-class ShadowLogisticOptions:
-    """A logistic regression, fitted on the shadows' answers."""
-
-    features: str = "probabilities"
-    per_class: bool = True
+    def __post_init__(self) -> None:
+        self._check("shadow_forest")
+        at_least("attack.shadow_forest.trees", self.trees, 1)
+        at_least("attack.shadow_forest.min_leaf", self.min_leaf, 1)
 
 
 @dataclass
-class ShadowBoostingOptions:
-    """Boosted trees, fitted on the shadows' answers."""
+class ShadowLogisticOptions(ShadowClassifierOptions):
+    """A logistic regression."""
 
-    features: str = "probabilities"
-    per_class: bool = True
+    c: float = 1.0  # inverse strength of its L2 penalty
+
+    def __post_init__(self) -> None:
+        self._check("shadow_logistic")
+        positive("attack.shadow_logistic.c", self.c)
+
+
+@dataclass
+class ShadowBoostingOptions(ShadowClassifierOptions):
+    """Gradient-boosted trees on binned features."""
+
+    rounds: int = 100
+    learning_rate: float = 0.1
+    max_leaves: int = 31
+
+    def __post_init__(self) -> None:
+        self._check("shadow_boosting")
+        at_least("attack.shadow_boosting.rounds", self.rounds, 1)
+        positive("attack.shadow_boosting.learning_rate", self.learning_rate)
+        at_least("attack.shadow_boosting.max_leaves", self.max_leaves, 2)
 
 
 # --- shadow classifiers: end -----------------------------------------------------------------------------------------

@@ -1,0 +1,80 @@
+"""Attacks that look at the target's answer alone: log p_y, p_y, entropy and modified entropy, above a threshold.
+
+Takes signals; the scores need no shadow, the thresholds are learnt on the shadows' own records (Song & Mittal 2021,
+section 3.3; for the loss, Yeom et al. 2018, section 3.2). Never sees the target's membership.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mia.attacks import statistics
+from mia.attacks.options import ConfidenceOptions, EntropyOptions, LossOptions, ModifiedEntropyOptions
+from mia.attacks.thresholds import Thresholds, learn_thresholds
+from mia.records import IN, UNUSED, Scores, Signals
+
+ROWS = 2**21
+"""Shadow answers that thresholds are learnt from: more than enough, and 256 shadows need not be sorted."""
+
+Statistic = Callable[[statistics.Outputs, statistics.Labels, bool], statistics.PerRecord]
+
+
+def loss(signals: Signals, options: LossOptions, seed: int) -> Scores:
+    """Score by the log probability of the true class: minus the loss, since members have a low one."""
+    del seed
+    return _attack("loss", statistics.log_confidence, signals, options.per_class)
+
+
+def confidence(signals: Signals, options: ConfidenceOptions, seed: int) -> Scores:
+    """Score by the probability of the true class."""
+    del seed
+    return _attack("confidence", statistics.confidence, signals, options.per_class)
+
+
+def entropy(signals: Signals, options: EntropyOptions, seed: int) -> Scores:
+    """Score by minus the entropy of the answer."""
+    del seed
+    return _attack("entropy", statistics.minus_entropy, signals, options.per_class)
+
+
+def modified_entropy(signals: Signals, options: ModifiedEntropyOptions, seed: int) -> Scores:
+    """Score by minus the modified entropy, low for the confident and right, high for the confident and wrong."""
+    del seed
+    return _attack("modified_entropy", statistics.minus_modified_entropy, signals, options.per_class)
+
+
+def _attack(name: str, statistic: Statistic, signals: Signals, per_class: bool) -> Scores:
+    asked = signals.candidates
+    labels = signals.labels[asked]
+    score = statistic(signals.target_outputs[asked], labels, signals.is_probability)
+    thresholds, shadows = _learn(statistic, signals, per_class)
+    none = np.zeros(len(asked), np.int64)
+    if thresholds is None:
+        why = f"attack={name}: no shadow has members and non-members of its own: calibrated on nothing"
+        return Scores(score, None, none, none, (f"{why}, no accuracy, precision or recall",))
+    warnings: tuple[str, ...] = ()
+    if thresholds.substituted:
+        missing = ", ".join(map(str, thresholds.substituted))
+        warnings = (f"attack={name}: shadows lack members or non-members of class {missing}: threshold of all classes",)
+    details = {"shadows_for_threshold": float(shadows), **thresholds.details()}
+    return Scores(score, thresholds.predict(score, labels), none, none, warnings, details)
+
+
+def _learn(statistic: Statistic, signals: Signals, per_class: bool) -> tuple[Thresholds | None, int]:
+    """Return thresholds and the number of shadows they were learnt from."""
+    scores: list[Float[np.ndarray, "n"]] = []
+    membership: list[Bool[np.ndarray, "n"]] = []
+    labels: list[Int[np.ndarray, "n"]] = []
+    for shadow, outputs in enumerate(signals.shadow_outputs):
+        own = np.flatnonzero(signals.shadow_own[shadow] & (signals.shadow_membership[shadow] != UNUSED))
+        if shadow and (shadow + 1) * len(own) > ROWS:
+            break
+        labels.append(signals.labels[own])
+        membership.append(signals.shadow_membership[shadow, own] == IN)
+        scores.append(statistic(outputs[own], labels[-1], signals.is_probability))
+    if not scores:
+        return None, 0
+    by_class = np.concatenate(labels) if per_class else None
+    learnt = learn_thresholds(np.concatenate(scores), np.concatenate(membership), by_class, signals.num_classes)
+    return learnt, len(scores)

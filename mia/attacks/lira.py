@@ -1,0 +1,124 @@
+"""LiRA: how likely the target's answer is for models that saw the record, against those that did not.
+
+Carlini et al. 2022. Takes signals; gives per record the log-likelihood ratio of two Gaussians fitted to phi of the IN
+and the OUT shadows (online), or what the OUT Gaussian alone says (offline). Standard deviations are population ones.
+Of several views of a picture, each is scored by itself and the mean is taken.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int8
+from scipy.special import log_ndtr
+
+from mia.attacks.comparison import Needs, compare
+from mia.attacks.moments import count_models, masked_mean, masked_median, masked_std, pooled_std
+from mia.attacks.options import GLOBAL_BELOW, LiraOfflineOptions, LiraOnlineOptions
+from mia.attacks.quantities import quantities
+from mia.attacks.views import phi_of_views
+from mia.checks import RequestError
+from mia.records import IN, OUT, Scores, Signals
+
+SPREAD_FLOOR = 1e-30
+"""Added to every standard deviation, so that no division is by zero."""
+NO_SPREAD = 1e-9
+"""A standard deviation below this is as good as none: shadows agree to the last digit, as rounded answers do."""
+
+PerRecord = Float[np.ndarray, "N"]
+Membership = Int8[np.ndarray, "K N"]
+Fit = tuple[PerRecord, PerRecord]
+"""Location and standard deviation of a Gaussian per record."""
+FitsScore = Callable[[PerRecord, dict[int, Fit]], PerRecord]
+"""From phi of the model attacked and the fits to IN and OUT shadows to a score."""
+
+
+def online(signals: Signals, options: LiraOnlineOptions, seed: int) -> Scores:
+    """Score by log N(phi; IN) - log N(phi; OUT) (section V)."""
+    del seed
+
+    def ratio(phi: PerRecord, fits: dict[int, Fit]) -> PerRecord:
+        return _log_density(phi, fits[IN]) - _log_density(phi, fits[OUT])
+
+    return _attack("lira_online", signals, options, ratio, (IN, OUT))
+
+
+def offline(signals: Signals, options: LiraOfflineOptions, seed: int) -> Scores:
+    """Score by log P(OUT answer <= phi), or by minus the log density of phi under OUT (section VI)."""
+    del seed
+
+    def tail(phi: PerRecord, fits: dict[int, Fit]) -> PerRecord:
+        location, spread = fits[OUT]
+        return log_ndtr((phi - location) / (spread + SPREAD_FLOOR))
+
+    def density(phi: PerRecord, fits: dict[int, Fit]) -> PerRecord:
+        return -_log_density(phi, fits[OUT])
+
+    return _attack("lira_offline", signals, options, tail if options.offline == "one_sided" else density, (OUT,))
+
+
+def _attack(
+    name: str,
+    signals: Signals,
+    options: LiraOnlineOptions | LiraOfflineOptions,
+    of_fits: FitsScore,
+    kinds: tuple[int, ...],
+) -> Scores:
+    is_global = options.variance == "global" or (options.variance == "auto" and signals.num_shadows < GLOBAL_BELOW)
+    _check_spread(name, signals, kinds)
+    phi, asked = quantities(signals).phi, signals.candidates
+    views = phi_of_views(name, signals, options.queries, options.shift) if options.queries > 1 else None
+    rigid = np.zeros(len(signals.labels), bool)  # records whose shadows all say the same
+
+    def score_view(row: int, phi: Float[np.ndarray, "M n"], membership: Int8[np.ndarray, "K n"]) -> Fit:
+        fits = {kind: _fit(phi[1:], membership == kind, options.location, is_global) for kind in kinds}
+        return of_fits(phi[row], fits), np.min([spread for _, spread in fits.values()], axis=0)
+
+    def score(row: int, membership: Membership) -> PerRecord:
+        if views is None or (row and not _has_own(signals, row)):  # one view of the stand-in's records is all there is
+            found, spread = score_view(row, phi, membership)
+            rigid[:] |= (row == 0) & (spread < NO_SPREAD)
+            return found
+        found = np.full(len(signals.labels), np.nan)
+        found[asked] = np.mean([score_view(row, view, membership[:, asked])[0] for view in views], axis=0)
+        return found
+
+    each = 1 if is_global else 2
+    scores = compare(name, signals, score, Needs(each if IN in kinds else 0, each))
+    details = {**scores.details, "variance": "global" if is_global else "per_record"}
+    return replace(scores, details=details, warnings=(*scores.warnings, *_warn_rigid(name, rigid[asked])))
+
+
+def _fit(phi: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"], location: str, is_global: bool) -> Fit:
+    """Fit a Gaussian per record; NaN where there are too few models to."""
+    centre = (masked_mean if location == "mean" else masked_median)(phi, is_used)
+    if is_global:
+        return centre, np.full(len(centre), pooled_std(phi, is_used, centre))
+    return centre, masked_std(phi, is_used)
+
+
+def _log_density(phi: PerRecord, fit: Fit) -> PerRecord:
+    location, spread = fit[0], fit[1] + SPREAD_FLOOR
+    return -0.5 * ((phi - location) / spread) ** 2 - np.log(spread) - 0.5 * np.log(2 * np.pi)
+
+
+def _check_spread(name: str, signals: Signals, kinds: tuple[int, ...]) -> None:
+    for kind in kinds:
+        if count_models(signals.shadow_membership == kind).max(initial=0) < 2:
+            word = "IN" if kind == IN else "OUT"
+            raise RequestError(
+                f"attack={name} needs records with two {word} shadows to estimate a variance, "
+                f"with {signals.num_shadows} shadows there are none: raise split.num_shadows"
+            )
+
+
+def _has_own(signals: Signals, row: int) -> bool:
+    """Whether the candidates hold members and non-members of a stand-in, so that its views were asked for too."""
+    own = signals.shadow_membership[row - 1, signals.shadow_own[row - 1] & signals.is_candidate]
+    return bool((own == IN).any() and (own == OUT).any())
+
+
+def _warn_rigid(name: str, rigid: Bool[np.ndarray, "Q"]) -> tuple[str, ...]:
+    if not rigid.any():
+        return ()
+    return (f"attack={name}: {rigid.sum()} of {len(rigid)} records have shadows that all agree: scores are extreme",)

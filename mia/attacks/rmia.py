@@ -1,0 +1,100 @@
+"""RMIA: how many population records a record's likelihood ratio dominates (Zarifzadeh et al. 2024).
+
+Takes signals; gives, per record x, the share of population records z with LR(x, z) >= gamma, where LR(x, z) =
+(p(x | target) / p(x)) / (p(z | target) / p(z)) and p is the probability of the true class. Shares are counted in the
+sorted ratios of z: no record-by-population matrix is built.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int8
+
+from mia.attacks.comparison import Needs, compare
+from mia.attacks.moments import masked_mean
+from mia.attacks.options import RmiaOfflineOptions, RmiaOnlineOptions
+from mia.attacks.quantities import quantities
+from mia.records import IN, OUT, Scores, Signals
+
+FEWEST_OTHERS = 100
+"""Records outside the question that make a population; with fewer, the candidates themselves are it."""
+
+Membership = Int8[np.ndarray, "K N"]
+PerRecord = Float[np.ndarray, "N"]
+Marginal = Callable[[PerRecord, PerRecord], PerRecord]
+"""From the means over IN and OUT shadows (NaN: there are none) to p(x)."""
+
+
+def online(signals: Signals, options: RmiaOnlineOptions, seed: int) -> Scores:
+    """Score with p(x) = the mean of the IN mean and the OUT mean; p(z) = the OUT mean where no shadow has seen z."""
+    del seed
+    return _attack(
+        "rmia_online",
+        signals,
+        options.gamma,
+        Needs(1, 1),
+        lambda mean_in, mean_out: (mean_in + mean_out) / 2,
+        lambda mean_in, mean_out: np.where(np.isnan(mean_in), mean_out, (mean_in + mean_out) / 2),
+    )
+
+
+def offline(signals: Signals, options: RmiaOfflineOptions, seed: int) -> Scores:
+    """Score with p(x) = ((1 + a) OUT mean + 1 - a) / 2, for z as for x (appendix B)."""
+    del seed
+
+    def marginal(_: PerRecord, mean_out: PerRecord) -> PerRecord:
+        return ((1 + options.a) * mean_out + 1 - options.a) / 2
+
+    return _attack("rmia_offline", signals, options.gamma, Needs(0, 1), marginal, marginal)
+
+
+def _attack(
+    name: str,
+    signals: Signals,
+    gamma: float,
+    needs: Needs,
+    *marginals: Marginal,  # of records and of the population
+) -> Scores:
+    of_record, of_population = marginals
+    shared, inside, population = quantities(signals), needs.models_in > 0, _population(signals)
+
+    def score(row: int, membership: Membership) -> PerRecord:
+        mean_in, mean_out = _means(shared.confidence[1:], membership, inside)
+        ratio = shared.confidence[row] / of_record(mean_in, mean_out)
+        if population is not None:
+            ratio_z = shared.confidence[row] / of_population(mean_in, mean_out)
+            ratio_z = ratio_z[population]
+        else:
+            assert shared.population_confidence is not None, "signals without a population have one of their records"
+            used = np.delete(shared.population_confidence, (0, row), axis=0)
+            ratio_z = shared.population_confidence[row] / of_population(np.full(1, np.nan), used.mean(0))
+        return dominated(ratio, ratio_z, gamma)
+
+    scores = compare(name, signals, score, needs)
+    if population is None or not population[signals.candidates].any():
+        return scores
+    warning = f"attack={name}: no population records, the candidates themselves stand in for them"
+    return replace(scores, warnings=(*scores.warnings, warning))
+
+
+def dominated(ratio: PerRecord, ratio_z: Float[np.ndarray, "Z"], gamma: float) -> PerRecord:
+    """Return the share of population records z with ratio / ratio_z >= gamma; z of NaN do not count."""
+    ordered = np.sort(ratio_z[~np.isnan(ratio_z)])
+    if not len(ordered):
+        return np.full(len(ratio), np.nan)
+    share = np.searchsorted(ordered, ratio / gamma, side="right") / len(ordered)
+    return np.where(np.isnan(ratio), np.nan, share)
+
+
+def _means(p: Float[np.ndarray, "K N"], membership: Membership, inside: bool) -> tuple[PerRecord, PerRecord]:
+    mean_out = masked_mean(p, membership == OUT)
+    return (masked_mean(p, membership == IN) if inside else np.full(len(mean_out), np.nan)), mean_out
+
+
+def _population(signals: Signals) -> Bool[np.ndarray, "N"] | None:
+    """Return which of the signals' own records make the population; None where it comes beside them."""
+    if signals.population_outputs is not None:
+        return None
+    others = ~signals.is_candidate
+    return others if np.count_nonzero(others) >= FEWEST_OTHERS else signals.is_candidate

@@ -1,0 +1,87 @@
+"""What one answer says about a record: the numbers that attacks compare. High = member, for each of them.
+
+Takes outputs (logits, or probabilities) and the true labels; gives one float64 number per record. Knows nothing of
+models, membership or thresholds. Sums run over the other classes rather than as 1 - p, so that a confident answer
+keeps its digits.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+FLOOR = 1e-45
+"""Added to given probabilities before a logarithm; they may be exactly 0."""
+
+Outputs = Float[np.ndarray, "N C"]
+Labels = Int[np.ndarray, "N"]
+PerRecord = Float[np.ndarray, "N"]
+
+
+def logit_and_log_confidence(outputs: Outputs, labels: Labels, is_probability: bool) -> tuple[PerRecord, PerRecord]:
+    """Return phi = log p_y - log(sum of the other p) (Carlini et al. 2022, section V) and log p_y."""
+    by_class = outputs.T.astype(np.float64, order="C")
+    records = np.arange(len(labels))
+    own = by_class[labels, records]
+    if is_probability:
+        by_class[labels, records] = 0
+        log_own = np.log(own + FLOOR)
+        return log_own - np.log(by_class.sum(0) + FLOOR), log_own
+    by_class[labels, records] = -np.inf
+    highest = by_class.max(0)
+    by_class -= highest
+    np.exp(by_class, out=by_class)
+    phi = own - highest - np.log(by_class.sum(0))
+    return phi, -np.logaddexp(0, -phi)
+
+
+def log_confidence(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
+    """Return log p_y: minus the cross-entropy loss (Yeom et al. 2018)."""
+    return logit_and_log_confidence(outputs, labels, is_probability)[1]
+
+
+def confidence(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
+    """Return p_y."""
+    if is_probability:
+        return outputs[np.arange(len(labels)), labels].astype(np.float64)
+    return np.exp(log_confidence(outputs, labels, is_probability))
+
+
+def minus_entropy(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
+    """Return the sum of p log p over the classes; the label plays no part."""
+    del labels
+    log_p = _log_probabilities(outputs, is_probability)
+    p = np.exp(log_p)
+    return np.where(p > 0, p * log_p, 0).sum(1)
+
+
+def minus_modified_entropy(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
+    """Return (1 - p_y) log p_y + sum of p_i log(1 - p_i) over the other classes (Song & Mittal 2021, section 3.3)."""
+    records = np.arange(len(labels))
+    log_p = _log_probabilities(outputs, is_probability)
+    if is_probability:
+        p = outputs.astype(np.float64)
+        rest = 1 - p
+        log_rest = np.log(np.maximum(rest, 0) + FLOOR)
+    else:
+        p = np.exp(log_p)
+        top = p.argmax(1)
+        others = p.copy()
+        others[records, top] = 0
+        rest = 1 - p
+        rest[records, top] = others.sum(1)  # 1 - p would lose all digits where p is nearly 1
+        log_rest = np.log(np.maximum(rest, np.finfo(float).tiny))
+    terms = np.where(p > 0, p * log_rest, 0)
+    terms[records, labels] = rest[records, labels] * log_p[records, labels]
+    return terms.sum(1)
+
+
+def is_correct(outputs: Outputs, labels: Labels) -> Bool[np.ndarray, "N"]:
+    """Return whether the first of the highest outputs is the true class."""
+    return outputs.argmax(1) == labels
+
+
+def _log_probabilities(outputs: Outputs, is_probability: bool) -> Outputs:
+    wide = outputs.astype(np.float64)
+    if is_probability:
+        return np.log(wide + FLOOR)
+    wide -= wide.max(1, keepdims=True)
+    return wide - np.log(np.exp(wide).sum(1, keepdims=True))

@@ -1,0 +1,99 @@
+"""Time and memory of the attacks that need no classifier, on random logits; prints one JSON line.
+
+    python tests/bench/attacks.py --records 50000 --shadows 256 --classes 10
+"""
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mia.attacks import options
+from mia.attacks.registry import run_attack
+from mia.records import Signals
+
+ATTACKS = {
+    "gap": options.GapOptions(),
+    "loss": options.LossOptions(),
+    "confidence": options.ConfidenceOptions(),
+    "entropy": options.EntropyOptions(),
+    "modified_entropy": options.ModifiedEntropyOptions(),
+    "calibration": options.CalibrationOptions(),
+    "lira_online": options.LiraOnlineOptions(),
+    "lira_offline": options.LiraOfflineOptions(),
+    "rmia_online": options.RmiaOnlineOptions(),
+    "rmia_offline": options.RmiaOfflineOptions(),
+}
+
+
+def write_file(path: Path, records: int, shadows: int, classes: int) -> None:
+    """Write an audit file of random logits, balanced membership and a population."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, classes, records, dtype=np.int32)
+    member = np.zeros((shadows, records), np.int8)
+    for row in range(0, shadows, 2):
+        member[row, generator.permutation(records)[: records // 2]] = 1
+        member[row + 1 :][:1] = 1 - member[row]
+    np.savez(
+        path,
+        target_logits=generator.standard_normal((records, classes), np.float32),
+        shadow_logits=generator.standard_normal((shadows, records, classes), np.float32),
+        shadow_member=member,
+        labels=labels,
+        population_logits=generator.standard_normal((shadows + 1, 1000, classes), np.float32),
+        population_labels=generator.integers(0, classes, 1000, dtype=np.int32),
+    )
+
+
+def read_file(path: Path) -> Signals:
+    """Read the file into signals whose records are all candidates."""
+    with np.load(path) as file:
+        member = file["shadow_member"]
+        return Signals(
+            labels=file["labels"],
+            is_candidate=np.ones(member.shape[1], bool),
+            target_outputs=file["target_logits"],
+            shadow_outputs=file["shadow_logits"],
+            shadow_membership=member,
+            shadow_own=member >= 0,
+            population_outputs=file["population_logits"],
+            population_labels=file["population_labels"],
+        )
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--records", type=int, default=50_000)
+    parser.add_argument("--shadows", type=int, default=256)
+    parser.add_argument("--classes", type=int, default=10)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "signals.npz"
+        write_file(path, arguments.records, arguments.shadows, arguments.classes)
+        begun = time.perf_counter()
+        signals = read_file(path)
+        seconds = {"read": time.perf_counter() - begun}
+    for name, chosen in ATTACKS.items():
+        begun = time.perf_counter()
+        run_attack(name, signals, chosen, seed=0)
+        seconds[name] = time.perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    file_bytes = sum(array.nbytes for array in (signals.shadow_outputs, signals.population_outputs))
+    result = {
+        **vars(arguments),
+        "seconds": sum(seconds.values()),
+        "seconds_by_attack": {name: round(value, 3) for name, value in seconds.items()},
+        "peak_gib": peak / 2**30,
+        "gib_beyond_file": (peak - file_bytes) / 2**30,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
