@@ -21,4 +21,4 @@ def attack(signals: Signals, options: CalibrationOptions, seed: int) -> Scores:
     def score(row: int, membership: Int8[np.ndarray, "K N"]) -> Float[np.ndarray, "N"]:
         return log_confidence[row] - masked_mean(log_confidence[1:], membership == OUT)
 
-    return compare("calibration", signals, score, Needs(0, 1))
+    return compare(signals, score, Needs(0, 1))

@@ -33,11 +33,10 @@ class Needs:
         return " and ".join(parts) + " shadows"
 
 
-def compare(name: str, signals: Signals, score: Score, needs: Needs) -> Scores:
+def compare(signals: Signals, score: Score, needs: Needs) -> Scores:
     """Return the scores of the candidate records, with a threshold learnt from stand-ins.
 
     Args:
-        name: The attack, for its warnings.
         signals: What the models say.
         score: Scores every record of the signals.
         needs: Records with fewer shadows are NaN in the answer.
@@ -46,12 +45,12 @@ def compare(name: str, signals: Signals, score: Score, needs: Needs) -> Scores:
     num_in, num_out = (np.count_nonzero(membership[:, asked] == kind, axis=0) for kind in (IN, OUT))
     answer = score(0, membership)[asked]
     thresholds, stand_ins = learn_from_stand_ins(signals, score)
-    warnings = list(count_unscored(name, answer, needs))
+    warnings = list(count_unscored(answer, needs))
     details: dict[str, str | float] = {"stand_ins": float(stand_ins)}
     is_predicted = None
     if thresholds is None:
         warnings.append(
-            f"attack={name}: no shadow can stand in for the target to learn a threshold, {signals.num_shadows} are too "
+            f"no shadow can stand in for the target to learn a threshold, {signals.num_shadows} are too "
             "few: no accuracy, precision or recall"
         )
     else:
@@ -61,12 +60,12 @@ def compare(name: str, signals: Signals, score: Score, needs: Needs) -> Scores:
     return Scores(answer, is_predicted, num_in if needs.models_in else unused, num_out, tuple(warnings), details)
 
 
-def count_unscored(name: str, score: Float[np.ndarray, "Q"], needs: Needs) -> tuple[str, ...]:
+def count_unscored(score: Float[np.ndarray, "Q"], needs: Needs) -> tuple[str, ...]:
     """Return a warning that counts the records without a score, if there are any."""
     unscored = np.count_nonzero(np.isnan(score))
     if not unscored:
         return ()
-    return (f"attack={name}: {unscored} of {len(score)} records lack the {needs} they need: left out, not filled in",)
+    return (f"{unscored} of {len(score)} records lack the {needs} they need: left out, not filled in",)
 
 
 def learn_from_stand_ins(signals: Signals, score: Score) -> tuple[Thresholds | None, int]:
@@ -74,7 +73,8 @@ def learn_from_stand_ins(signals: Signals, score: Score) -> tuple[Thresholds | N
     scores: list[Float[np.ndarray, "n"]] = []
     is_member: list[np.ndarray] = []
     weights: list[Float[np.ndarray, "n"]] = []
-    for shadow in range(1, min(STAND_INS, signals.num_shadows) + 1):
+    alone = signals.num_shadows < 2
+    for shadow in range(1, 1 if alone else min(STAND_INS, signals.num_shadows) + 1):
         membership = signals.shadow_membership[shadow - 1]
         found = score(shadow, without(signals.shadow_membership, shadow))
         use = np.flatnonzero(signals.shadow_own[shadow - 1] & (membership != UNUSED) & ~np.isnan(found))

@@ -14,7 +14,7 @@ from mia.attacks.options import ConfidenceOptions, EntropyOptions, LossOptions, 
 from mia.attacks.thresholds import Thresholds, learn_thresholds
 from mia.records import IN, UNUSED, Scores, Signals
 
-ROWS = 2**21
+ROWS = 2**19
 """Shadow answers that thresholds are learnt from: more than enough, and 256 shadows need not be sorted."""
 
 Statistic = Callable[[statistics.Outputs, statistics.Labels, bool], statistics.PerRecord]
@@ -23,40 +23,40 @@ Statistic = Callable[[statistics.Outputs, statistics.Labels, bool], statistics.P
 def loss(signals: Signals, options: LossOptions, seed: int) -> Scores:
     """Score by the log probability of the true class: minus the loss, since members have a low one."""
     del seed
-    return _attack("loss", statistics.log_confidence, signals, options.per_class)
+    return _attack(statistics.log_confidence, signals, options.per_class)
 
 
 def confidence(signals: Signals, options: ConfidenceOptions, seed: int) -> Scores:
     """Score by the probability of the true class."""
     del seed
-    return _attack("confidence", statistics.confidence, signals, options.per_class)
+    return _attack(statistics.confidence, signals, options.per_class)
 
 
 def entropy(signals: Signals, options: EntropyOptions, seed: int) -> Scores:
     """Score by minus the entropy of the answer."""
     del seed
-    return _attack("entropy", statistics.minus_entropy, signals, options.per_class)
+    return _attack(statistics.minus_entropy, signals, options.per_class)
 
 
 def modified_entropy(signals: Signals, options: ModifiedEntropyOptions, seed: int) -> Scores:
     """Score by minus the modified entropy, low for the confident and right, high for the confident and wrong."""
     del seed
-    return _attack("modified_entropy", statistics.minus_modified_entropy, signals, options.per_class)
+    return _attack(statistics.minus_modified_entropy, signals, options.per_class)
 
 
-def _attack(name: str, statistic: Statistic, signals: Signals, per_class: bool) -> Scores:
+def _attack(statistic: Statistic, signals: Signals, per_class: bool) -> Scores:
     asked = signals.candidates
     labels = signals.labels[asked]
     score = statistic(signals.target_outputs[asked], labels, signals.is_probability)
     thresholds, shadows = _learn(statistic, signals, per_class)
     none = np.zeros(len(asked), np.int64)
     if thresholds is None:
-        why = f"attack={name}: no shadow has members and non-members of its own: calibrated on nothing"
+        why = "no shadow has members and non-members of its own: calibrated on nothing"
         return Scores(score, None, none, none, (f"{why}, no accuracy, precision or recall",))
     warnings: tuple[str, ...] = ()
     if thresholds.substituted:
         missing = ", ".join(map(str, thresholds.substituted))
-        warnings = (f"attack={name}: shadows lack members or non-members of class {missing}: threshold of all classes",)
+        warnings = (f"shadows lack members or non-members of class {missing}: threshold of all classes",)
     details = {"shadows_for_threshold": float(shadows), **thresholds.details()}
     return Scores(score, thresholds.predict(score, labels), none, none, warnings, details)
 

@@ -52,7 +52,7 @@ def attack(
         thresholds = learn_thresholds(scores, membership, None, signals.num_classes)
     none = np.zeros(len(asked), np.int64)
     if thresholds is None:
-        warning = "attack=label_only: no shadow to learn a threshold from: no accuracy, precision or recall"
+        warning = "no shadow to learn a threshold from: no accuracy, precision or recall"
         return Scores(score, None, none, none, (warning,))
     is_predicted = thresholds.predict(score, signals.labels[asked])
     details = {"stand_ins": float(len(known)), **thresholds.details()}

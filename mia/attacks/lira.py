@@ -84,9 +84,9 @@ def _attack(
         return found
 
     each = 1 if is_global else 2
-    scores = compare(name, signals, score, Needs(each if IN in kinds else 0, each))
+    scores = compare(signals, score, Needs(each if IN in kinds else 0, each))
     details = {**scores.details, "variance": "global" if is_global else "per_record"}
-    return replace(scores, details=details, warnings=(*scores.warnings, *_warn_rigid(name, rigid[asked])))
+    return replace(scores, details=details, warnings=(*scores.warnings, *_warn_rigid(rigid[asked])))
 
 
 def _fit(phi: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"], location: str, is_global: bool) -> Fit:
@@ -118,7 +118,7 @@ def _has_own(signals: Signals, row: int) -> bool:
     return bool((own == IN).any() and (own == OUT).any())
 
 
-def _warn_rigid(name: str, rigid: Bool[np.ndarray, "Q"]) -> tuple[str, ...]:
+def _warn_rigid(rigid: Bool[np.ndarray, "Q"]) -> tuple[str, ...]:
     if not rigid.any():
         return ()
-    return (f"attack={name}: {rigid.sum()} of {len(rigid)} records have shadows that all agree: scores are extreme",)
+    return (f"{rigid.sum()} of {len(rigid)} records have shadows that all agree: scores are extreme",)

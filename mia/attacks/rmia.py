@@ -30,7 +30,6 @@ def online(signals: Signals, options: RmiaOnlineOptions, seed: int) -> Scores:
     """Score with p(x) = the mean of the IN mean and the OUT mean; p(z) = the OUT mean where no shadow has seen z."""
     del seed
     return _attack(
-        "rmia_online",
         signals,
         options.gamma,
         Needs(1, 1),
@@ -46,11 +45,10 @@ def offline(signals: Signals, options: RmiaOfflineOptions, seed: int) -> Scores:
     def marginal(_: PerRecord, mean_out: PerRecord) -> PerRecord:
         return ((1 + options.a) * mean_out + 1 - options.a) / 2
 
-    return _attack("rmia_offline", signals, options.gamma, Needs(0, 1), marginal, marginal)
+    return _attack(signals, options.gamma, Needs(0, 1), marginal, marginal)
 
 
 def _attack(
-    name: str,
     signals: Signals,
     gamma: float,
     needs: Needs,
@@ -71,10 +69,10 @@ def _attack(
             ratio_z = shared.population_confidence[row] / of_population(np.full(1, np.nan), used.mean(0))
         return dominated(ratio, ratio_z, gamma)
 
-    scores = compare(name, signals, score, needs)
+    scores = compare(signals, score, needs)
     if population is None or not population[signals.candidates].any():
         return scores
-    warning = f"attack={name}: no population records, the candidates themselves stand in for them"
+    warning = "no population records, the candidates themselves stand in for them"
     return replace(scores, warnings=(*scores.warnings, warning))
 
 

@@ -14,6 +14,7 @@ FLOOR = 1e-45
 Outputs = Float[np.ndarray, "N C"]
 Labels = Int[np.ndarray, "N"]
 PerRecord = Float[np.ndarray, "N"]
+ByClass = Float[np.ndarray, "C N"]
 
 
 def logit_and_log_confidence(outputs: Outputs, labels: Labels, is_probability: bool) -> tuple[PerRecord, PerRecord]:
@@ -48,30 +49,28 @@ def confidence(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRec
 def minus_entropy(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
     """Return the sum of p log p over the classes; the label plays no part."""
     del labels
-    log_p = _log_probabilities(outputs, is_probability)
-    p = np.exp(log_p)
-    return np.where(p > 0, p * log_p, 0).sum(1)
+    p, log_p = _probabilities(outputs, is_probability)
+    return _products(p, log_p).sum(0)
 
 
 def minus_modified_entropy(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
     """Return (1 - p_y) log p_y + sum of p_i log(1 - p_i) over the other classes (Song & Mittal 2021, section 3.3)."""
     records = np.arange(len(labels))
-    log_p = _log_probabilities(outputs, is_probability)
+    p, log_p = _probabilities(outputs, is_probability)
+    rest = 1 - p
     if is_probability:
-        p = outputs.astype(np.float64)
-        rest = 1 - p
         log_rest = np.log(np.maximum(rest, 0) + FLOOR)
     else:
-        p = np.exp(log_p)
-        top = p.argmax(1)
-        others = p.copy()
-        others[records, top] = 0
-        rest = 1 - p
-        rest[records, top] = others.sum(1)  # 1 - p would lose all digits where p is nearly 1
+        top = log_p.argmax(0)
+        highest = p[top, records]
+        p[top, records] = 0
+        rest[top, records] = p.sum(0)  # 1 - p would lose all digits where p is nearly 1
+        p[top, records] = highest
         log_rest = np.log(np.maximum(rest, np.finfo(float).tiny))
-    terms = np.where(p > 0, p * log_rest, 0)
-    terms[records, labels] = rest[records, labels] * log_p[records, labels]
-    return terms.sum(1)
+    own = rest[labels, records] * log_p[labels, records]
+    terms = _products(p, log_rest)
+    terms[labels, records] = own
+    return terms.sum(0)
 
 
 def is_correct(outputs: Outputs, labels: Labels) -> Bool[np.ndarray, "N"]:
@@ -79,9 +78,17 @@ def is_correct(outputs: Outputs, labels: Labels) -> Bool[np.ndarray, "N"]:
     return outputs.argmax(1) == labels
 
 
-def _log_probabilities(outputs: Outputs, is_probability: bool) -> Outputs:
-    wide = outputs.astype(np.float64)
+def _probabilities(outputs: Outputs, is_probability: bool) -> tuple[ByClass, ByClass]:
+    """Return p and log p."""
+    by_class = outputs.T.astype(np.float64, order="C")
     if is_probability:
-        return np.log(wide + FLOOR)
-    wide -= wide.max(1, keepdims=True)
-    return wide - np.log(np.exp(wide).sum(1, keepdims=True))
+        return by_class, np.log(by_class + FLOOR)
+    by_class -= by_class.max(0)
+    p = np.exp(by_class)
+    total = p.sum(0)
+    return p / total, by_class - np.log(total)
+
+
+def _products(p: ByClass, logarithm: ByClass) -> ByClass:
+    """Return p times a logarithm, 0 where p is 0."""
+    return np.multiply(p, logarithm, out=np.zeros_like(p), where=p > 0)

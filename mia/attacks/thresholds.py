@@ -72,12 +72,14 @@ def learn_thresholds(
     use = ~np.isnan(score)
     if not is_member[use].any() or is_member[use].all():
         return None
-    values = np.full(num_classes, best_threshold(score[use], is_member[use], weight[use]))
-    substituted = []
-    for label in range(num_classes if labels is not None else 0):
-        mine = use & (labels == label)
+    values = np.full(num_classes, np.nan)
+    groups = (
+        [(use, slice(None))] if labels is None else [(use & (labels == label), label) for label in range(num_classes)]
+    )
+    for mine, where in groups:
         if is_member[mine].any() and not is_member[mine].all():
-            values[label] = best_threshold(score[mine], is_member[mine], weight[mine])
-        else:
-            substituted.append(label)
-    return Thresholds(values, tuple(substituted))
+            values[where] = best_threshold(score[mine], is_member[mine], weight[mine])
+    substituted = np.flatnonzero(np.isnan(values))
+    if len(substituted):
+        values[substituted] = best_threshold(score[use], is_member[use], weight[use])
+    return Thresholds(values, tuple(map(int, substituted)))

@@ -1,6 +1,6 @@
 """Time and memory of the attacks that need no classifier, on random logits; prints one JSON line.
 
-    python tests/bench/attacks.py --records 50000 --shadows 256 --classes 10
+python tests/bench/attacks.py --records 50000 --shadows 256 --classes 10
 """
 
 import argparse
@@ -9,6 +9,8 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,14 @@ def read_file(path: Path) -> Signals:
 
 def main() -> None:
     """Measure."""
+    seconds, cpu_seconds = {}, {}
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        begun = time.perf_counter(), time.process_time()
+        yield
+        seconds[name], cpu_seconds[name] = time.perf_counter() - begun[0], time.process_time() - begun[1]
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--shadows", type=int, default=256)
@@ -76,19 +86,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "signals.npz"
         write_file(path, arguments.records, arguments.shadows, arguments.classes)
-        begun = time.perf_counter()
-        signals = read_file(path)
-        seconds = {"read": time.perf_counter() - begun}
+        with stage("read"):
+            signals = read_file(path)
     for name, chosen in ATTACKS.items():
-        begun = time.perf_counter()
-        run_attack(name, signals, chosen, seed=0)
-        seconds[name] = time.perf_counter() - begun
+        with stage(name):
+            run_attack(name, signals, chosen, seed=0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     file_bytes = sum(array.nbytes for array in (signals.shadow_outputs, signals.population_outputs))
     result = {
         **vars(arguments),
         "seconds": sum(seconds.values()),
+        "cpu_seconds": sum(cpu_seconds.values()),  # what it would be on one idle core
         "seconds_by_attack": {name: round(value, 3) for name, value in seconds.items()},
+        "cpu_seconds_by_attack": {name: round(value, 3) for name, value in cpu_seconds.items()},
         "peak_gib": peak / 2**30,
         "gib_beyond_file": (peak - file_bytes) / 2**30,
     }
