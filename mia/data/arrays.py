@@ -57,7 +57,7 @@ def read_npz(path: str, where: str, required: tuple[str, ...], optional: tuple[s
         with zipfile.ZipFile(file) as archive:
             sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
         _check_members(sizes, where, required)
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
             return {name: stored[name] for name in (*required, *optional) if name in sizes}
     except zipfile.BadZipFile as error:
         raise RequestError(f"{where} is damaged or no .npz file ({files.one_line(error)})") from error

@@ -17,6 +17,7 @@ from mia.data.progress import Bar, Progress
 from mia.data.sources import SOURCES, Source
 
 _BLOCK = 1 << 20
+_TIMEOUT = 30  # seconds without a byte
 _log = logging.getLogger(__name__)
 
 
@@ -82,15 +83,21 @@ def verify(name: str, path: Path, source: Source) -> None:
         RequestError: it is a folder, cannot be read, or has another hash.
     """
     try:
-        actual = digest(path, source.hash)
-        good = actual == source.hash or (source.content_hash and _unpacked_digest(path, source) == source.content_hash)
+        actual = _wrong_digest(path, source)
     except OSError as error:
         raise RequestError(f"data={name} cannot read {str(path)!r} ({one_line(error)}); it must be a file") from error
-    if not good:
+    if actual:
         raise RequestError(
             f"data={name} needs {source.file} with {source.hash}, but {str(path)!r} has {actual}: it is damaged or "
             f"another file; delete it, or replace it by {source.url}"
         )
+
+
+def _wrong_digest(path: Path, source: Source) -> str | None:
+    """Return the hash of a file that is not the published one, None of one that is."""
+    actual = digest(path, source.hash)
+    is_good = actual == source.hash or (source.content_hash and _unpacked_digest(path, source) == source.content_hash)
+    return None if is_good else actual
 
 
 def digest(path: Path, like: str) -> str:
@@ -125,17 +132,28 @@ def _download(name: str, source: Source, folder: Path, progress: Progress | None
             if not path.exists():
                 try:
                     _fetch(source, part, progress)
-                    verify(name, part, source)
+                    if actual := _wrong_digest(part, source):
+                        raise OSError(f"what was sent has {actual} instead of {source.hash}")
                     part.replace(path)
                 finally:
                     part.unlink(missing_ok=True)
     except OSError as error:  # those of requests are OSErrors too
         raise RequestError(
             f"data={name} needs {source.file}, which is not in {str(folder)!r} and could not be downloaded "
-            f"({one_line(error)}); get it from {source.url} and put it there, or set data.root=<folder that holds it>"
+            f"({_reason(error)}); get it from {source.url} and put it there, or set data.root=<folder that holds it>"
         ) from error
     verify(name, path, source)
     return path
+
+
+def _reason(error: OSError) -> str:
+    import requests
+
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {_TIMEOUT} seconds"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return one_line(error)
 
 
 def _fetch(source: Source, path: Path, progress: Progress | None) -> None:
@@ -143,5 +161,7 @@ def _fetch(source: Source, path: Path, progress: Progress | None) -> None:
 
     size = f" ({source.size / 1e6:.1f} MB)" if source.size else ""
     _log.info("downloading %s%s to %s", source.url, size, path.parent)
-    downloader = pooch.HTTPDownloader(progressbar=Bar(progress) if progress else False, chunk_size=_BLOCK, timeout=30)
+    downloader = pooch.HTTPDownloader(
+        progressbar=Bar(progress) if progress else False, chunk_size=_BLOCK, timeout=_TIMEOUT
+    )
     downloader(source.url, str(path), None)
