@@ -4,8 +4,9 @@ Takes what Hydra composed; gives checked dataclasses and plain mappings. The sch
 that a misspelt key, a wrong type or an unknown name is an error before anything runs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
@@ -13,10 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mia.attacks.options import AttackOptions
 from mia.checks import RequestError, did_you_mean
-from mia.data import options as data
-from mia.defences import options as defences
+from mia.data import options as data_options
+from mia.defences import options as defence_options
 from mia.experiment.options import AttackerOptions, ExperimentOptions
-from mia.models import options as models
+from mia.models import options as model_options
 from mia.split.options import SplitOptions
 from mia.tracking.options import TrackingOptions
 from mia.train.options import EngineOptions, TrainOptions
@@ -27,11 +28,11 @@ class Config:
     """The whole config of `mia`: one experiment, where it is tracked, and whether it may be run again."""
 
     seed: int = 0
-    data: data.DataOptions = MISSING
+    data: data_options.DataOptions = MISSING
     split: SplitOptions = field(default_factory=SplitOptions)
-    model: models.ModelOptions = MISSING
+    model: model_options.ModelOptions = MISSING
     train: TrainOptions = field(default_factory=TrainOptions)
-    defence: defences.DefenceOptions = MISSING
+    defence: defence_options.DefenceOptions = MISSING
     attacker: AttackerOptions = field(default_factory=AttackerOptions)
     attack: AttackOptions = field(default_factory=AttackOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
@@ -61,7 +62,7 @@ class UiConfig:
 
     port: int = 5000
     host: str = "127.0.0.1"
-    open: bool = False
+    open: bool = False  # a browser, too
 
 
 @dataclass
@@ -77,8 +78,9 @@ class ReportConfig:
 class PoolsConfig:
     """The config of `mia pools` and `mia pools prune`."""
 
-    prune: bool = False
-    yes: bool = False
+    prune: bool = False  # remove the pools that no run needs, after showing and asking
+    yes: bool = False  # do not ask
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
 def schemas() -> Iterator[tuple[str | None, str, type]]:
@@ -88,9 +90,9 @@ def schemas() -> Iterator[tuple[str | None, str, type]]:
     ):  # fmt: skip
         yield "schema", name, node
     for group, module, base in (
-        ("data", data, data.DataOptions),
-        ("model", models, models.ModelOptions),
-        ("defence", defences, defences.DefenceOptions),
+        ("data", data_options, data_options.DataOptions),
+        ("model", model_options, model_options.ModelOptions),
+        ("defence", defence_options, defence_options.DefenceOptions),
     ):
         for node in vars(module).values():
             if isinstance(node, type) and issubclass(node, base) and node is not base:
@@ -158,6 +160,16 @@ def explain_value_error(error: BaseException) -> str | None:
     return f"{key}: {message}" if key and key not in message else message
 
 
-def merged(values: Mapping[str, Any]) -> DictConfig:
-    """Return a config of plain values."""
-    return OmegaConf.create(dict(values))
+def read_yaml(file: Path) -> DictConfig:
+    """Return a YAML file as a config.
+
+    Raises:
+        RequestError: the file is not YAML, or not a mapping.
+    """
+    try:
+        found = OmegaConf.load(file)
+    except Exception as error:  # noqa: BLE001 - the YAML parser raises many kinds
+        raise RequestError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(found, DictConfig):
+        raise RequestError(f"{file} must hold keys and values")
+    return found

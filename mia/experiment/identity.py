@@ -4,7 +4,7 @@ Takes options and a data set; gives plain mappings. A pool's identity holds exac
 number of shadows (they can be added), nor attacks, output defences or the machine.
 """
 
-from dataclasses import asdict
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from mia.experiment.options import ExperimentOptions
@@ -23,16 +23,40 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
         "training_version": TRAINING_VERSION,
         "data": data.fingerprint,
         "split": {"protocol": options.split.protocol, "size": options.split.size},
-        "model": asdict(options.model),
-        "train": asdict(train),
+        "model": {"name": options.model.name} | distinct(options.model),
+        "train": distinct(train),
         "seed": options.seed,
     }
 
 
 def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     """Return all that can change the numbers of a run."""
-    identity = asdict(options)
-    for without_influence in ("engine", "data"):
-        del identity[without_influence]
-    identity["data"] = data.fingerprint
-    return identity | {"training_version": TRAINING_VERSION, "analysis_version": ANALYSIS_VERSION}
+    attacks = {name: distinct(chosen) for name, chosen in options.attack.chosen().items()}
+    return {
+        "training_version": TRAINING_VERSION,
+        "analysis_version": ANALYSIS_VERSION,
+        "data": data.fingerprint,
+        "split": {"protocol": options.split.protocol, "size": options.split.size} | distinct(options.split),
+        "model": {"name": options.model.name} | distinct(options.model),
+        "train": distinct(options.train),
+        "defence": {"name": options.defence.name} | distinct(options.defence),
+        "attacker": distinct(options.attacker),
+        "attack": attacks,
+        "prior": options.attack.prior,
+        "seed": options.seed,
+    }
+
+
+def distinct(options: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass of options
+    """Return the fields that differ from their defaults.
+
+    So an option that is added later, neutral by default, leaves the names of all that was trained before as they were.
+    A default that changes must raise a version above.
+    """
+    differing: dict[str, Any] = {}
+    for one in fields(options):
+        value = getattr(options, one.name)
+        default = one.default_factory() if one.default_factory is not MISSING else one.default
+        if value != default:
+            differing[one.name] = distinct(value) if is_dataclass(value) else value
+    return differing

@@ -9,17 +9,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
-from jaxtyping import Float
 
 from mia.attacks.registry import check_possible, run_attack
+from mia.experiment.judge import judge_attacks, shadow_accuracies, utility
 from mia.experiment.observer import Observer, Silent
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble, gather_models
-from mia.experiment.signals import Question, make_questions, softmax
-from mia.metrics.evaluate import evaluate
-from mia.metrics.per_class import per_class
-from mia.metrics.targets import over_targets
-from mia.records import IN, OUT, Dataset, Result, Scores, Signals
+from mia.experiment.signals import Question, make_questions, true_class_confidence
+from mia.metrics.evaluation import per_class
+from mia.metrics.comparison import over_targets
+from mia.records import Dataset, Result, Scores, Signals
 from mia.seeds import stage_seed
 from mia.split.make import make_split
 from mia.store import PoolStore
@@ -68,17 +67,18 @@ def run_experiment(
             for name, one in scores[0].items()
             for row in per_class(one, first.is_member, labels, data.class_names)
         ]
-    metrics |= {"pool/models_trained": ensemble.num_trained, "pool/models_reused": len(ensemble.rows) - ensemble.num_trained}
+    reused = len(ensemble.rows) - ensemble.num_trained
+    metrics |= {"pool/models_trained": ensemble.num_trained, "pool/models_reused": reused}
     result = Result(
         metrics=metrics | clock.metrics(),
         index=first.index,
         is_member=first.is_member,
         labels=labels,
-        confidence=_confidence(first.signals),
+        confidence=true_class_confidence(first.signals),
         scores=scores[0],
         per_class=rows,
         curves=ensemble.curves(),
-        shadow_accuracy=_shadow_accuracies(first.signals),
+        shadow_accuracy=shadow_accuracies(first.signals),
         class_names=data.class_names,
         warnings=tuple(dict.fromkeys([*ensemble.warnings, *warnings])),
     )
@@ -121,49 +121,15 @@ def _judge(
     options: ExperimentOptions, questions: list[Question], scores: list[dict[str, Scores]]
 ) -> tuple[dict[str, float], list[str]]:
     """Return flat metrics (means and deviations where there are several targets) and warnings of the first target."""
-    judged, warnings = [], []
-    for question, by_name in zip(questions, scores, strict=True):
-        metrics = _utility(question)
-        for name, one in by_name.items():
-            seed = stage_seed(options.seed, f"metrics/{name}", question.target)
-            evaluation = evaluate(one, question.is_member, prior=options.attack.prior, seed=seed)
-            metrics |= {f"attack/{name}/{metric}": value for metric, value in evaluation.metrics.items()}
-            warnings += [f"{name}: {line}" for line in (*one.warnings, *evaluation.warnings)]
-        judged.append(metrics)
-    return (judged[0] if len(judged) == 1 else over_targets(judged)), warnings
-
-
-def _utility(question: Question) -> dict[str, float]:
-    signals = question.signals
-    correct = _is_correct(signals.target_outputs, signals.labels)[signals.candidates]
-    train, test = correct[question.is_member].mean(), correct[~question.is_member].mean()
-    shadows = _shadow_accuracies(signals).mean(axis=0)
-    return {
-        "target/train_accuracy": float(train),
-        "target/test_accuracy": float(test),
-        "target/generalization_gap": float(train - test),
-        "shadow/train_accuracy": float(shadows[0]),
-        "shadow/test_accuracy": float(shadows[1]),
-    }
-
-
-def _shadow_accuracies(signals: Signals) -> Float[np.ndarray, "K 2"]:
-    accuracies = np.empty((signals.num_shadows, 2))
-    for shadow, outputs in enumerate(signals.shadow_outputs):
-        correct, own = _is_correct(outputs, signals.labels), signals.shadow_own[shadow]
-        for column, side in enumerate((IN, OUT)):
-            accuracies[shadow, column] = correct[own & (signals.shadow_membership[shadow] == side)].mean()
-    return accuracies
-
-
-def _is_correct(outputs: Float[np.ndarray, "N C"], labels: np.ndarray) -> np.ndarray:
-    return outputs.argmax(axis=-1) == labels
-
-
-def _confidence(signals: Signals) -> Float[np.ndarray, "Q"]:
-    outputs = signals.target_outputs[signals.candidates].astype(np.float64)
-    probabilities = outputs if signals.is_probability else softmax(outputs)
-    return probabilities[np.arange(len(outputs)), signals.labels[signals.candidates]]
+    judged = [
+        judge_attacks(by_name, question.is_member, options.attack.prior, options.seed, question.target)
+        for question, by_name in zip(questions, scores, strict=True)
+    ]
+    metrics = [
+        utility(question.signals, question.is_member) | found
+        for question, (found, _) in zip(questions, judged, strict=True)
+    ]
+    return (metrics[0] if len(metrics) == 1 else over_targets(metrics)), judged[0][1]
 
 
 def scores_file(result: Result) -> Mapping[str, np.ndarray]:

@@ -135,3 +135,10 @@ def softmax(logits: Float[np.ndarray, "*R C"]) -> Float[np.ndarray, "*R C"]:
     """Return probabilities, in the logits' own precision."""
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def true_class_confidence(signals: Signals) -> Float[np.ndarray, "Q"]:
+    """Return the target's probability of the true class of every candidate."""
+    outputs = signals.target_outputs[signals.candidates].astype(np.float64)
+    probabilities = outputs if signals.is_probability else softmax(outputs)
+    return probabilities[np.arange(len(outputs)), signals.labels[signals.candidates]]

@@ -1,44 +1,53 @@
-"""Composing configs: Hydra's search path, our schemas, and one line for whatever is wrong with a request.
+"""Composing configs: our schemas and sweeps in Hydra's hands, and one line for whatever is wrong with a request.
 
 Takes overrides as typed; gives composed configs. Never runs anything.
 """
 
 import re
+import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
 
 from mia import config
 from mia.checks import RequestError, did_you_mean
 
-PACKAGE = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
 HOME = CHECKOUT if (CHECKOUT / "conf" / "config.yaml").is_file() else PACKAGE
 """The folder that holds conf/ and sweeps/: the repository, or the package where it is installed."""
 
 
-class SweepFiles(SearchPathPlugin):
-    """Lets Hydra find `+sweeps=NAME` from any folder."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Add the folder that holds sweeps/."""
-        search_path.append("mia", f"file://{HOME}")
+GROUPS = ("data", "split", "model", "train", "defence", "attack", "engine", "tracking")
 
 
+def sweep_files() -> dict[str, Path]:
+    """Return the sweep files by name: the project's, and those in `sweeps/` of the current folder, which win."""
+    folders = dict.fromkeys([HOME / "sweeps", Path.cwd() / "sweeps"])
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
+
+
+@cache
 def register() -> None:
-    """Make our schemas and sweep files known to Hydra."""
+    """Make our schemas and sweep files known to Hydra.
+
+    Sweeps are stored rather than found on the search path: that path would have to hold the folder above `sweeps/`, and
+    Hydra walks through all of it.
+    """
     store = ConfigStore.instance()
     for group, name, node in config.schemas():
         store.store(group=group, name=name, node=node)
-    Plugins.instance().register(SweepFiles)
+    for name, file in sweep_files().items():
+        try:
+            store.store(group="sweeps", name=name, node=config.read_yaml(file), package="_global_")
+        except RequestError as error:
+            print(f"mia: warning: {error}", file=sys.stderr)
 
 
 def compose_config(overrides: list[str], name: str = "config", *, with_hydra: bool = False) -> DictConfig:
@@ -58,31 +67,30 @@ def compose_config(overrides: list[str], name: str = "config", *, with_hydra: bo
 def _explain(error: Exception, overrides: Iterable[str], name: str) -> str:
     """Return one line that says which override is wrong and what would be right."""
     chain = [error]
-    while chain[-1].__cause__ is not None:
-        chain.append(chain[-1].__cause__)  # type: ignore[arg-type]
+    while isinstance(chain[-1].__cause__, Exception):
+        chain.append(chain[-1].__cause__)
     for cause in reversed(chain):
         if isinstance(cause, RequestError):
             return str(cause)
-    key = next((one.full_key for one in chain if getattr(one, "full_key", None)), None)
     if isinstance(error, MissingConfigException):
         return _unknown_choice(str(error), overrides)
     text = str(error)
-    wanted = re.match(r"Could not (?:override|append to|delete from config\.? ?) ?'?([^'\s]+)'?", text)
-    if wanted and "Could not find" not in text:
-        return _unknown_key(wanted[1], name) if _is_unknown(chain) else _wrong_value(key or wanted[1], chain, overrides)
-    if key and not isinstance(error, HydraException):
-        return _wrong_value(key, chain, overrides)
-    return " ".join(text.split())
-
-
-def _is_unknown(chain: list[Exception]) -> bool:
-    return any(re.search(r"is not in struct|not in '\w+'", str(one)) for one in chain)
+    wanted = re.match(r"(?:Could not \w+(?: from config)?|Error merging override|Could not append to config) ?'?([^'\s=]+)", text)
+    if wanted is None:
+        return " ".join(text.split("See https://")[0].split())
+    key = wanted[1].rstrip(".").lstrip("+~")
+    if any(re.search(r"is not in struct|not in '\w+'", str(one)) for one in chain):
+        return _unknown_key(key, name)
+    return _wrong_value(key, chain, overrides)
 
 
 def _unknown_key(key: str, name: str) -> str:
     known = config.keys(compose_config([], name))
-    leaf = [other for other in known if other.split(".")[0] == key.split(".")[0]]
-    return f"{key} is not a config key{did_you_mean(key, leaf or known) or did_you_mean(key, known)}; mia --cfg job shows all"
+    parent = key.rpartition(".")[0]
+    siblings = [other for other in known if other.rpartition(".")[0] == parent]
+    close = did_you_mean(key, siblings) or did_you_mean(key, known)
+    values = ", ".join(siblings) if parent and siblings else "mia --cfg job shows all"
+    return f"{key} is not a config key{close or ';'} known: {values}".replace("?;", "?")
 
 
 def _wrong_value(key: str, chain: list[Exception], overrides: Iterable[str]) -> str:
@@ -92,12 +100,12 @@ def _wrong_value(key: str, chain: list[Exception], overrides: Iterable[str]) -> 
 
 
 def _unknown_choice(text: str, overrides: Iterable[str]) -> str:
-    missing = re.search(r"Could not find '([^']+)'", text)
-    choices = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE)
+    missing = re.search(r"Could not (?:find|load) '([^']+)'", text)
     if not missing:
         return " ".join(text.split())
     group, _, choice = missing[1].rpartition("/")
-    if not choices:
-        known = ["data", "split", "model", "train", "defence", "attack", "engine", "tracking", "sweeps"]
-        return f"{group or choice} is not a config group{did_you_mean(group or choice, known)}; known: {', '.join(known)}"
+    choices = sorted(sweep_files()) if group == "sweeps" else sorted(file.stem for file in (HOME / "conf" / group).glob("*.yaml"))
+    if not group or not choices:
+        wrong = group or choice
+        return f"{wrong} is not a config group{did_you_mean(wrong, GROUPS)}; known: {', '.join([*GROUPS, 'sweeps'])}"
     return f"{group}={choice} is not known{did_you_mean(choice, choices)}; known: {', '.join(choices)}"

@@ -1,0 +1,27 @@
+"""Arguments of the subcommands: overrides alone, or a request for help."""
+
+import sys
+
+from mia.checks import RequestError
+
+USAGE = {
+    "audit": "mia audit signals=FILE.npz out=DIR [attack=[NAME,...]] [seed=N]",
+    "ui": "mia ui [port=5000] [host=127.0.0.1] [open=true]",
+    "report": "mia report sweep=NAME_OR_RUN_ID [out=DIR]",
+    "pools": "mia pools [prune=true] [yes=true]",
+}
+
+
+def only_overrides(arguments: list[str], command: str) -> list[str]:
+    """Return the arguments if all are overrides; print the usage and exit for --help.
+
+    Raises:
+        RequestError: an option that the command does not have.
+    """
+    if any(one in ("--help", "-h") for one in arguments):
+        print(USAGE[command])
+        sys.exit(0)
+    for one in arguments:
+        if one.startswith("-") or "=" not in one:
+            raise RequestError(f"{one!r} is not KEY=VALUE; usage: {USAGE[command]}")
+    return arguments

@@ -1,0 +1,35 @@
+"""What `mia --help` prints: the commands, and what can be chosen, read from the folders of configs."""
+
+from pathlib import Path
+
+COMMANDS = """\
+mia: how much does a trained classifier tell about who was in its training set?
+
+  mia [KEY=VALUE ...]                    run one experiment (default: scikit-learn's digits)
+  mia -m +sweeps=NAME [KEY=A,B ...]      run a sweep; the same command again runs only what is not finished
+  mia ui [port=5000]                     browse all runs in MLflow
+  mia report sweep=NAME [out=DIR]        write the report of a sweep
+  mia audit signals=FILE.npz out=DIR     attack predictions that any other program made
+  mia pools [prune=true]                 list the trained models on disk, remove those that no run needs
+  mia --cfg job [KEY=VALUE ...]          print the config, run nothing
+  mia --hydra-help                       what Hydra itself can do
+
+What can be chosen with GROUP=NAME (attacks: attack=[NAME,NAME]); every other key of the config with KEY=VALUE:
+"""
+ENDING = """
+Exit codes: 0 all is well, 1 a run failed, 2 the request was wrong and nothing ran, 130 interrupted.
+Environment: MIA_HOME the folder of the store (default: mlruns); MIA_DATA_DIR data sets; MIA_DEBUG=1 full tracebacks."""
+GROUPS = ("data", "split", "model", "train", "defence", "attack", "engine", "tracking")
+
+
+def text() -> str:
+    """Return the help."""
+    package = Path(__file__).resolve().parent.parent
+    home = package.parent if (package.parent / "conf" / "config.yaml").is_file() else package
+    lines = [f"  {group:<10} {_names(home / 'conf' / group)}" for group in GROUPS]
+    lines.append(f"  {'+sweeps':<10} {_names(home / 'sweeps')}")
+    return COMMANDS + "\n".join(lines) + "\n" + ENDING
+
+
+def _names(folder: Path) -> str:
+    return ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))

@@ -1,0 +1,51 @@
+"""The command: reads what was typed, hands it to the right part, gives the exit code.
+
+Exit codes: 0 all is well, 1 some run failed, 2 the request was wrong (nothing ran), 130 interrupted. An error for a
+person is one line on stderr; the traceback comes with MIA_DEBUG=1.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+
+from mia.checks import RequestError
+from mia.files import StorageError
+
+COMMANDS = {"ui": "ui", "report": "report", "audit": "audit", "pools": "pools"}
+ALL_IS_WELL, A_RUN_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
+
+
+def main() -> None:
+    """Run the command with the arguments of this process, and exit."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    sys.exit(dispatch(sys.argv[1:]))
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Run the command with these arguments and return its exit code."""
+    if arguments and arguments[0] in ("--help", "-h"):
+        from mia.cli.help import text
+
+        print(text())
+        return ALL_IS_WELL
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    module = importlib.import_module(f"mia.cli.{command or 'experiment'}")
+    try:
+        return module.command(arguments[1:] if command else arguments)
+    except RequestError as error:
+        return complain(error, WRONG_REQUEST)
+    except StorageError as error:
+        return complain(error, A_RUN_FAILED)
+    except KeyboardInterrupt:
+        print("mia: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def complain(error: BaseException, code: int) -> int:
+    """Say in one line what is wrong, and return the exit code."""
+    if os.environ.get("MIA_DEBUG"):
+        traceback.print_exception(error)
+    text = " ".join(str(error).split()) or type(error).__name__
+    print(f"mia: error: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,88 @@
+"""`mia pools`: the trained models on disk, and which of them no run needs."""
+
+import sys
+import time
+
+from rich.console import Console
+from rich.table import Table
+
+from mia.cli.arguments import only_overrides
+from mia.cli.main import ALL_IS_WELL
+from mia.compose import compose_config, register
+from mia.config import PoolsConfig, to_options
+from mia.home import home
+from mia.store import PoolStore
+from mia.tracking.options import TrackingOptions
+
+
+def command(arguments: list[str]) -> int:
+    """List the pools, or remove those that no run needs, and return the exit code."""
+    register()
+    if arguments[:1] == ["prune"]:
+        arguments = ["prune=true", *arguments[1:]]
+    config: PoolsConfig = to_options(compose_config(only_overrides(arguments, "pools"), "pools"), PoolsConfig)
+    store = PoolStore(home() / "pools")
+    names = store.fingerprints()
+    console = Console()
+    if not names:
+        console.print(f"no pools in {store.folder}")
+        return ALL_IS_WELL
+    users = _users(config.tracking)
+    unused = [name for name in names if not users.get(name)]
+    console.print(_table(store, unused if config.prune else names, users))
+    if not config.prune:
+        return ALL_IS_WELL
+    if not unused:
+        console.print("every pool is used by a run: nothing to remove")
+    elif config.yes or _agreed(len(unused)):
+        for name in unused:
+            store.remove(name)
+        console.print(f"removed {len(unused)} pools")
+    else:
+        console.print("nothing removed")
+    return ALL_IS_WELL
+
+
+def _users(tracking: TrackingOptions) -> dict[str, list[str]]:
+    """Return the ids of the finished and running runs of every experiment that used each pool."""
+    if tracking.uri is None and not (home() / "mlflow.db").exists():
+        return {}
+    from mia.tracking import Tracker
+
+    users: dict[str, list[str]] = {}
+    for run in Tracker.open(tracking, home()).runs_with_pools():
+        for name in run.tags["mia.pools"].split(","):
+            users.setdefault(name, []).append(run.id)
+    return users
+
+
+def _table(store: PoolStore, names: list[str], users: dict[str, list[str]]) -> Table:
+    table = Table("pool", "what", "models", "size", "last change", "runs", title=str(store.folder))
+    for name in names:
+        found = store.describe(name)
+        runs = users.get(name, [])
+        shown = ", ".join(run[:8] for run in runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")
+        table.add_row(
+            name,
+            _words(found["identity"]),
+            str(found["models"]),
+            f"{found['bytes'] / 2**20:.1f} MiB",
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(found["changed"])),
+            shown or "none",
+        )
+    return table
+
+
+def _words(identity: dict[str, dict[str, object]]) -> str:
+    parts = {"model": identity.get("model", {}), **{key: identity.get(key, {}) for key in ("split", "train")}}
+    return " ".join(
+        f"{group}.{key}={value}" for group, values in parts.items() for key, value in values.items()
+    )
+
+
+def _agreed(count: int) -> bool:
+    """Ask; no answer is a no."""
+    if not sys.stdin.isatty():
+        print("mia: not asked, since there is no terminal: add yes=true to remove them", file=sys.stderr)
+        return False
+    return input(f"Remove these {count} pools for good? [y/N] ").strip().lower() in ("y", "yes")

@@ -1,0 +1,76 @@
+"""From a result to the store and the terminal: metrics, curves, figures, tables, and what to do next."""
+
+import io
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from mia.cli.job import Job
+from mia.experiment.pools import Ensemble
+from mia.experiment.run import scores_file
+from mia.home import home
+from mia.records import Dataset, Result
+
+if TYPE_CHECKING:
+    from mia.tracking.run import Run
+
+
+def describe(job: Job, data: Dataset) -> dict[str, str]:
+    """Return the tags that say what a run is made of."""
+    return {
+        "mia.command": job.command,
+        "mia.data_fingerprint": data.fingerprint,
+        "mia.data": f"{data.name}: {len(data.x)} records, {data.num_classes} classes",
+    }
+
+
+def publish(run: "Run", job: Job, result: Result, ensemble: Ensemble, data: Dataset) -> None:
+    """Store everything that the experiment found out."""
+    run.log_arrays("scores.npz", dict(scores_file(result)))
+    run.log_metrics({**result.metrics, **job.axes()})
+    _log_curves(run, result)
+    chosen = {f"{name}/{key}": value for name, one in result.scores.items() for key, value in one.details.items()}
+    run.set_tags({"mia.pools": ",".join(ensemble.fingerprints), "mia.warnings": "\n".join(result.warnings)})
+    run.log_table([{"what": key, "value": value} for key, value in chosen.items()], "attack_details.csv")
+    for name, content in files_of(result, data).items():
+        run.log_bytes(name, content)
+
+
+def files_of(result: Result, data: Dataset | None) -> dict[str, bytes]:
+    """Return per-class metrics, the records by exposure, and the figures, by file name."""
+    from mia.report.exposed import csv_text, record_rows
+    from mia.report.run import run_figures
+
+    files = {"per_class.csv": csv_text(list(result.per_class)), "records.csv": csv_text(record_rows(result))}
+    content = {name: text.encode() for name, text in files.items()}
+    images = data.x if data is not None and data.is_image else None
+    for name, figure in run_figures(result, images).items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+        content[f"figures/{name}.png"] = buffer.getvalue()
+    return content
+
+
+def _log_curves(run: "Run", result: Result) -> None:
+    if result.curves is not None:
+        curves = result.curves
+        run.log_curves(
+            {
+                "curve/train_loss": curves.train_loss[0],
+                "curve/train_accuracy": curves.train_accuracy[0],
+                "curve/test_loss": curves.test_loss[0],
+                "curve/test_accuracy": curves.test_accuracy[0],
+            }
+        )
+    if result.shadow_accuracy is not None:  # step = shadow number, from 1
+        for shadow, (train, test) in enumerate(result.shadow_accuracy, start=1):
+            run.log_metrics({"shadows/train_accuracy": train, "shadows/test_accuracy": test}, step=shadow)
+
+
+def print_result(result: Result, run: "Run") -> None:
+    """Print the table of utility and leakage, the run's id and how to see more."""
+    from mia.report.console import console_table
+
+    console = Console()
+    console.print(console_table(result))
+    console.print(f"run {run.id} in {home()}; browse it with: mia ui", highlight=False, soft_wrap=True)

@@ -1,0 +1,65 @@
+"""The summary of a sweep: a table as the note of its run, CSV, figures and the report as its artifacts."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mia.cli.job import Outcome
+from mia.records import StoredRun
+from mia.sweep import Plan
+
+if TYPE_CHECKING:
+    from mia.tracking.run import Run
+    from mia.tracking.tracker import Tracker
+
+VIEW_LEAKAGE = ("accuracy", "auc", "tpr_at_1pct_fpr")
+
+
+def write_summary(tracker: "Tracker", sweep: "Run", plan: Plan, outcomes: list[Outcome], line: str) -> None:
+    """Store the summary of the sweep's runs, as far as they are there."""
+    from mia.report.summary import summary_csv, summary_markdown
+
+    runs = tracker.children(sweep.id)
+    link = tracker.prepare_view(f"sweep {plan.name}", _axes(runs), _leakage(runs), sweep.id)
+    failures = [f"- failed: {one.reason}" for one in outcomes if not one.is_well]
+    note = [f"{plan.question}\n" if plan.question else "", f"**{line}**", *failures]
+    if link:
+        note.append(f"[Compare the runs of this sweep]({link})")
+    sweep.set_note("\n\n".join([*filter(None, note), summary_markdown(runs)]))
+    sweep.log_text(summary_csv(runs), "summary.csv")
+    finished = [run for run in runs if run.status == "FINISHED"]
+    sweep.log_metrics({"sweep/finished": len(finished), "sweep/failed": len(runs) - len(finished)})
+    if finished:
+        write_report(tracker, sweep, plan.name, plan.question, runs)
+
+
+def write_report(tracker: "Tracker", sweep: "Run", title: str, question: str, runs: list[StoredRun]) -> None:
+    """Store the report and the figures of the sweep."""
+
+
+def fetcher(tracker: "Tracker") -> Callable[[StoredRun, str], Path | None]:
+    """Return a function that fetches an artifact of a run, or None where there is none."""
+
+    def fetch(run: StoredRun, name: str) -> Path | None:
+        try:
+            return tracker.artifact(run.id, name)
+        except FileNotFoundError:
+            return None
+
+    return fetch
+
+
+def _axes(runs: list[StoredRun]) -> list[str]:
+    """Return the config keys of the numbers that differ between the runs."""
+    values: dict[str, set[float]] = {}
+    for run in runs:
+        for name, value in run.metrics.items():
+            if name.startswith("axis/"):
+                values.setdefault(name, set()).add(value)
+    return [name.removeprefix("axis/") for name, seen in values.items() if len(seen) > 1] or ["split.size"]
+
+
+def _leakage(runs: list[StoredRun]) -> list[str]:
+    """Return the leakage metrics worth a column: those of the attacks that ran."""
+    names = {name.split("/")[1] for run in runs for name in run.metrics if name.startswith("attack/")}
+    return [f"attack/{name}/{metric}" for name in sorted(names) for metric in VIEW_LEAKAGE]

@@ -1,0 +1,63 @@
+"""Utility and leakage as flat metrics: the target's accuracy, the shadows', and every attack's achievements.
+
+Takes signals, scores and the truth; gives contract names. The truth enters here and nowhere earlier.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from mia.metrics.evaluation import evaluate
+from mia.records import IN, OUT, Scores, Signals
+from mia.seeds import stage_seed
+
+
+def judge_attacks(
+    scores: Mapping[str, Scores], is_member: Bool[np.ndarray, "Q"], prior: float, seed: int, target: int = 0
+) -> tuple[dict[str, float], list[str]]:
+    """Return `attack/<name>/<metric>` of every attack, and one line for each thing a person should know."""
+    metrics: dict[str, float] = {}
+    heard: dict[str, list[str]] = {}  # which attacks say the same
+    for name, one in scores.items():
+        evaluation = evaluate(one, is_member, prior=prior, seed=stage_seed(seed, f"metrics/{name}", target))
+        metrics |= {f"attack/{name}/{metric}": value for metric, value in evaluation.metrics.items()}
+        for line in (*one.warnings, *evaluation.warnings):
+            heard.setdefault(line.removeprefix(f"{name}: "), []).append(name)
+    everyone = len(scores)
+    return metrics, [
+        line if len(names) == everyone > 1 else f"{', '.join(names)}: {line}" for line, names in heard.items()
+    ]
+
+
+def utility(signals: Signals, is_member: Bool[np.ndarray, "Q"]) -> dict[str, float]:
+    """Return the accuracies of the target and, as means, of the shadows; what has no record is absent."""
+    correct = _is_correct(signals.target_outputs, signals.labels)[signals.candidates]
+    found = {}
+    for name, chosen in (("train", is_member), ("test", ~is_member)):
+        if chosen.any():
+            found[f"target/{name}_accuracy"] = float(correct[chosen].mean())
+    if len(found) == 2:
+        found["target/generalization_gap"] = found["target/train_accuracy"] - found["target/test_accuracy"]
+    shadows = shadow_accuracies(signals)
+    for column, name in enumerate(("train", "test")):
+        known = shadows[~np.isnan(shadows[:, column]), column]
+        if len(known):
+            found[f"shadow/{name}_accuracy"] = float(known.mean())
+    return found
+
+
+def shadow_accuracies(signals: Signals) -> Float[np.ndarray, "K 2"]:
+    """Return each shadow's accuracy on its own in and out records; NaN where it has none."""
+    accuracies = np.full((signals.num_shadows, 2), np.nan)
+    for shadow, outputs in enumerate(signals.shadow_outputs):
+        correct, own = _is_correct(outputs, signals.labels), signals.shadow_own[shadow]
+        for column, side in enumerate((IN, OUT)):
+            chosen = own & (signals.shadow_membership[shadow] == side)
+            if chosen.any():
+                accuracies[shadow, column] = correct[chosen].mean()
+    return accuracies
+
+
+def _is_correct(outputs: Float[np.ndarray, "N C"], labels: np.ndarray) -> np.ndarray:
+    return outputs.argmax(axis=-1) == labels

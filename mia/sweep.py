@@ -1,0 +1,65 @@
+"""Sweeps: what a multirun request asks for, job by job, before anything runs.
+
+Takes overrides as typed; gives the jobs that Hydra's basic sweeper will launch. A sweep file is data: its header says
+the question, the figure to look at and the cost. Never runs anything.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from mia.checks import RequestError
+from mia.compose import compose_config, sweep_files
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep, before it runs."""
+
+    name: str  # of the sweep file, or the swept keys
+    question: str  # the sweep file's header; empty where there is no file
+    jobs: list[list[str]]  # the overrides of every configuration
+
+
+def plan_sweep(overrides: list[str]) -> Plan:
+    """Return the jobs of `mia -m <overrides>`.
+
+    Raises:
+        RequestError: an override that cannot be read, an unknown sweep, a range that the basic sweeper cannot list.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except Exception as error:  # noqa: BLE001 - the parser raises many kinds
+        raise RequestError(" ".join(str(error).split())) from error
+    fixed = [str(one.input_line) for one in parsed if not one.is_sweep_override()]
+    composed = compose_config(fixed, with_hydra=True)
+    params = composed.hydra.sweeper.get("params") or {}
+    listed = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
+    try:
+        jobs = BasicSweeper.split_arguments([*listed, *parsed], None)[0]
+    except Exception as error:  # noqa: BLE001 - Hydra's own errors about ranges
+        raise RequestError(" ".join(str(error).split())) from error
+    file = _sweep_file(parsed)
+    swept = [one.get_key_element() for one in parsed if one.is_sweep_override()]
+    return Plan(file.stem if file else "x".join(swept) or "multirun", header(file) if file else "", jobs)
+
+
+def header(file: Path) -> str:
+    """Return the comment at the top of a sweep file."""
+    lines = []
+    for line in file.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        if "@package" not in line:
+            lines.append(line.removeprefix("#").strip())
+    return "\n".join(lines).strip()
+
+
+def _sweep_file(parsed: list[Override]) -> Path | None:
+    for one in parsed:
+        if one.key_or_group == "sweeps":
+            return sweep_files().get(str(one.value()))
+    return None
