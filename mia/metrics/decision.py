@@ -1,0 +1,98 @@
+"""Metrics at a decision rule: takes predictions learnt without the target's membership, gives flat floats.
+
+Never chooses a threshold.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+
+from mia.metrics.rates import CONFIDENCE, Estimate, clopper_pearson, difference, lower_limit, upper_limit
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many members and non-members were predicted to be members."""
+
+    true_positives: int
+    num_members: int
+    false_positives: int
+    num_nonmembers: int
+
+    @property
+    def num_positives(self) -> int:
+        """Records predicted to be members."""
+        return self.true_positives + self.false_positives
+
+    @property
+    def num_correct(self) -> int:
+        """Records whose membership was predicted rightly."""
+        return self.true_positives + self.num_nonmembers - self.false_positives
+
+    @property
+    def num_records(self) -> int:
+        """All records predicted."""
+        return self.num_members + self.num_nonmembers
+
+
+def confusion(is_predicted: Bool[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"]) -> Confusion:
+    """Count predictions against the truth."""
+    num_members = int(is_member.sum())
+    true_positives = int((is_predicted & is_member).sum())
+    num_positives = int(is_predicted.sum())
+    return Confusion(true_positives, num_members, num_positives - true_positives, len(is_member) - num_members)
+
+
+def decision_metrics(counts: Confusion, prior: float, confidence: float = CONFIDENCE) -> dict[str, float]:
+    """Return accuracy, precision, recall, balanced accuracy, advantage, and precision at a prior, with intervals.
+
+    Accuracy, precision and recall have Clopper-Pearson intervals. Advantage is the true-positive rate minus the
+    false-positive rate of the rule (Yeom et al. 2018), with Newcombe's interval for a difference of two independent
+    proportions; balanced accuracy is (1 + advantage) / 2. What is undefined - precision where nobody is predicted a
+    member, anything that needs the kind of record which is absent - is not in the result.
+
+    Args:
+        counts: predictions against the truth.
+        prior: share of members among the records that a real attacker would meet.
+        confidence: of the intervals.
+    """
+    metrics: dict[str, float] = {}
+    if counts.num_records:
+        metrics |= clopper_pearson(counts.num_correct, counts.num_records, confidence).named("accuracy")
+    if counts.num_positives:
+        metrics |= clopper_pearson(counts.true_positives, counts.num_positives, confidence).named("precision")
+    if counts.num_members:
+        metrics |= clopper_pearson(counts.true_positives, counts.num_members, confidence).named("recall")
+    if counts.num_members and counts.num_nonmembers:
+        advantage = rule_advantage(counts, confidence)
+        metrics |= Estimate(*((1 + end) / 2 for end in advantage)).named("balanced_accuracy")
+        metrics |= advantage.named("advantage")
+        if counts.num_positives:
+            metrics |= precision_at_prior(counts, prior, confidence).named("precision_at_prior")
+    return metrics
+
+
+def rule_advantage(counts: Confusion, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the advantage of a rule with its interval; needs a member and a non-member."""
+    return difference(
+        counts.true_positives, counts.num_members, counts.false_positives, counts.num_nonmembers, confidence
+    )
+
+
+def precision_at_prior(counts: Confusion, prior: float, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the precision of a rule among records of which a share `prior` are members.
+
+    The interval combines exact limits for the two rates, each at half the error: its coverage is never below
+    `confidence`. Needs a member, a non-member, and a record predicted to be a member.
+    """
+
+    def precision(tpr: float, fpr: float) -> float:
+        positives = prior * tpr + (1 - prior) * fpr
+        return prior * tpr / positives if positives > 0 else 0.0
+
+    error = (1 - confidence) / 4
+    hits, misses = (counts.true_positives, counts.num_members), (counts.false_positives, counts.num_nonmembers)
+    low = precision(float(lower_limit(*hits, error)), float(upper_limit(*misses, error)))
+    high = precision(float(upper_limit(*hits, error)), float(lower_limit(*misses, error)))
+    return Estimate(precision(hits[0] / hits[1], misses[0] / misses[1]), low, high)

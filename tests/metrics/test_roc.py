@@ -1,0 +1,98 @@
+"""The ROC and low false-positive rates against a slow twin, and the mistakes other tools make."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from sklearn.metrics import roc_curve
+
+from mia.metrics.roc import FPR_LIMITS, hindsight_balanced_accuracy, roc, tpr_at_low_fpr
+
+TIED = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=40)
+
+
+def slow_points(score, is_member):
+    """One (true positives, false positives) per distinct score, by counting."""
+    points = [(0, 0)]
+    for threshold in sorted(set(score.tolist()), reverse=True):
+        predicted = [value >= threshold for value in score.tolist()]
+        hits = sum(p and m for p, m in zip(predicted, is_member.tolist(), strict=True))
+        points.append((hits, sum(predicted) - hits))
+    return points
+
+
+@settings(deadline=None)
+@given(TIED)
+def test_roc_equals_slow_twin(records):
+    score, is_member = (np.array(column) for column in zip(*records, strict=True))
+    curve = roc(score.astype(float), is_member)
+    pairs = zip(curve.true_positives.tolist(), curve.false_positives.tolist(), strict=True)
+    assert list(pairs) == slow_points(score, is_member)
+    assert (np.diff(curve.thresholds) < 0).all()
+
+
+def test_roc_equals_scikit_learn():
+    generator = np.random.default_rng(0)
+    score, is_member = generator.integers(0, 50, 500).astype(float), generator.random(500) < 0.4
+    fpr, tpr, thresholds = roc_curve(is_member, score, drop_intermediate=False)
+    curve = roc(score, is_member)
+    assert np.allclose(curve.fpr, fpr)
+    assert np.allclose(curve.tpr, tpr)
+    assert np.array_equal(curve.thresholds, thresholds)
+
+
+def test_roc_ties_are_one_point():
+    curve = roc(np.array([9.0, 9, 5, 5]), np.array([True, False, True, False]))
+    assert curve.tpr.tolist() == [0, 0.5, 1]
+    assert curve.fpr.tolist() == [0, 0.5, 1]
+
+
+def test_roc_orders_infinite_scores():
+    curve = roc(np.array([np.inf, 0.0, -np.inf]), np.array([True, True, False]))
+    assert curve.tpr.tolist() == [0, 0.5, 1, 1]
+
+
+def test_tpr_at_0_1pct_means_one_in_a_thousand():
+    """Some tools' TPR@0.1 is at a false-positive rate of 10%."""
+    score = np.concatenate([np.linspace(0, 1, 2000), np.full(30, 1.5), np.full(70, 0.95)])
+    is_member = np.arange(2100) >= 2000
+    metrics, warnings = tpr_at_low_fpr(roc(score, is_member))
+    assert metrics["tpr_at_0.1pct_fpr"] == 0.3
+    assert metrics["tpr_at_1pct_fpr"] == 0.3
+    assert 0 <= metrics["fpr_reached_at_0.1pct"] <= 0.001
+    assert 0.009 <= metrics["fpr_reached_at_1pct"] <= 0.01
+    assert "tpr_at_0.01pct_fpr" not in metrics
+    assert warnings == ("tpr_at_0.01pct_fpr left out: 2,000 non-members x 0.01% is less than one record",)
+
+
+def test_tpr_is_not_interpolated_and_its_fpr_is_reported():
+    """Two non-members share the top score, so the only point within 1% of 100 predicts nobody."""
+    score = np.concatenate([np.full(2, 5.0), np.zeros(98), np.full(50, 5.0), np.full(50, -1.0)])
+    metrics, _ = tpr_at_low_fpr(roc(score, np.arange(200) >= 100))
+    assert metrics["tpr_at_1pct_fpr"] == 0
+    assert metrics["fpr_reached_at_1pct"] == 0
+    assert metrics["tpr_at_1pct_fpr_high"] > 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(TIED, st.sampled_from([100, 300, 1000]))
+def test_tpr_at_low_fpr_equals_slow_twin(records, size):
+    """Few members with tied scores among many non-members."""
+    members = np.array([value for value, _ in records], dtype=float)
+    nonmembers = np.random.default_rng(size).normal(size=size)
+    score, is_member = np.concatenate([members, nonmembers]), np.arange(len(members) + size) < len(members)
+    metrics, _ = tpr_at_low_fpr(roc(score, is_member))
+    thresholds = np.append(score, np.inf)[:, None]
+    tpr, fpr = np.mean(members >= thresholds, axis=1), np.mean(nonmembers >= thresholds, axis=1)
+    for unit, limit in FPR_LIMITS.items():
+        if size * limit >= 1:
+            assert metrics[f"tpr_at_{unit}_fpr"] == pytest.approx(tpr[fpr <= limit].max())
+        else:
+            assert f"tpr_at_{unit}_fpr" not in metrics
+
+
+def test_hindsight_balanced_accuracy_is_the_best_threshold():
+    generator = np.random.default_rng(0)
+    score, is_member = generator.normal(size=60), generator.random(60) < 0.5
+    best = max((np.mean(score[is_member] >= t) + np.mean(score[~is_member] < t)) / 2 for t in [np.inf, *score])
+    assert hindsight_balanced_accuracy(roc(score, is_member)) == pytest.approx(best)
