@@ -33,13 +33,14 @@ class Needs:
         return " and ".join(parts) + " shadows"
 
 
-def compare(signals: Signals, score: Score, needs: Needs) -> Scores:
+def compare(signals: Signals, score: Score, needs: Needs, fallback: float | None = None) -> Scores:
     """Return the scores of the candidate records, with a threshold learnt from stand-ins.
 
     Args:
         signals: What the models say.
         score: Scores every record of the signals.
         needs: Records with fewer shadows are NaN in the answer.
+        fallback: The threshold where no shadow can stand in for the target; None: nothing is predicted then.
     """
     asked, membership = signals.candidates, signals.shadow_membership
     num_in, num_out = (np.count_nonzero(membership[:, asked] == kind, axis=0) for kind in (IN, OUT))
@@ -49,11 +50,10 @@ def compare(signals: Signals, score: Score, needs: Needs) -> Scores:
     details: dict[str, str | float] = {"stand_ins": float(stand_ins)}
     is_predicted = None
     if thresholds is None:
-        warnings.append(
-            f"no shadow can stand in for the target to learn a threshold, {signals.num_shadows} are too "
-            "few: no accuracy, precision or recall"
-        )
-    else:
+        instead = "no accuracy, precision or recall" if fallback is None else f"the threshold is {fallback:g}"
+        warnings.append(f"{signals.num_shadows} shadows are too few to learn a threshold from one of them: {instead}")
+        thresholds = None if fallback is None else Thresholds(np.full(signals.num_classes, fallback))
+    if thresholds is not None:
         is_predicted = thresholds.predict(answer, signals.labels[asked])
         details |= thresholds.details()
     unused = np.zeros_like(num_in)

@@ -84,7 +84,8 @@ def _attack(
         return found
 
     each = 1 if is_global else 2
-    scores = compare(signals, score, Needs(each if IN in kinds else 0, each))
+    is_ratio = IN in kinds
+    scores = compare(signals, score, Needs(each if is_ratio else 0, each), fallback=0.0 if is_ratio else None)
     details = {**scores.details, "variance": "global" if is_global else "per_record"}
     return replace(scores, details=details, warnings=(*scores.warnings, *_warn_rigid(rigid[asked])))
 

@@ -92,7 +92,7 @@ def main() -> None:
         with stage(name):
             run_attack(name, signals, chosen, seed=0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    file_bytes = sum(array.nbytes for array in (signals.shadow_outputs, signals.population_outputs))
+    file_bytes = sum(np.asarray(array).nbytes for array in (signals.shadow_outputs, signals.population_outputs))
     result = {
         **vars(arguments),
         "seconds": sum(seconds.values()),

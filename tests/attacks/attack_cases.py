@@ -1,0 +1,72 @@
+"""Signals for tests: random ones with a membership effect, and small ones built by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from mia.attacks import options
+from mia.records import Signals
+
+EVERY = {
+    "gap": options.GapOptions(),
+    "loss": options.LossOptions(),
+    "confidence": options.ConfidenceOptions(),
+    "entropy": options.EntropyOptions(),
+    "modified_entropy": options.ModifiedEntropyOptions(),
+    "calibration": options.CalibrationOptions(),
+    "lira_online": options.LiraOnlineOptions(),
+    "lira_offline": options.LiraOfflineOptions(),
+    "rmia_online": options.RmiaOnlineOptions(),
+    "rmia_offline": options.RmiaOfflineOptions(),
+}
+COMPARING = ("calibration", "lira_online", "lira_offline", "rmia_online", "rmia_offline")
+
+
+def random_signals(
+    *, seed=0, records=60, shadows=8, classes=4, effect=2.0, probability=False, unused=0.0, population=30
+) -> tuple[Signals, np.ndarray]:
+    """Return signals of the pool protocol and the target's membership; members' true class is `effect` more likely."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, classes, records)
+    member = np.array([generator.permutation(records) < records // 2 for _ in range(shadows + 1)]).reshape(-1, records)
+    hardness = generator.normal(0, 2, records)
+    logits = generator.normal(0, 1, (shadows + 1, records, classes))
+    logits[:, np.arange(records), labels] += hardness + effect * member
+    beside = generator.normal(0, 1, (shadows + 1, population, classes))
+    membership = member[1:].astype(np.int8)
+    membership[generator.random(membership.shape) < unused] = -1
+    shape = probabilities if probability else np.asarray
+    signals = Signals(
+        labels=labels.astype(np.int32),
+        is_candidate=np.ones(records, bool),
+        target_outputs=shape(logits[0]).astype(np.float32),
+        shadow_outputs=shape(logits[1:]).astype(np.float32),
+        shadow_membership=membership,
+        shadow_own=membership >= 0,
+        is_probability=probability,
+        population_outputs=np.concatenate([shape(beside[1:]), shape(beside[:1])]).astype(np.float32),
+        population_labels=generator.integers(0, classes, population).astype(np.int32),
+    )
+    return signals, member[0]
+
+
+def probabilities(logits):
+    """Return softmax, rounded to four digits so that exact zeros and ties occur."""
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.round(shifted / shifted.sum(-1, keepdims=True), 4)
+
+
+def two_class_signals(target_phi, shadow_phi, membership, **changes) -> Signals:
+    """Return signals of two classes, all labelled 1, whose phi (here the difference of the logits) are as given."""
+    shadow_phi = np.asarray(shadow_phi, np.float64)
+    membership = np.asarray(membership, np.int8)
+    target = np.stack([np.zeros(len(target_phi)), target_phi], axis=-1)
+    signals = Signals(
+        labels=np.ones(len(target_phi), np.int32),
+        is_candidate=np.ones(len(target_phi), bool),
+        target_outputs=target,
+        shadow_outputs=np.stack([np.zeros(shadow_phi.shape), shadow_phi], axis=-1),
+        shadow_membership=membership,
+        shadow_own=membership >= 0,
+    )
+    return replace(signals, **changes)

@@ -1,0 +1,140 @@
+"""Scores against slow twins: logits and probabilities, few models, unused records, other numbers of classes."""
+
+from dataclasses import replace
+
+import attack_twins as twins
+import numpy as np
+import pytest
+from attack_cases import EVERY, random_signals
+
+from mia.attacks import options
+from mia.attacks.registry import run_attack
+
+CASES = {
+    "logits": {},
+    "probabilities": {"probability": True},
+    "unused": {"unused": 0.3},
+    "few": {"shadows": 4, "unused": 0.2},
+    "two classes": {"classes": 2, "seed": 3},
+    "many classes": {"classes": 30, "probability": True, "unused": 0.1},
+    "large logits": {"effect": 12.0},
+}
+
+
+@pytest.fixture(params=CASES, name="signals")
+def _signals(request):
+    return random_signals(**CASES[request.param])[0]
+
+
+def agree(score, expected):
+    expected = np.array(expected)
+    assert (np.isnan(score) == np.isnan(expected)).all()
+    np.testing.assert_allclose(score, expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "statistic"),
+    [
+        ("loss", twins.log_confidence),
+        ("confidence", twins.confidence),
+        ("entropy", twins.minus_entropy),
+        ("modified_entropy", twins.minus_modified_entropy),
+    ],
+)
+def test_statistics(signals, name, statistic):
+    agree(run_attack(name, signals, EVERY[name], 0).score, twins.answers(signals, statistic, -1))
+
+
+def test_gap_is_one_for_the_correct(signals):
+    correct = [np.argmax(row) == label for row, label in zip(signals.target_outputs, signals.labels, strict=True)]
+    scores = run_attack("gap", signals, EVERY["gap"], 0)
+    assert scores.score.tolist() == [float(value) for value in correct]
+    assert scores.is_predicted.tolist() == correct
+
+
+def test_calibration(signals):
+    agree(run_attack("calibration", signals, EVERY["calibration"], 0).score, twins.calibration(signals))
+
+
+@pytest.mark.parametrize("variance", ["per_record", "global"])
+@pytest.mark.parametrize("location", ["mean", "median"])
+def test_lira(signals, variance, location):
+    online = run_attack("lira_online", signals, options.LiraOnlineOptions(variance, location), 0)
+    agree(online.score, twins.lira(signals, variance, location, "online"))
+    for form in ("density", "one_sided"):
+        offline = run_attack("lira_offline", signals, options.LiraOfflineOptions(variance, location, form), 0)
+        expected = np.array(twins.lira(signals, variance, location, "density" if form == "density" else "one_sided"))
+        agree(offline.score, expected)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_rmia(signals, gamma):
+    agree(run_attack("rmia_online", signals, options.RmiaOnlineOptions(gamma), 0).score, twins.rmia(signals, gamma))
+    offline = run_attack("rmia_offline", signals, options.RmiaOfflineOptions(gamma, 0.7), 0)
+    agree(offline.score, twins.rmia(signals, gamma, 0.7))
+
+
+def test_counts_of_models_stand_behind_every_score():
+    signals, _ = random_signals(unused=0.3)
+    asked = np.flatnonzero(np.arange(60) % 3)
+    signals = replace(signals, is_candidate=np.isin(np.arange(60), asked))
+    scores = run_attack("lira_online", signals, EVERY["lira_online"], 0)
+    for position, record in enumerate(asked):
+        assert scores.num_in[position] == sum(signals.shadow_membership[:, record] == 1)
+        assert scores.num_out[position] == sum(signals.shadow_membership[:, record] == 0)
+    offline = run_attack("lira_offline", signals, EVERY["lira_offline"], 0)
+    assert not offline.num_in.any()
+    assert (offline.num_out == scores.num_out).all()
+    assert not run_attack("loss", signals, EVERY["loss"], 0).num_out.any()
+
+
+def test_variance_is_one_for_all_below_64_shadows():
+    for shadows, variance in ((63, "global"), (64, "per_record")):
+        signals, _ = random_signals(records=20, shadows=shadows)
+        for name in ("lira_online", "lira_offline"):
+            auto = run_attack(name, signals, EVERY[name], 0)
+            named = run_attack(name, signals, replace(EVERY[name], variance=variance), 0)
+            assert auto.details["variance"] == variance
+            np.testing.assert_array_equal(auto.score, named.score)
+
+
+def test_extreme_logits_keep_their_digits():
+    signals, _ = random_signals(records=4, shadows=4, classes=3, population=5)
+    outputs = np.array([[800.0, 0, 0], [0, 800, 0], [0, 0, 50], [40, 0, -40]], np.float32)
+    signals = replace(signals, target_outputs=outputs, labels=np.array([0, 0, 2, 0], np.int32))
+    loss = run_attack("loss", signals, EVERY["loss"], 0).score
+    np.testing.assert_allclose(loss, [0, -800, -2 * np.exp(-50), -np.exp(-40)], rtol=1e-12)
+    modified = run_attack("modified_entropy", signals, EVERY["modified_entropy"], 0).score
+    assert np.isfinite(modified).all()
+    assert modified[1] < modified[3] <= 0
+
+
+def test_population_defaults_to_records_outside_the_question():
+    signals, _ = random_signals(records=260, seed=4)
+    beside = replace(
+        signals, population_outputs=None, population_labels=None, is_candidate=np.arange(len(signals.labels)) < 100
+    )
+    scores = run_attack("rmia_offline", beside, EVERY["rmia_offline"], 0)
+    assert not any("population" in line for line in scores.warnings)
+    ratio = {}
+    for record, value in enumerate(twins.answers(signals, twins.confidence, -1)):
+        out = [
+            twins.confidence(signals.shadow_outputs[model, record], signals.labels[record], False)
+            for model in range(8)
+            if signals.shadow_membership[model, record] == 0
+        ]
+        if out:
+            ratio[record] = value / ((1.3 * np.mean(out) + 0.7) / 2)
+    others = [ratio[record] for record in range(100, 260) if record in ratio]
+    for record in range(100):
+        if record in ratio:
+            assert scores.score[record] == pytest.approx(np.mean([ratio[record] / z >= 1 for z in others]))
+
+
+def test_candidates_stand_in_for_a_population_with_a_warning():
+    signals, _ = random_signals()
+    alone = replace(signals, population_outputs=None, population_labels=None)
+    for name in ("rmia_online", "rmia_offline"):
+        scores = run_attack(name, alone, EVERY[name], 0)
+        assert any("the candidates themselves" in line for line in scores.warnings)
+        assert np.nanmin(scores.score) > 0  # every record dominates itself
