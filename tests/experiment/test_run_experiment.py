@@ -1,0 +1,160 @@
+"""Experiments from options to result: what is trained again, what is shared, what a result means."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mia.attacks import options as attacks
+from mia.checks import RequestError
+from mia.experiment.identity import pool_identity, run_identity
+from mia.experiment.options import AttackerOptions, ExperimentOptions
+from mia.experiment.run import run_experiment
+from mia.models.options import MlpOptions
+from mia.records import Dataset
+from mia.split.options import SplitOptions
+from mia.store import PoolStore
+from mia.train.options import EngineOptions, TrainOptions
+
+OPTIONS = ExperimentOptions(
+    seed=0,
+    data=None,  # the data set is handed over
+    split=SplitOptions(size=40, num_shadows=3),
+    model=MlpOptions(hidden=[8]),
+    train=TrainOptions(epochs=3),
+    attack=attacks.AttackOptions(gap=attacks.GapOptions(), loss=attacks.LossOptions()),
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(400, 6)).astype(np.float32)
+    return Dataset("blobs", x, generator.integers(0, 3, 400).astype(np.int32), 3)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return PoolStore(tmp_path)
+
+
+def trained(options, data, store):
+    result, ensemble = run_experiment(options, data, store)
+    return result, ensemble.num_trained
+
+
+def change(options, **parts):
+    return replace(options, **{name: replace(getattr(options, name), **values) for name, values in parts.items()})
+
+
+def test_twice_trains_once_and_gives_identical_bits(data, store, tmp_path):
+    first, once = trained(OPTIONS, data, store)
+    again, twice = trained(OPTIONS, data, store)
+    afresh, elsewhere = trained(OPTIONS, data, PoolStore(tmp_path / "elsewhere"))
+    assert (once, twice, elsewhere) == (4, 0, 4)
+    for other in (again, afresh):
+        np.testing.assert_array_equal(first.index, other.index)
+        for name, scores in first.scores.items():
+            np.testing.assert_array_equal(scores.score, other.scores[name].score)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"train": {"epochs": 4}},
+        {"train": {"batch_size": 16}},
+        {"train": {"learning_rate": 2e-3}},
+        {"train": {"learning_rate_decay": 1e-3}},
+        {"train": {"epsilon": 1e-6}},
+        {"train": {"l2": 1e-2}},
+        {"train": {"weight_decay": 1e-2}},
+        {"train": {"dropout": 0.5}},
+        {"train": {"label_smoothing": 0.1}},
+        {"split": {"size": 41}},
+        {"split": {"protocol": "pool"}},
+        {"model": {"hidden": [9]}},
+        {"model": {"activation": "relu"}},
+    ],
+    ids=str,
+)
+def test_what_can_change_the_weights_names_another_pool(data, parts):
+    changed = change(OPTIONS, **parts)
+    assert pool_identity(changed, data, changed.train) != pool_identity(OPTIONS, data, OPTIONS.train)
+
+
+def test_another_seed_or_other_data_name_another_pool(data):
+    base = pool_identity(OPTIONS, data, OPTIONS.train)
+    other = replace(data, y=(data.y + 1) % 3)
+    assert pool_identity(replace(OPTIONS, seed=1), data, OPTIONS.train) != base
+    assert pool_identity(OPTIONS, other, OPTIONS.train) != base
+    assert pool_identity(OPTIONS, replace(data, scale=2.0), OPTIONS.train) != base
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        change(OPTIONS, split={"num_shadows": 5}),
+        replace(OPTIONS, attack=attacks.AttackOptions(gap=attacks.GapOptions())),
+        replace(OPTIONS, attacker=AttackerOptions(adaptive=False)),
+        replace(OPTIONS, engine=EngineOptions(models_per_batch="2")),
+    ],
+    ids=["num_shadows", "attack", "adaptive", "engine"],
+)
+def test_what_cannot_change_the_weights_finds_the_same_pool(data, changed):
+    assert pool_identity(changed, data, changed.train) == pool_identity(OPTIONS, data, OPTIONS.train)
+
+
+def test_the_engine_is_no_part_of_a_runs_identity_and_the_attacker_is(data):
+    base = run_identity(OPTIONS, data)
+    assert run_identity(replace(OPTIONS, engine=EngineOptions(models_per_batch="2")), data) == base
+    assert run_identity(replace(OPTIONS, attacker=AttackerOptions(adaptive=False)), data) != base
+    assert run_identity(change(OPTIONS, split={"num_shadows": 5}), data) != base
+
+
+def test_adding_shadows_trains_only_the_missing_ones(data, store):
+    few, _ = trained(OPTIONS, data, store)
+    many, added = trained(change(OPTIONS, split={"num_shadows": 5}), data, store)
+    assert added == 2
+    np.testing.assert_array_equal(few.confidence, many.confidence)
+
+
+def test_both_attackers_share_what_they_can(data, store):
+    defended = change(OPTIONS, train={"l2": 1e-2})
+    ignorant = replace(defended, attacker=AttackerOptions(adaptive=False))
+    assert trained(OPTIONS, data, store)[1] == 4
+    knowing, adaptive = trained(defended, data, store)
+    unknowing, shared = trained(ignorant, data, store)
+    assert (adaptive, shared) == (4, 0)
+    np.testing.assert_array_equal(knowing.confidence, unknowing.confidence)
+
+
+def test_a_damaged_model_is_trained_again_with_a_warning_and_the_same_result(data, store):
+    before, _ = trained(OPTIONS, data, store)
+    damaged = next(store.folder.glob("*/0002.npz"))
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    after, again = trained(OPTIONS, data, store)
+    assert again == 1
+    assert any("model 2" in line and "damaged" in line for line in after.warnings)
+    np.testing.assert_array_equal(before.scores["loss"].score, after.scores["loss"].score)
+
+
+def test_every_other_model_as_target_gives_means_and_deviations(data, store):
+    several = change(OPTIONS, split={"protocol": "pool", "num_targets": 3})
+    result, _ = trained(several, data, store)
+    one, _ = trained(change(several, split={"num_targets": 1}), data, store)
+    assert "target/test_accuracy_sd" in result.metrics
+    np.testing.assert_array_equal(result.scores["gap"].score, one.scores["gap"].score)
+
+
+def test_a_target_that_learnt_nothing_tells_nothing(data, store):
+    """With a vanishing learning rate the target is as it was drawn: every attack stays at chance."""
+    untrained = change(OPTIONS, train={"learning_rate": 1e-12, "epochs": 1}, split={"size": 100})
+    result, _ = trained(untrained, data, store)
+    for name in ("gap", "loss"):
+        assert result.metrics[f"attack/{name}/auc_low"] < 0.5 < result.metrics[f"attack/{name}/auc_high"]
+
+
+def test_too_large_a_split_is_refused_before_anything_is_written(data, store):
+    with pytest.raises(RequestError, match="at most split.size=100"):
+        run_experiment(change(OPTIONS, split={"size": 101}), data, store)
+    assert not list(store.folder.iterdir())
