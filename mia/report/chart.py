@@ -4,8 +4,9 @@ One description serves both renderers: `draw.py` makes matplotlib figures (PNG, 
 the page. Holds no numerics and no drawing. Colours and marks are roles of `style.py`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 Bounds = tuple[Sequence[float], Sequence[float]]
 """Lower and upper ends of the intervals around values, absolute."""
@@ -42,6 +43,7 @@ class Series:
     labels: Sequence[str] = ()  # drawn beside the points
     hover: Sequence[str] = ()  # one text per point for the interactive page
     in_legend: bool = True
+    group: str = ""  # what the page shows and hides together; the name if empty
 
 
 @dataclass(frozen=True)
@@ -65,20 +67,53 @@ class Chart:
     height: float = 1.0  # relative to an ordinary panel; long lists need more
 
 
+Variants = dict[tuple[str, ...], Sequence[Chart]]
+"""Panels by what was chosen."""
+
+
 @dataclass(frozen=True)
 class Exhibit:
     """A figure of the report: panels, and where a choice helps, one set of panels for each choice.
 
-    The keys of `variants` hold one value for each of `choices`; the first variant is the one that is printed.
+    The keys of `variants` hold one value for each of `choices`. The page shows the first; the first is printed, and
+    one for each further value of the choice `print_each`.
     """
 
     name: str  # of its files
     title: str
     caption: str
     variants: Mapping[tuple[str, ...], Sequence[Chart]]
-    choices: Sequence[str] = field(default=())  # what can be chosen, such as "attack"
+    choices: Sequence[str] = ()  # what can be chosen, such as "attack"
+    print_each: str = ""
 
     @property
     def charts(self) -> Sequence[Chart]:
         """The panels of the first variant."""
         return next(iter(self.variants.values()))
+
+    def printed(self) -> dict[str, Sequence[Chart]]:
+        """Return the panels that become files, by file name."""
+        first = next(iter(self.variants))
+        files = {self.name: self.charts}
+        if self.print_each in self.choices:
+            place = list(self.choices).index(self.print_each)
+            for key, charts in self.variants.items():
+                if key != first and key[:place] + key[place + 1 :] == first[:place] + first[place + 1 :]:
+                    files[f"{self.name}_{file_words(key[place])}"] = charts
+        return files
+
+
+def shared_limits(charts: Sequence[Chart], axis: str, limits: tuple[float, float]) -> list[Chart]:
+    """Return the charts with the same limits along "x" or "y", so that panels can be compared."""
+    return [replace(chart, **{axis: replace(getattr(chart, axis), limits=limits)}) for chart in charts]
+
+
+def extent(chart: Chart, axis: str) -> list[float]:
+    """Return all values that must be seen along "x" or "y": points, ends of intervals, guides."""
+    sides = [side for s in chart.series for side in (getattr(s, axis), *(getattr(s, f"{axis}_bounds") or ()))]
+    return [v for side in sides for v in side] + [g.value for g in chart.guides if g.is_vertical == (axis == "x")]
+
+
+def file_words(text: str) -> str:
+    """Return text as part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "other"

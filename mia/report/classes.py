@@ -15,23 +15,23 @@ MOST_NAMED = 30
 
 
 def class_chart(
-    attack: str, settings: Sequence[tuple[str, str, Sequence[Row]]], class_names: Sequence[str] = ()
+    attack: str, settings: Sequence[tuple[str, Sequence[Row]]], class_names: Sequence[str] = ()
 ) -> Chart | None:
     """Return an attack's precision by class as grouped bars, or None when no row holds one.
 
     Args:
         attack: the attack's name, for the title.
-        settings: of each group of bars its name, the attack its rows are of, and the rows.
+        settings: of each group of bars its name, and rows, of which those of `attack` count.
         class_names: names for classes that the rows give by number.
     """
-    tables = [(name, _precisions(rows, wanted)) for name, wanted, rows in settings]
+    tables = [(name, _precisions(rows, attack)) for name, rows in settings]
     tables = [(name, table) for name, table in tables if table]
     if not tables:
         return None
     first = tables[0][1]
     classes = sorted(first, key=lambda c: -first[c][0]) if len(first) > MOST_NAMED else list(first)
     thickness = 0.8 / len(tables)
-    colours = ["c0"] if len(tables) == 1 else style.ramp(len(tables))
+    colours = ["c0"] if len(tables) == 1 else style.line_colours([name for name, _ in tables])
     series = [
         _bars(name or "precision", [table.get(c, (math.nan,) * 3) for c in classes], classes, colour,
               shift=(k - (len(tables) - 1) / 2) * thickness, thickness=thickness)

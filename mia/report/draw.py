@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mia.report import style
 from mia.report.chart import Axis, Chart, Guide, Series
-from mia.report.placing import label_places, span
+from mia.report.placing import axis_limits, label_places
 from mia.report.shapes import SHAPES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "pdf", "svg")
+FORMATS = ("png", "pdf")
 COLOURS = style.LIGHT
-TITLE_WIDTH = 54  # characters over one panel
+TITLE_WIDTH = 52  # characters over one panel
 
 
 def draw_figure(charts: Sequence[Chart], title: str = "") -> "Figure":
@@ -32,34 +32,35 @@ def draw_figure(charts: Sequence[Chart], title: str = "") -> "Figure":
     columns = 2 if len(charts) == 4 else min(len(charts), 3)
     rows = math.ceil(len(charts) / columns)
     heights = [max(c.height for c in charts[r * columns : (r + 1) * columns]) for r in range(rows)]
-    size = (style.PANEL_WIDTH * max(columns, 1.25), style.PANEL_HEIGHT * sum(heights) + 0.6)
+    size = (style.PANEL_WIDTH * max(columns, 1.25), style.PANEL_HEIGHT * sum(heights) + 0.5)
     figure = Figure(figsize=size, dpi=style.DPI, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(rows, columns, height_ratios=heights)
-    handles: dict[str, Any] = {}
-    most = 0
-    for position, chart in enumerate(charts):
-        axes = figure.add_subplot(grid[divmod(position, columns)])
-        found = draw_chart(axes, chart, TITLE_WIDTH if columns > 1 else int(1.25 * TITLE_WIDTH))
-        handles |= {name: handle for name, handle in found.items() if name not in handles}
-        most = max(most, len(found))
+    width = TITLE_WIDTH if columns > 1 else int(1.25 * TITLE_WIDTH)
+    panels = [figure.add_subplot(grid[divmod(position, columns)]) for position in range(len(charts))]
+    handles = [draw_chart(axes, chart, width) for axes, chart in zip(panels, charts, strict=True)]
     if title and len(charts) > 1:
         figure.suptitle(_wrapped(title, TITLE_WIDTH * columns), fontsize=style.FONT_SIZE + 2, parse_math=False)
-    if most > 1:
-        _add_legend(figure, handles, columns)
+    rows_of_legend = max(len(found) for found in handles) // 2
+    figure.set_size_inches(size[0], size[1] + 0.16 * rows_of_legend * (1 if columns == 1 else rows))
+    is_shared = all(len(found) < 2 or found.keys() == handles[0].keys() for found in handles)
+    if is_shared and any(len(found) > 1 for found in handles):
+        _add_legend(figure, max(handles, key=len), int(max(columns, 1.25) * 58), loc="outside lower center")
+    for axes, found in zip(panels, handles, strict=True):
+        if len(found) > 1 and not is_shared:
+            _add_legend(axes, found, 58, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     return figure
 
 
-def _add_legend(figure: "Figure", handles: Mapping[str, Any], columns: int) -> None:
-    longest = max(len(name) for name in handles)
-    fitting = max(1, int(max(columns, 1.25) * 58 / (longest + 8)))
-    legend = figure.legend(
+def _add_legend(owner: "Figure | Axes", handles: Mapping[str, Any], characters: int, **place: Any) -> None:
+    fitting = max(1, characters // (max(len(name) for name in handles) + 8))
+    legend = owner.legend(
         list(handles.values()),
         [f" {name}" if name.startswith("_") else name for name in handles],
-        loc="outside lower center",
         ncols=min(fitting, len(handles)),
         fontsize=style.FONT_SIZE - 0.5,
         frameon=False,
+        **place,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
@@ -72,8 +73,8 @@ def draw_chart(axes: "Axes", chart: Chart, title_width: int = TITLE_WIDTH) -> di
         handle = SHAPES[series.shape](axes, series)
         if series.in_legend:
             handles.setdefault(series.name, handle)
-    _set_axis(axes, "x", chart.x, _extent(chart, "x"), is_tight=any(s.shape in {"hbars", "area"} for s in chart.series))
-    _set_axis(axes, "y", chart.y, _extent(chart, "y"), is_tight=any(s.shape == "bars" for s in chart.series))
+    _set_axis(axes, "x", chart.x, axis_limits(chart, "x"))
+    _set_axis(axes, "y", chart.y, axis_limits(chart, "y"))
     for guide in chart.guides:
         _draw_guide(axes, guide)
     for series, places in zip(chart.series, label_places(chart), strict=True):
@@ -90,24 +91,15 @@ def draw_chart(axes: "Axes", chart: Chart, title_width: int = TITLE_WIDTH) -> di
     return handles
 
 
-def _extent(chart: Chart, axis: str) -> list[float]:
-    """Return all values that must be seen along an axis: points, ends of intervals, guides."""
-    sides = [side for s in chart.series for side in (getattr(s, axis), *(getattr(s, f"{axis}_bounds") or ()))]
-    return [v for side in sides for v in side] + [g.value for g in chart.guides if g.is_vertical == (axis == "x")]
-
-
 def _longest_tick(axis: Axis) -> int:
     return max((len(text) for text in (axis.ticks or {}).values()), default=4) - 4
 
 
-def _set_axis(axes: "Axes", name: Literal["x", "y"], axis: Axis, values: Sequence[float], *, is_tight: bool) -> None:
+def _set_axis(axes: "Axes", name: Literal["x", "y"], axis: Axis, limits: tuple[float, float]) -> None:
     which = {"x": axes.xaxis, "y": axes.yaxis}[name]
     if axis.is_log:
         getattr(axes, f"set_{name}scale")("log")
-    if axis.limits:
-        getattr(axes, f"set_{name}lim")(*axis.limits)
-    elif not is_tight:
-        getattr(axes, f"set_{name}lim")(*span(values, is_log=axis.is_log))
+    getattr(axes, f"set_{name}lim")(*limits)
     if axis.ticks is not None:
         which.set_ticks(list(axis.ticks), labels=list(axis.ticks.values()), parse_math=False)
         which.set_minor_locator(_no_ticks())
@@ -165,14 +157,15 @@ def _wrapped(text: str, width: int) -> str:
 
 
 def save_figure(figure: "Figure", stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Write `stem`.png, .pdf and .svg (text in a PDF stays text); return the paths."""
+    """Write `stem`.png and .pdf (whose text stays text), laid out once; return the paths."""
     import matplotlib as mpl
 
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     paths = []
     for kind in formats:
         path = stem.with_suffix(f".{kind}")
-        settings: Any = {"pdf.fonttype": 42, "svg.hashsalt": stem.name}
-        with mpl.rc_context(settings):
-            figure.savefig(path, format=kind, metadata={"Date": None} if kind == "svg" else None)
+        with mpl.rc_context({"pdf.fonttype": 42}):
+            figure.savefig(path, format=kind)
         paths.append(path)
     return paths

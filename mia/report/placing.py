@@ -8,10 +8,10 @@ it on hover, and the table has it.
 import math
 from collections.abc import Sequence
 
-from mia.report.chart import Axis, Chart, Series
+from mia.report.chart import Axis, Chart, Series, extent
 
 PLACES = {"top right": (0, 0), "top left": (-1, 0), "bottom right": (0, -1), "bottom left": (-1, -1)}
-CHARACTER, LINE, GAP, POINT = 0.017, 0.052, 0.012, 0.012  # sizes of text and marks in units of a panel
+CHARACTER, LINE, GAP, POINT = 0.019, 0.052, 0.012, 0.012  # sizes of text and marks in units of a panel
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 
@@ -55,14 +55,13 @@ def _positions(chart: Chart, series: Series) -> list[tuple[float, float]]:
     """Return the points of a series in units of the panel, 0 to 1."""
     if not series.labels:
         return []
-    x = _unit(chart.x, [v for s in chart.series for v in s.x], series.x)
-    y = _unit(chart.y, [v for s in chart.series for v in s.y], series.y)
+    x = _unit(chart.x, axis_limits(chart, "x"), series.x)
+    y = _unit(chart.y, axis_limits(chart, "y"), series.y)
     return list(zip(x, y, strict=True))
 
 
-def _unit(axis: Axis, everything: Sequence[float], values: Sequence[float]) -> list[float]:
-    low, high = axis.limits or span(everything, is_log=axis.is_log)
-    low, high = _scaled(low, axis), _scaled(high, axis)
+def _unit(axis: Axis, limits: tuple[float, float], values: Sequence[float]) -> list[float]:
+    low, high = (_scaled(end, axis) for end in limits)
     return [(_scaled(v, axis) - low) / (high - low) if high > low else 0.5 for v in values]
 
 
@@ -70,6 +69,23 @@ def _scaled(value: float, axis: Axis) -> float:
     if not axis.is_log:
         return value
     return math.log10(value) if value > 0 else math.nan
+
+
+def axis_limits(chart: Chart, axis: str) -> tuple[float, float]:
+    """Return the limits of "x" or "y": those given, else all that must be seen with a margin; bars stand on zero."""
+    given: Axis = getattr(chart, axis)
+    if given.limits:
+        return given.limits
+    values = extent(chart, axis)
+    shapes = {s.shape for s in chart.series}
+    if ("bars" if axis == "y" else "hbars") in shapes:
+        ends = [v + b for s in chart.series for v, b in zip(getattr(s, axis), s.base or [0.0] * len(s.x), strict=True)]
+        return 0.0, 1.05 * max([v for v in [*ends, *values] if math.isfinite(v)], default=1.0) or 1.0
+    if ("bars" if axis == "x" else "hbars") in shapes and values:
+        return min(values) - 0.6, max(values) + 0.6
+    if "area" in shapes and axis == "x":
+        return min(values), max(values)
+    return span(values, is_log=given.is_log)
 
 
 def span(values: Sequence[float], *, is_log: bool = False, margin: float = 0.06) -> tuple[float, float]:

@@ -34,14 +34,19 @@ def roc_line(
 
 
 def roc_series(
-    name: str, score: Float[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"], colour: str, *, is_dashed: bool = False
+    name: str,
+    score: Float[np.ndarray, "Q"],
+    is_member: Bool[np.ndarray, "Q"],
+    colour: str,
+    *,
+    is_dashed: bool = False,
+    points: int = 240,
 ) -> Series:
     """Return an attack's ROC line; what lies at a false positive rate of zero is drawn at the left edge."""
-    fpr, tpr = roc_line(score, is_member)
+    fpr, tpr = roc_line(score, is_member, points)
     floor = left_edge(int((~is_member).sum()))
     x, y = np.maximum(fpr, floor), np.where(tpr > 0, tpr, np.nan)
-    hover = [f"{name}<br>TPR {t:.4f} at FPR {f:.5f}" for f, t in zip(fpr, tpr, strict=True)]
-    return Series(name, x.tolist(), y.tolist(), colour=colour, is_dashed=is_dashed, hover=hover)
+    return Series(name, x.tolist(), y.tolist(), colour=colour, is_dashed=is_dashed)
 
 
 def left_edge(num_nonmembers: int) -> float:

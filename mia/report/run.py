@@ -84,7 +84,7 @@ def _roc_charts(result: Result) -> list[Chart]:
 
 
 def _renamed(line: Series, name: str) -> Series:
-    return Series(name, line.x, line.y, colour=line.colour, is_dashed=line.is_dashed, hover=line.hover)
+    return Series(name, line.x, line.y, colour=line.colour, is_dashed=line.is_dashed)
 
 
 def _marked_rates(metrics: Mapping[str, float], attack: str, colour: str, position: int) -> list[Series]:
@@ -152,7 +152,7 @@ def dot_series(name: str, estimates: Sequence[tuple[float, float, float]], colou
 
 def _class_charts(result: Result) -> list[Chart]:
     order = attack_order(result.metrics, list(dict.fromkeys(str(row["attack"]) for row in result.per_class)))
-    charts = [class_chart(name, [("", name, result.per_class)], result.class_names) for name in order]
+    charts = [class_chart(name, [("", result.per_class)], result.class_names) for name in order]
     return [chart for chart in charts if chart is not None][:MOST_PANELS]
 
 

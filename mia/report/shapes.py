@@ -28,7 +28,7 @@ def _draw_line(axes: "Axes", series: Series) -> Any:
         color=colour,
         linestyle="none" if series.shape == "points" else (0, (4, 2)) if series.is_dashed else "-",
         linewidth=series.width,
-        elinewidth=1.0,
+        elinewidth=0.8,
         marker=style.MATPLOTLIB_MARKS[series.mark] if has_points else None,
         markersize=5.5,
         markerfacecolor=COLOURS["paper"] if series.is_hollow else colour,

@@ -66,8 +66,14 @@ def category_mark(position: int) -> str:
     return MARKS[position % len(MARKS)]
 
 
+def line_colours(names: Sequence[str]) -> list[str]:
+    """Return a ramp over lines that stand for ordered settings; a first line of "no defence" is ink."""
+    has_plain = bool(names) and names[0] == "no defence"
+    return [*(["ink"] if has_plain else []), *ramp(len(names) - has_plain)]
+
+
 def ramp(count: int) -> Sequence[str]:
     """Return `count` colour roles for ordered values, spread over the ramp from cold to hot."""
-    if count == 1:
-        return ("s1",)
+    if count <= 1:
+        return ("s1",) * count
     return tuple(f"s{round(k * (NUM_STEPS - 1) / (count - 1))}" for k in range(count))

@@ -69,10 +69,19 @@ def defence_words(name: str) -> str:
 def number_words(value: float) -> str:
     """Return a setting's number as briefly as it can be read: 2,500, 0.005, 1e-04."""
     if not math.isfinite(value):
-        return "?"
+        return str(value)
     if value == int(value) and abs(value) < 1e9:
         return f"{int(value):,}"
     return f"{value:.4g}" if abs(value) >= 1e-3 else f"{value:.3g}"
+
+
+def as_value_words(text: str) -> tuple[str, float | str]:
+    """Return a config value in words, and by what it sorts: a number where it is one."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text or "-", text
+    return number_words(number), number
 
 
 def percent_words(share: float) -> str:

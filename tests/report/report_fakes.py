@@ -1,9 +1,14 @@
 """Invented results with known structure: what the report layer is tested and looked at with."""
 
+import csv
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from mia.metrics.evaluation import evaluate
-from mia.records import Curves, Result, Scores
+from mia.records import Curves, Result, Scores, StoredRun
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STRENGTH = {"lira_online": 1.0, "shadow_svm": 0.8, "loss": 0.6, "gap": 0.4}
@@ -43,7 +48,7 @@ def fake_per_class(rng: np.random.Generator, attacks: list[str], leakage: float)
     for attack in attacks:
         for name in CLASSES:
             precision = float(np.clip(0.5 + 0.15 * leakage + 0.05 * rng.normal(), 0.3, 1.0))
-            rows.append({"attack": attack, "class": name, "precision": precision,
+            rows.append({"attack": attack, "class": name, "advantage": 2 * precision - 1, "precision": precision,
                          "precision_low": precision - 0.03, "precision_high": precision + 0.03})  # fmt: skip
     return rows
 
@@ -76,3 +81,117 @@ def fake_result(size: int = 400, num_shadows: int = 10, epochs: int = 30, seed: 
         class_names=CLASSES,
         warnings=(),
     )
+
+
+STRENGTHS = {
+    "train.l2": (1e-4, 1e-3, 5e-3, 1e-2),
+    "train.dropout": (0.1, 0.3, 0.5, 0.7),
+    "train.label_smoothing": (0.05, 0.1, 0.2, 0.4),
+    "defence.k": (5, 3, 2, 1),
+    "defence.digits": (3, 2, 1, 0),
+    "defence.temperature": (2, 5, 10, 20),
+}
+OUTPUT_NAMES = {"defence.k": "top_k", "defence.digits": "rounding", "defence.temperature": "temperature"}
+
+
+def fake_params(size: int, key: str, strength: float, seed: int, *, adaptive: bool) -> dict[str, str]:
+    params = {
+        "seed": str(seed),
+        "data.name": "cifar10",
+        "model.name": "cnn",
+        "split.protocol": "disjoint",
+        "split.size": str(size),
+        "train.epochs": "100",
+        "train.l2": "0.0",
+        "train.dropout": "0.0",
+        "train.label_smoothing": "0.0",
+        "defence.name": OUTPUT_NAMES.get(key, "none"),
+        "attacker.adaptive": str(adaptive),
+        "attack.gap": "True",
+        "attack.lira_online.variance": "auto",
+    }
+    return params | {key: str(strength)} if key else params
+
+
+def fake_run(
+    folder: Path | None,
+    size: int = 2500,
+    key: str = "",
+    strength: float = 0.0,
+    seed: int = 0,
+    *,
+    adaptive: bool = True,
+    records: int = 300,
+) -> StoredRun:
+    """A finished run whose leakage falls with size and strength; stronger defences cost accuracy."""
+    rng = np.random.default_rng([size, seed, 1])  # the same records and noise for every defence
+    levels = STRENGTHS.get(key, (strength,))
+    level = (1 + levels.index(strength)) / 4 if key else 0.0
+    which = list(STRENGTHS).index(key) if key else 0
+    reach = 0.45 + 0.07 * which
+    hidden = level * reach * (1.0 if adaptive else 1.4)
+    leakage = 1.6 * (2500 / size) ** 0.3 * max(0.0, 1 - hidden)
+    is_member = np.arange(2 * records) < records
+    scores = fake_scores(rng, is_member, leakage)
+    test_accuracy = (
+        0.45 + 0.05 * np.log2(size / 2500) + 0.02 * level - (0.05 + 0.02 * which) * level**3 + 0.004 * rng.normal()
+    )
+    metrics = fake_metrics(scores, is_member, test_accuracy, (0.97 - test_accuracy) * (1 - 0.6 * level))
+    metrics["time/train_seconds"] = 0.03 * size * (0.0 if key in OUTPUT_NAMES else 1.0)
+    params = fake_params(size, key, strength, seed, adaptive=adaptive)
+    name = f"n{size}-{key or 'none'}-{strength:g}-s{seed}-{'adaptive' if adaptive else 'plain'}"
+    if folder is not None:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        index = np.random.default_rng([size, seed]).permutation(60000)[: 2 * records]
+        np.savez(folder / name / "scores.npz", index=index, member=is_member, **scores)
+        rows = fake_per_class(rng, list(scores), leakage)
+        with (folder / name / "per_class.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(dict.fromkeys(k for row in rows for k in row)))
+            writer.writeheader()
+            writer.writerows(rows)
+    words = [f"{k}={v}" for k, v in params.items() if k in ("split.size", "seed", "attacker.adaptive", key)]
+    tags = {
+        "mia.fingerprint": name,
+        "mia.command": f"mia data=cifar10 model=cnn {' '.join(words)}",
+        "mia.sweep": "frontier",
+    }
+    return StoredRun(
+        name, name, "FINISHED", 1.7e9 + size + seed, params, metrics, tags, str(folder / name) if folder else ""
+    )
+
+
+def failed(run: StoredRun, reason: str) -> StoredRun:
+    return dataclasses.replace(run, status="FAILED", metrics={}, tags={**run.tags, "mia.error": reason})
+
+
+def fake_sweep(
+    folder: Path | None,
+    sizes: Sequence[int] = (2500, 5000),
+    keys: Sequence[str] = ("train.l2", "train.dropout", "defence.k"),
+    seeds: Sequence[int] = (0, 1),
+    *,
+    attackers: Sequence[bool] = (True, False),
+    records: int = 300,
+) -> list[StoredRun]:
+    """All sizes, defences, strengths, attackers and seeds; the very last run has failed."""
+    runs = []
+    for size in sizes:
+        for seed in seeds:
+            runs.append(fake_run(folder, size, seed=seed, records=records))
+            runs += [
+                fake_run(folder, size, key, strength, seed, adaptive=adaptive, records=records)
+                for key in keys
+                for strength in STRENGTHS[key]
+                for adaptive in attackers
+            ]
+    if len(runs) > 1:
+        runs[-1] = failed(
+            runs[-1], "DivergedError: the loss of models 3, 7 became NaN in epoch 12; lower train.learning_rate"
+        )
+    return runs
+
+
+def fetch_file(run: StoredRun, name: str) -> Path | None:
+    """What the report takes to find artifacts."""
+    path = Path(run.artifacts) / name
+    return path if run.artifacts and path.is_file() else None

@@ -66,7 +66,7 @@ def test_roc_figure_shows_reported_rates_and_resolution(result: Result) -> None:
 
 
 def test_class_bars_have_heights_intervals_and_the_half_line(result: Result) -> None:
-    chart = class_chart("loss", [("", "loss", result.per_class)])
+    chart = class_chart("loss", [("", result.per_class)])
     assert chart is not None
     axes = draw_figure([chart]).axes[0]
     rows = [row for row in result.per_class if row["attack"] == "loss"]
@@ -77,7 +77,7 @@ def test_class_bars_have_heights_intervals_and_the_half_line(result: Result) -> 
 
 def test_many_classes_are_sorted_and_unnamed() -> None:
     rows = [{"attack": "a", "class": str(k), "precision": 0.5 + k / 400} for k in range(100)]
-    chart = class_chart("a", [("", "a", rows)])
+    chart = class_chart("a", [("", rows)])
     assert chart is not None
     assert chart.x.ticks == {}
     assert list(chart.series[0].y) == sorted((0.5 + k / 400 for k in range(100)), reverse=True)
@@ -155,6 +155,6 @@ def test_most_exposed_are_members_in_order(result: Result) -> None:
 def test_files_are_written(result: Result, tmp_path) -> None:
     figure = draw_figure(run_charts(result)["confidence"])
     paths = save_figure(figure, tmp_path / "x")
-    assert [path.suffix for path in paths] == [".png", ".pdf", ".svg"]
+    assert [path.suffix for path in paths] == [".png", ".pdf"]
     assert paths[0].read_bytes().startswith(b"\x89PNG")
     assert paths[1].read_bytes().startswith(b"%PDF")
