@@ -49,15 +49,18 @@ def load_adult(options: AdultOptions, progress: Progress | None = None) -> Datas
     ]
     x, features = encode(columns)
     labels = np.array([answer.rstrip(".") for answer in answers])  # the test file ends its labels with a full stop
-    if not set(labels) <= set(_CLASSES):
-        raise RequestError(f"data=adult holds the label {min(set(labels) - set(_CLASSES))!r}; known: <=50K, >50K")
+    if unknown := set(labels.tolist()) - set(_CLASSES):
+        raise RequestError(f"data=adult holds the label {min(unknown)!r}; known: <=50K, >50K")
     y = (labels == _CLASSES[1]).astype(np.int32)
     return validate(Dataset("adult", x, y, 2, class_names=_CLASSES, features=features), "data=adult")
 
 
 def _rows(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="ascii") as file:
-        rows = [row for row in csv.reader(file, skipinitialspace=True) if row and not row[0].startswith("|")]
+    try:
+        with path.open(newline="", encoding="ascii") as file:
+            rows = [row for row in csv.reader(file, skipinitialspace=True) if row and not row[0].startswith("|")]
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise RequestError(f"data=adult: {str(path)!r} cannot be read ({files.one_line(error)})") from error
     wrong = next((row for row in rows if len(row) != len(_COLUMNS) + 1), None)
     if wrong or not rows:
         raise RequestError(f"data=adult: {str(path)!r} must hold rows of {len(_COLUMNS) + 1} values, not {wrong}")

@@ -61,6 +61,6 @@ def _encode(column: Column) -> list[tuple[str, str, np.ndarray]]:
 
 def _standardise(values: np.ndarray) -> np.ndarray:
     """Return mean 0 and deviation 1 (0 where all are equal), missing values at the mean."""
-    centred = np.nan_to_num(values - np.nanmean(values))
-    deviation = np.sqrt(np.mean(centred**2, where=~np.isnan(values)))
-    return (centred / (deviation or 1.0)).astype(np.float32)
+    if np.nanmin(values) == np.nanmax(values):  # rounding would give a deviation that is not quite 0
+        return np.zeros(len(values), np.float32)
+    return np.nan_to_num((values - np.nanmean(values)) / np.nanstd(values)).astype(np.float32)

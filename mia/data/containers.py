@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, Self
 
 from mia.checks import RequestError
 from mia.data.files import one_line
@@ -173,6 +173,19 @@ class Zip:
                 yield content
 
 
+class _StrictMember(tarfile.TarInfo):
+    """A tar's header, for which a damaged or missing one is an error; tarfile takes it for the archive's end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"the archive breaks off: {error}") from error
+
+
 class Tar:
     """The members of a tar archive, compressed or not; read front to back, twice."""
 
@@ -191,7 +204,7 @@ class Tar:
 
     def _walk(self, *, read: bool) -> Iterator[tuple[str, bytes]]:
         checked = _Names(self._where)
-        with _reading(self._where), tarfile.open(self._path, "r|*") as archive:
+        with _reading(self._where), tarfile.open(self._path, "r|*", tarinfo=_StrictMember) as archive:
             for member in archive:
                 if member.isdir():
                     continue

@@ -5,6 +5,7 @@ test/ or val/ is pooled. Colour and grey pictures together become colour; transp
 and of an animation the first picture counts.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -64,12 +65,17 @@ def classes_of(names: list[str], where: str) -> list[str]:
     if not names:
         raise RequestError(f"{where} holds no files; it must hold <class>/<file> pictures")
     paths = [name.split("/") for name in names]
+    lengths = Counter(len(path) for path in paths)
+    length = lengths.most_common(1)[0][0]
+    if len(lengths) > 1 or length < 2:
+        odd = next(name for name, path in zip(names, paths, strict=True) if len(lengths) == 1 or len(path) != length)
+        raise RequestError(f"{where} holds {odd!r}, which does not lie as <class>/<file> like the others must")
     shared = 0
-    while all(len(path) - shared > 2 and path[shared] == paths[0][shared] for path in paths):
+    while length - shared > 2 and len({path[shared] for path in paths}) == 1:
         shared += 1
-    is_split = all(len(path) - shared == 3 and path[shared].lower() in _SPLITS for path in paths)
-    depth = shared + is_split
-    for path, name in zip(paths, names, strict=True):
-        if len(path) - depth != 2:
-            raise RequestError(f"{where} holds {name!r}, which does not lie as <class>/<file> like the others")
+    outer = {path[shared].lower() for path in paths}
+    if length - shared > 3 or (length - shared == 3 and not outer <= _SPLITS):
+        raise RequestError(
+            f"{where} holds {names[0]!r}, which lies too deep; it must be <class>/<file>, or that in train/ and test/"
+        )
     return [path[-2] for path in paths]

@@ -38,7 +38,7 @@ def server(monkeypatch):
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             asked.append(self.path)
             content = b"the published bytes"
             self.send_response(200 if self.path.endswith(FILE) else 404)
@@ -158,7 +158,7 @@ def test_those_who_start_together_download_once(pinned, server):
 def test_an_answer_that_is_no_file_is_one_line(pinned, server, monkeypatch):
     (source,) = files.SOURCES["locations"]
     monkeypatch.setitem(files.SOURCES, "locations", (dataclasses.replace(source, file="gone.tgz"),))
-    with pytest.raises(RequestError, match="could not be downloaded .*404"):
+    with pytest.raises(RequestError, match=r"could not be downloaded .*404"):
         files.obtain(LocationsOptions())
 
 
