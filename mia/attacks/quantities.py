@@ -1,18 +1,17 @@
 """Numbers per model and record that several attacks share, worked out once per `Signals`.
 
-Takes signals; gives phi and log p_y of every model on every record and on the population.
+Takes signals; gives phi, log p_y and p_y of every model on every record and p_y on the population.
 Row 0 is the target, row k shadow k, so that a shadow can stand in for the target. Knows nothing of scores.
 """
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from mia.attacks.statistics import logit_and_log_confidence
+from mia.attacks.statistics import true_class
 from mia.records import Signals
 
 TINY = np.finfo(np.float64).tiny
@@ -24,26 +23,17 @@ class Quantities:
 
     phi: Float[np.ndarray, "M N"]  # log p_y - log of the sum of the other p
     log_confidence: Float[np.ndarray, "M N"]  # log p_y
-    population_log_confidence: Float[np.ndarray, "M Z"] | None  # None where the signals have no population
+    confidence: Float[np.ndarray, "M N"]  # p_y, at least the smallest normal number, so that no ratio is 0 / 0
+    population_confidence: Float[np.ndarray, "M Z"] | None  # the same; None where the signals have no population
     views: dict[tuple[int, int], Float[np.ndarray, "V M Q"]] = field(default_factory=dict)  # phi by queries and shift
-
-    @cached_property
-    def confidence(self) -> Float[np.ndarray, "M N"]:
-        """p_y, at least the smallest normal number, so that no ratio is 0 / 0."""
-        return np.maximum(np.exp(self.log_confidence), TINY)
-
-    @cached_property
-    def population_confidence(self) -> Float[np.ndarray, "M Z"] | None:
-        """The same for the population."""
-        known = self.population_log_confidence
-        return None if known is None else np.maximum(np.exp(known), TINY)
 
     def first(self, num_shadows: int) -> "Quantities":
         """Return the quantities of the target and the first shadows alone; nothing is copied."""
-        rows, population = num_shadows + 1, self.population_log_confidence
+        rows, population = num_shadows + 1, self.population_confidence
         return Quantities(
             self.phi[:rows],
             self.log_confidence[:rows],
+            self.confidence[:rows],
             None if population is None else population[:rows],
             {asked: phi[:, :rows] for asked, phi in self.views.items()},
         )
@@ -63,23 +53,24 @@ def keep_quantities(signals: Signals, known: Quantities) -> None:
 
 
 def _work_out(signals: Signals) -> Quantities:
-    phi, log_confidence = _of_models(
-        [signals.target_outputs, *signals.shadow_outputs], signals.labels, signals.is_probability
-    )
-    if signals.population_outputs is None or signals.population_labels is None:
-        return Quantities(phi, log_confidence, None)
-    outputs = [signals.population_outputs[-1], *signals.population_outputs[:-1]]
-    return Quantities(phi, log_confidence, _of_models(outputs, signals.population_labels, signals.is_probability)[1])
+    outputs = [signals.target_outputs, *signals.shadow_outputs]
+    phi, log_confidence, confidence = _of_models(outputs, signals.labels, signals.is_probability)
+    population = None
+    if signals.population_outputs is not None and signals.population_labels is not None:
+        outputs = [signals.population_outputs[-1], *signals.population_outputs[:-1]]
+        population = _of_models(outputs, signals.population_labels, signals.is_probability)[2]
+    return Quantities(phi, log_confidence, confidence, population)
 
 
 def _of_models(
     outputs: Sequence[Float[np.ndarray, "N C"]], labels: Int[np.ndarray, "N"], is_probability: bool
-) -> tuple[Float[np.ndarray, "M N"], Float[np.ndarray, "M N"]]:
-    phi, log_confidence = (np.empty((len(outputs), len(labels))) for _ in range(2))
+) -> Float[np.ndarray, "3 M N"]:
+    found = np.empty((3, len(outputs), len(labels)))
 
     def fill(row: int) -> None:
-        phi[row], log_confidence[row] = logit_and_log_confidence(outputs[row], labels, is_probability)
+        found[:, row] = true_class(outputs[row], labels, is_probability)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(fill, range(len(outputs))))  # NumPy lets go of the interpreter in its loops
-    return phi, log_confidence
+    np.maximum(found[2], TINY, out=found[2])
+    return found

@@ -55,22 +55,22 @@ def _attack(
     *marginals: Marginal,  # of records and of the population
 ) -> Scores:
     of_record, of_population = marginals
-    shared, inside, population = quantities(signals), needs.models_in > 0, _population(signals)
+    shared, population = quantities(signals), _population(signals)
 
     def score(row: int, membership: Membership) -> PerRecord:
-        mean_in, mean_out = _means(shared.confidence[1:], membership, inside)
-        ratio = shared.confidence[row] / of_record(mean_in, mean_out)
-        if population is not None:
-            ratio_z = shared.confidence[row] / of_population(mean_in, mean_out)
-            ratio_z = ratio_z[population]
-        else:
-            assert shared.population_confidence is not None, "signals without a population have one of their records"
-            used = np.delete(shared.population_confidence, (0, row), axis=0)
-            ratio_z = shared.population_confidence[row] / of_population(np.full(1, np.nan), used.mean(0))
-        return dominated(ratio, ratio_z, gamma)
+        means = _means(shared.confidence[1:], membership, needs.models_in > 0)
+        ratio = shared.confidence[row] / of_record(*means)
+        if shared.population_confidence is not None:
+            p = shared.population_confidence
+            mean_out = np.delete(p, (0, row), axis=0).mean(0)
+            return dominated(ratio, p[row] / of_population(np.full(len(mean_out), np.nan), mean_out), gamma)
+        chosen = population
+        if row and not population[signals.candidates].any():  # as the target, a stand-in has not seen its population
+            chosen = population & (signals.shadow_membership[row - 1] == OUT)
+        return dominated(ratio, (shared.confidence[row] / of_population(*means))[chosen], gamma)
 
     scores = compare(signals, score, needs)
-    if population is None or not population[signals.candidates].any():
+    if not population[signals.candidates].any():
         return scores
     warning = "no population records, the candidates themselves stand in for them"
     return replace(scores, warnings=(*scores.warnings, warning))
@@ -90,9 +90,9 @@ def _means(p: Float[np.ndarray, "K N"], membership: Membership, inside: bool) ->
     return (masked_mean(p, membership == IN) if inside else np.full(len(mean_out), np.nan)), mean_out
 
 
-def _population(signals: Signals) -> Bool[np.ndarray, "N"] | None:
-    """Return which of the signals' own records make the population; None where it comes beside them."""
+def _population(signals: Signals) -> Bool[np.ndarray, "N"]:
+    """Return which of the signals' own records make the population; none where it comes beside them."""
     if signals.population_outputs is not None:
-        return None
+        return np.zeros(len(signals.labels), bool)
     others = ~signals.is_candidate
     return others if np.count_nonzero(others) >= FEWEST_OTHERS else signals.is_candidate

@@ -17,33 +17,32 @@ PerRecord = Float[np.ndarray, "N"]
 ByClass = Float[np.ndarray, "C N"]
 
 
-def logit_and_log_confidence(outputs: Outputs, labels: Labels, is_probability: bool) -> tuple[PerRecord, PerRecord]:
-    """Return phi = log p_y - log(sum of the other p) (Carlini et al. 2022, section V) and log p_y."""
+def true_class(outputs: Outputs, labels: Labels, is_probability: bool) -> tuple[PerRecord, PerRecord, PerRecord]:
+    """Return phi = log p_y - log(sum of the other p) (Carlini et al. 2022, section V), log p_y and p_y."""
     by_class = outputs.T.astype(np.float64, order="C")
     records = np.arange(len(labels))
     own = by_class[labels, records]
     if is_probability:
         by_class[labels, records] = 0
         log_own = np.log(own + FLOOR)
-        return log_own - np.log(by_class.sum(0) + FLOOR), log_own
+        return log_own - np.log(by_class.sum(0) + FLOOR), log_own, own
     by_class[labels, records] = -np.inf
     highest = by_class.max(0)
     by_class -= highest
     np.exp(by_class, out=by_class)
     phi = own - highest - np.log(by_class.sum(0))
-    return phi, -np.logaddexp(0, -phi)
+    log_own = -np.logaddexp(0, -phi)
+    return phi, log_own, np.exp(log_own)
 
 
 def log_confidence(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
     """Return log p_y: minus the cross-entropy loss (Yeom et al. 2018)."""
-    return logit_and_log_confidence(outputs, labels, is_probability)[1]
+    return true_class(outputs, labels, is_probability)[1]
 
 
 def confidence(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
     """Return p_y."""
-    if is_probability:
-        return outputs[np.arange(len(labels)), labels].astype(np.float64)
-    return np.exp(log_confidence(outputs, labels, is_probability))
+    return true_class(outputs, labels, is_probability)[2]
 
 
 def minus_entropy(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from mia.attacks.quantities import quantities
-from mia.attacks.statistics import logit_and_log_confidence
+from mia.attacks.statistics import true_class
 from mia.checks import RequestError
 from mia.records import Signals
 
@@ -103,6 +103,6 @@ def phi_of_views(name: str, signals: Signals, queries: int, shift: int) -> Float
         changed = picture_view(x, view)
         for model in range(signals.num_shadows + 1):
             outputs = signals.oracle.ask(model, changed)
-            phi[number, model] = logit_and_log_confidence(outputs, labels, signals.is_probability)[0]
+            phi[number, model] = true_class(outputs, labels, signals.is_probability)[0]
     shared.views[queries, shift] = phi
     return phi

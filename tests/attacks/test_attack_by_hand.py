@@ -75,10 +75,12 @@ def test_rmia():
     signals = by_hand([0.9], [[0.8], [0.4]], [[1], [0]], [[0.3, 0.5, 0.4], [0.5, 0.5, 0.6], [0.2, 0.5, 0.8]])
     # 1.5 beats .5 and 1 by a factor of 1 and .5 alone by 2; it is 3 times .5.
     for gamma, share in ((1, 2 / 3), (2, 1 / 3), (2.9, 1 / 3), (3.1, 0)):
-        assert run_attack("rmia_online", signals, options.RmiaOnlineOptions(gamma), 0).score == pytest.approx([share])
+        assert run_attack("rmia_online", signals, options.RmiaOnlineOptions(float(gamma)), 0).score == pytest.approx(
+            [share]
+        )
     # .9 / .55 = 1.64 against .36, .8 and 1.28.
     for gamma, share in ((1, 1), (1.2, 1), (1.3, 2 / 3), (2, 2 / 3), (2.1, 1 / 3), (4.4, 1 / 3), (4.6, 0)):
-        chosen = options.RmiaOfflineOptions(gamma, 0.5)
+        chosen = options.RmiaOfflineOptions(float(gamma), 0.5)
         assert run_attack("rmia_offline", signals, chosen, 0).score == pytest.approx([share])
 
 

@@ -23,8 +23,8 @@ EXPECTED = {
         for v, m in LIRA
     },
     "lira_offline_onesided/per_record_std/mean": ("lira_offline", options.LiraOfflineOptions("per_record")),
-    **{f"rmia_online/gamma={g}": ("rmia_online", options.RmiaOnlineOptions(g)) for g in (1, 2)},
-    **{f"rmia_offline/gamma={g}/a=0.3": ("rmia_offline", options.RmiaOfflineOptions(g)) for g in (1, 2)},
+    **{f"rmia_online/gamma={g}": ("rmia_online", options.RmiaOnlineOptions(float(g))) for g in (1, 2)},
+    **{f"rmia_offline/gamma={g}/a=0.3": ("rmia_offline", options.RmiaOfflineOptions(float(g))) for g in (1, 2)},
 }
 
 

@@ -52,7 +52,7 @@ def test_names_and_options_are_light():
         (lambda: options.LiraOnlineOptions(queries=19), "attack.lira_online.queries=19 must be at most 18"),
         (lambda: options.LiraOfflineOptions(offline="onesided"), "did you mean 'one_sided'"),
         (lambda: options.LiraOfflineOptions(location="mode"), "attack.lira_offline.location='mode'"),
-        (lambda: options.RmiaOnlineOptions(gamma=0), "attack.rmia_online.gamma=0"),
+        (lambda: options.RmiaOnlineOptions(gamma=0.0), "attack.rmia_online.gamma=0"),
         (lambda: options.RmiaOfflineOptions(a=1.5), "attack.rmia_offline.a=1.5"),
         (lambda: options.LabelOnlyOptions(queries=1), "attack.label_only.queries=1"),
         (lambda: options.AttackOptions(prior=1.0), "attack.prior=1.0"),

@@ -138,3 +138,26 @@ def test_candidates_stand_in_for_a_population_with_a_warning():
         scores = run_attack(name, alone, EVERY[name], 0)
         assert any("the candidates themselves" in line for line in scores.warnings)
         assert np.nanmin(scores.score) > 0  # every record dominates itself
+
+
+def test_a_stand_in_has_not_seen_its_population_either():
+    # Otherwise its members, high in the population, would lift the threshold above what the target's members reach.
+    signals, is_member = random_signals(records=2000, shadows=6, effect=6.0, seed=1)
+    is_candidate = is_member | (np.arange(2000) < 1000)
+    membership = np.where(is_candidate, 0, signals.shadow_membership).astype(np.int8)
+    disjoint = replace(
+        signals,
+        population_outputs=None,
+        population_labels=None,
+        is_candidate=is_candidate,
+        shadow_membership=membership,
+        shadow_own=signals.shadow_own & ~is_candidate,
+    )
+    scores = run_attack("rmia_offline", disjoint, EVERY["rmia_offline"], 0)
+    is_member = is_member[is_candidate]
+
+    def balanced_accuracy(predicted):
+        return (predicted[is_member].mean() + (~predicted[~is_member]).mean()) / 2
+
+    best = max(balanced_accuracy(scores.score >= threshold) for threshold in np.unique(scores.score))
+    assert balanced_accuracy(scores.is_predicted) > best - 0.03

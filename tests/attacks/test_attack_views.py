@@ -59,11 +59,11 @@ BITS = GENERATOR.integers(0, 2, (40, 64)).astype(np.uint8)
 NUMBERS = GENERATOR.normal(0, 1, (40, 8)).astype(np.float32) * 10.0 ** np.arange(-3, 5, dtype=np.float32)
 
 
-@pytest.mark.parametrize("x", [PLAIN, BITS], ids=["pictures", "bits"])
-def test_label_only_finds_what_the_labels_alone_tell(x):
+@pytest.mark.parametrize(("x", "noise"), [(PLAIN, 0.05), (BITS, 0.1)], ids=["pictures", "bits"])
+def test_label_only_finds_what_the_labels_alone_tell(x, noise):
     signals, is_member, oracle = with_oracle(x)
     steps = []
-    chosen = options.LabelOnlyOptions(noise=0.05)
+    chosen = options.LabelOnlyOptions(noise=noise)
     scores = run_attack("label_only", signals, chosen, 0, lambda *step: steps.append(step))
     assert (scores.score[is_member] == 1).all()
     assert (scores.score[~is_member] < 1).all()
