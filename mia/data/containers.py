@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 from mia.checks import RequestError
 from mia.data.files import one_line
@@ -25,6 +25,7 @@ _MAX_DEPTH = 16
 _NO_DATA = {"readme", "license", "licence", "thumbs", "desktop"}
 
 
+@runtime_checkable
 class Container(Protocol):
     """Files with names, read in one order."""
 
@@ -177,7 +178,7 @@ class _StrictMember(tarfile.TarInfo):
     """A tar's header, for which a damaged or missing one is an error; tarfile takes it for the archive's end."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_StrictMember":
         try:
             return super().frombuf(buf, encoding, errors)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
