@@ -1,0 +1,159 @@
+"""The SQLite file that keeps the runs: made whole or not at all, checked before MLflow may touch it.
+
+Takes a place (the file and its folder of artifacts); gives a store that this version of MLflow can use, or one line
+that says why not. MLflow alone would migrate a half-made or older file where it lies, and two processes that start on
+an empty folder would break each other's file; neither can happen here. Never overwrites a file that is there.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mia.checks import RequestError
+from mia.tracking.calls import Calls, no_warnings, quiet_mlflow
+
+LOCK_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a local store lies."""
+
+    database: Path
+    artifacts: Path
+    is_ours: bool  # in mlruns/, not a file named by tracking.uri
+
+    @property
+    def uri(self) -> str:
+        """The store's address for MLflow."""
+        return f"sqlite:///{self.database.as_posix()}"
+
+
+def place_of(uri: str | None, home: Path) -> Place | None:
+    """Return where a local store lies, or None for a server's address."""
+    if uri is None:
+        return Place(home / "mlflow.db", home / "artifacts", is_ours=True)
+    if not uri.startswith("sqlite:"):
+        return None
+    file = Path(uri.partition(":///")[2]).expanduser().absolute()
+    return Place(file, file.parent / "artifacts", is_ours=False)
+
+
+@contextmanager
+def locked(place: Place) -> Iterator[None]:
+    """Hold the store's lock, across processes; it ends with the process that holds it.
+
+    Raises:
+        RequestError: the folder cannot be written, or another process has held the lock for two minutes.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = place.database.parent
+    lock = FileLock(folder / ".mlflow.lock", timeout=LOCK_SECONDS)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        if isinstance(error, Timeout):
+            raise RequestError(f"{folder} is locked by another process that has not answered: end it first") from None
+        raise RequestError(_cannot_write(folder, error.strerror or str(error))) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def prepare(place: Place) -> None:
+    """Make the store if it is not there; check that it can be used if it is.
+
+    Raises:
+        RequestError: it cannot be written, is damaged, or belongs to another version of MLflow.
+    """
+    if any(sign in str(place.database) for sign in "?#"):
+        raise RequestError(f"the path {place.database} must not hold ? or #: set MIA_HOME to another folder")
+    if not place.database.exists():
+        with locked(place):
+            if not place.database.exists():
+                _build(place)
+    _check_writable(place)
+    _check_schema(place)
+
+
+def _build(place: Place) -> None:
+    """Let MLflow make its tables in a temporary file, then put that in place."""
+    quiet_mlflow()
+    with no_warnings():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    for leftover in place.database.parent.glob(f".{place.database.name}.*"):
+        leftover.unlink()  # of a process that died here: we hold the lock
+    temporary = place.database.with_name(f".{place.database.name}.new")
+    calls = Calls(str(place.database))
+    try:
+        store = calls(SqlAlchemyStore, f"sqlite:///{temporary.as_posix()}", place.artifacts.as_uri())
+        store.engine.dispose()
+        place.artifacts.mkdir(exist_ok=True)
+        temporary.replace(place.database)
+    finally:
+        for leftover in place.database.parent.glob(f"{temporary.name}*"):
+            leftover.unlink()
+
+
+def _check_writable(place: Place) -> None:
+    for path in (place.database.parent, place.database):
+        if not os.access(path, os.W_OK):
+            raise RequestError(_cannot_write(path, "no permission, or a read-only disk"))
+
+
+def _check_schema(place: Place) -> None:
+    try:
+        with closing(connection_to(place)) as connection:
+            (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+        missing = pages * page_size - place.database.stat().st_size
+        if missing > 0:
+            raise sqlite3.DatabaseError(f"{missing} bytes are missing at its end")
+    except sqlite3.Error as error:
+        raise RequestError(
+            f"{place.database} is not a usable store of runs ({error}): move it away or restore a copy of it; "
+            "nothing was overwritten"
+        ) from error
+    wanted, known = _revisions()
+    if found == wanted:
+        return
+    import mlflow
+
+    if found in known:
+        raise RequestError(
+            f"{place.database} was made by an older MLflow than {mlflow.__version__}: make a copy of it, then run "
+            f"'python -m mlflow db upgrade {place.uri}'"
+        )
+    raise RequestError(
+        f"{place.database} was made by a newer MLflow than {mlflow.__version__} (schema {found}): upgrade mlflow, "
+        "or set MIA_HOME to another folder"
+    )
+
+
+def _revisions() -> tuple[str, set[str]]:
+    """The schema that this MLflow needs, and all that it knows."""
+    quiet_mlflow()
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    return scripts.get_heads()[0], {script.revision for script in scripts.walk_revisions()}
+
+
+def connection_to(place: Place) -> sqlite3.Connection:
+    """Return a connection to the file, which must be there.
+
+    It can write even for a reader's sake: the journal that a crash left has to be rolled back first.
+    """
+    return sqlite3.connect(f"{place.database.as_uri()}?mode=rw", uri=True, timeout=20, isolation_level=None)
+
+
+def _cannot_write(path: Path, reason: str) -> str:
+    return f"cannot write {path}: {reason}; set MIA_HOME to a folder that can be written"

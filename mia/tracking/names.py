@@ -1,0 +1,60 @@
+"""What MLflow accepts: names, lengths, numbers.
+
+Takes anything; gives what can be stored, cut or replaced where MLflow would refuse it. Contacts nothing.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TypeVar
+
+MAX_NAME, MAX_PARAM, MAX_TAG = 250, 6000, 8000
+PARAMS_PER_BATCH, METRICS_PER_BATCH = 100, 1000
+LARGEST = 1.7976931348623157e308  # what MLflow stores for infinity
+
+Item = TypeVar("Item")
+
+
+def clean_name(name: str) -> str:
+    """Return a name that MLflow accepts for a param, a metric or a tag: other characters become underscores."""
+    allowed = re.sub(r"[^A-Za-z0-9_\-. :/]", "_", name)
+    parts = [part if part.strip(".") else "_" * len(part) for part in allowed.split("/") if part]
+    return "/".join(parts)[:MAX_NAME].rstrip("/") or "_"
+
+
+def cut(text: str, limit: int) -> str:
+    """Return at most `limit` characters of a text, which says so at its end when some are missing."""
+    if len(text) <= limit:
+        return text
+    note = f" ... ({len(text)} characters)"
+    return text[: limit - len(note)] + note
+
+
+def cut_lines(text: str, limit: int, note: str) -> str:
+    """Return as many whole lines as `limit` characters hold, and `note` on a line of its own if some are missing."""
+    if len(text) <= limit:
+        return text
+    return text[: limit - len(note) - 2].rpartition("\n")[0] + "\n\n" + note
+
+
+def as_params(params: Mapping[str, object]) -> dict[str, str]:
+    """Return params as MLflow stores them."""
+    return {clean_name(name): cut(str(value), MAX_PARAM) for name, value in params.items()}
+
+
+def as_tags(tags: Mapping[str, object]) -> dict[str, str]:
+    """Return tags as MLflow stores them."""
+    return {clean_name(name): cut(str(value), MAX_TAG) for name, value in tags.items()}
+
+
+def from_stored(value: float) -> float:
+    """Return a metric as it was logged: MLflow stores infinity as the largest number."""
+    return math.copysign(math.inf, value) if abs(value) >= LARGEST else value
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Yield the items in lists of at most `size`."""
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch

@@ -1,0 +1,36 @@
+"""Where runs are tracked, as it stands in the config.
+
+Takes plain values; gives a checked dataclass. Opens and contacts nothing.
+"""
+
+from dataclasses import dataclass
+
+from mia.checks import RequestError
+
+SERVERS = ("http", "https")
+DATABASES = ("postgresql", "mysql", "mssql")
+MAX_NAME = 500
+
+
+@dataclass
+class TrackingOptions:
+    """The MLflow experiment that runs are filed under, and the store that keeps them."""
+
+    experiment: str = "mia"
+    uri: str | None = None  # None: the SQLite store in mlruns/
+
+    def __post_init__(self) -> None:
+        """Check the name, and that MLflow can keep runs at the address."""
+        name = self.experiment
+        if not name.strip() or name != name.strip() or len(name) > MAX_NAME or not name.isprintable():
+            raise RequestError(
+                f"tracking.experiment={name[:60]!r} must be a name of 1 to {MAX_NAME} printable characters"
+            )
+        if self.uri is None:
+            return
+        scheme = self.uri.partition("://")[0].partition("+")[0] if "://" in self.uri else ""
+        if scheme not in (*SERVERS, *DATABASES, "sqlite"):
+            raise RequestError(
+                f"tracking.uri={self.uri!r} is not an MLflow store: give http(s)://host:port, postgresql://..., "
+                "sqlite:////absolute/path.db, or leave it out and set MIA_HOME to choose the folder"
+            )

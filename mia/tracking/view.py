@@ -1,0 +1,129 @@
+"""Comparison views for MLflow's UI: which columns and charts a sweep is looked at with.
+
+Takes names of config keys and metrics; gives an experiment tag and a link. The format is the UI's own and undocumented:
+a UI that does not know it shows its usual page.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+PREFIX = "mlflow.sharedViewState."
+UTILITY = "target/test_accuracy"
+LEAKAGE = ("attack/shadow_svm/accuracy", "attack/shadow_svm/tpr_at_1pct_fpr", "attack/gap/accuracy")
+AXES = ("split.size", "train.l2")
+SECTION = "mia"
+MOST_IDS = 100  # a tag holds 20,000 characters
+
+
+def experiment_tags() -> dict[str, Any]:
+    """Return the tags of a new experiment: what it is, and the view of all its runs."""
+    key, value = saved_view("All runs", AXES, LEAKAGE)
+    return {
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.note.content": "Membership inference: utility and leakage of every run. `mia` writes here.",
+        key: value,
+    }
+
+
+def link(experiment_id: str, sweep_id: str = "") -> str:
+    """Return the view's address, to follow the address of the UI."""
+    query = f"viewStateShareKey={_key(sweep_id)}&compareRunsMode=CHART&workflowType=machine_learning"
+    return f"/#/experiments/{experiment_id}/runs?{query}"
+
+
+def run_link(experiment_id: str, run_id: str) -> str:
+    """Return the address of a run's page, to follow the address of the UI."""
+    return f"/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
+
+
+def saved_view(
+    title: str, axes: Sequence[str], leakage: Sequence[str], sweep_id: str = "", shown: Sequence[str] = ()
+) -> tuple[str, str]:
+    """Return the experiment tag (name and value) that holds a view.
+
+    Args:
+        title: its name in the UI's list of views.
+        axes: the config keys that were swept.
+        leakage: the metrics that tell how much leaks, the foremost first.
+        sweep_id: the run of the sweep whose children are shown; all runs if empty.
+        shown: the ids of these children, where some are another sweep's or were tried twice.
+    """
+    state = {**_table(axes, leakage, _filter(sweep_id, shown)), **_charts(axes, leakage)}
+    now = int(time.time() * 1000)
+    envelope = {"name": title, "createdAt": now, "updatedAt": now, "state": json.dumps(state, separators=(",", ":"))}
+    return tag_name(sweep_id), json.dumps(envelope)
+
+
+def tag_name(sweep_id: str = "") -> str:
+    """Return the name of the experiment's tag that holds a view."""
+    return f"{PREFIX}{_key(sweep_id)}"
+
+
+def _key(sweep_id: str) -> str:
+    return f"sweep-{sweep_id[:12]}" if sweep_id else "mia"
+
+
+def _filter(sweep_id: str, shown: Sequence[str]) -> str:
+    if 0 < len(shown) <= MOST_IDS:
+        return f"attributes.run_id IN ({', '.join(repr(run_id) for run_id in shown)})"
+    return f"tags.`mlflow.parentRunId` = '{sweep_id}'" if sweep_id else "tags.`mia.kind` = 'run'"
+
+
+def _table(axes: Sequence[str], leakage: Sequence[str], search: str) -> dict[str, Any]:
+    shown = dict.fromkeys([*axes, "defence.name", "attacker.adaptive"])
+    columns = [*(f"params.`{name}`" for name in shown), *(f"metrics.`{name}`" for name in (UTILITY, *leakage))]
+    return {
+        "searchFilter": search,
+        "orderByKey": f"metrics.`{leakage[0]}`",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "modelVersionFilter": "All Runs",
+        "datasetsFilter": [],
+        "selectedColumns": columns,
+        "runsExpanded": {},
+        "runsPinned": [],
+        "runsHidden": [],
+        "runsHiddenMode": "SHOW_ALL",
+    }
+
+
+def _charts(axes: Sequence[str], leakage: Sequence[str]) -> dict[str, Any]:
+    cards = [
+        _card(0, "PARALLEL", "From what was set to what leaked", 100)
+        | {"selectedParams": list(axes), "selectedMetrics": [UTILITY, *leakage], "showAllRuns": True},
+        _card(1, "SCATTER", "Utility against leakage", 100)
+        | {"xaxis": {"key": UTILITY, "type": "METRIC"}, "yaxis": {"key": leakage[0], "type": "METRIC"}},
+        *(
+            _card(number, "BAR", metric, 30) | {"metricKey": metric}
+            for number, metric in enumerate([UTILITY, *leakage], start=2)
+        ),
+    ]
+    section = {"uuid": SECTION, "name": "Utility and leakage", "display": True, "isReordered": True}
+    return {
+        "compareRunCharts": cards,
+        "compareRunSections": [section | {"deleted": False, "isGenerated": False}],
+        "isAccordionReordered": True,
+        "viewMaximized": False,
+        "runListHidden": False,
+        "autoRefreshEnabled": True,
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "groupBy": None,
+        "groupsExpanded": {},
+        "chartsSearchFilter": "",
+    }
+
+
+def _card(number: int, kind: str, title: str, most_runs: int) -> dict[str, Any]:
+    return {
+        "uuid": f"mia-{number}",
+        "type": kind,
+        "displayName": title,
+        "runsCountToCompare": most_runs,
+        "metricSectionId": SECTION,
+        "deleted": False,
+        "isGenerated": False,
+    }

@@ -1,0 +1,77 @@
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from mia.checks import RequestError
+from mia.files import StorageError
+from mia.tracking import Tracker, database, ui, view
+
+
+def state_of(tracker: Tracker, key: str) -> dict:
+    envelope = json.loads(tracker._client.get_experiment(tracker.experiment_id).tags[key])
+    assert {"name", "createdAt", "updatedAt", "state"} == set(envelope)
+    return json.loads(envelope["state"])
+
+
+def test_new_experiment_has_a_view_of_all_runs(tracker: Tracker):
+    state = state_of(tracker, "mlflow.sharedViewState.mia")
+    assert state["searchFilter"] == "tags.`mia.kind` = 'run'"
+    assert "params.`split.size`" in state["selectedColumns"]
+    assert {card["type"] for card in state["compareRunCharts"]} == {"PARALLEL", "SCATTER", "BAR"}
+
+
+def test_view_of_a_sweep_shows_its_runs(tracker: Tracker):
+    sweep = tracker.open_sweep("digits", "s")
+    leakage = ["attack/gap/accuracy"]
+    link = tracker.prepare_view("Sweep digits", ["train.l2"], leakage, sweep.id)
+    key = f"sweep-{sweep.id[:12]}"
+    assert link == (
+        f"/#/experiments/{tracker.experiment_id}/runs?viewStateShareKey={key}"
+        "&compareRunsMode=CHART&workflowType=machine_learning"
+    )
+    assert state_of(tracker, f"mlflow.sharedViewState.{key}")["searchFilter"].endswith(f"= '{sweep.id}'")
+    with tracker.run(name="a", parent_id=sweep.id) as run:
+        pass
+    tracker.prepare_view("Sweep digits", ["train.l2"], leakage, sweep.id)
+    assert run.id in state_of(tracker, f"mlflow.sharedViewState.{key}")["searchFilter"]
+
+
+def test_views_fit_into_a_tag():
+    ids = [f"{number:032x}" for number in range(view.MOST_IDS)]
+    _, value = view.saved_view("t", [f"axis{k}" for k in range(6)], [f"attack/a{k}/auc" for k in range(12)], "s", ids)
+    assert len(value) < 20_000
+
+
+def test_view_that_cannot_be_stored_is_no_failure(tracker: Tracker, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        raise StorageError("no")
+
+    monkeypatch.setattr(tracker, "_call", refuse)
+    assert tracker.prepare_view("t", [], ["m"]) is None
+
+
+def test_taken_port_is_named_with_a_free_one(new_home: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(RequestError, match=rf"port={port} is taken on 127.0.0.1: try port=\d+"):
+            ui.serve(new_home, port=port)
+    with pytest.raises(RequestError, match="port=0 must be"):
+        ui.serve(new_home, port=0)
+    with pytest.raises(RequestError, match=r"host='203\.0\.113\.1' is not an address of this machine"):
+        ui.serve(new_home, host="203.0.113.1")
+
+
+def test_link_of_the_first_page(new_home: Path, tracker: Tracker):
+    place = database.place_of(None, new_home)
+    assert place is not None
+    assert ui._prepared_view(place) == view.link(tracker.experiment_id)
+    tracker._client.delete_experiment_tag(tracker.experiment_id, view.tag_name())
+    assert ui._prepared_view(place) == "/"
+
+
+def test_server_that_does_not_start_is_one_line(new_home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ui, "_command", lambda *_: ["false"])
+    with pytest.raises(RequestError, match=r"the server did not start: see .*ui\.log$"):
+        ui.serve(new_home, port=ui._bind("127.0.0.1", 0))
