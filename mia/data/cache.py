@@ -6,7 +6,6 @@ made again. Never holds what the source does not: deleting the folder costs time
 
 import hashlib
 import logging
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -61,14 +60,11 @@ def _read(path: Path) -> Arrays | None:
 
 
 def _write(path: Path, arrays: Arrays) -> None:
-    temporary = None
+    part = path.with_suffix(".part")  # ours alone: the lock is held
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            temporary = Path(file.name)
+        with part.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-        temporary.replace(path)
+        part.replace(path)
     except OSError as error:  # a full disk, say: the data are here all the same
+        part.unlink(missing_ok=True)
         _log.warning("cannot cache decoded data in %s (%s)", path.parent, files.one_line(error))
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ MAX_FILES = 5_000_000
 MAX_FILE_BYTES = 256 << 20
 MAX_TOTAL_BYTES = 256 << 30
 _MAX_DEPTH = 16
+_MAX_HEADER_BYTES = 1 << 20
 _NO_DATA = {"readme", "license", "licence", "thumbs", "desktop"}
 
 
@@ -180,11 +181,14 @@ class _StrictMember(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_StrictMember":
         try:
-            return super().frombuf(buf, encoding, errors)
+            header = super().frombuf(buf, encoding, errors)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"the archive breaks off: {error}") from error
+        if header.size > _MAX_HEADER_BYTES and not header.isreg():  # tarfile reads those at once, into memory
+            raise tarfile.ReadError(f"a header of {header.size:,} bytes")
+        return header
 
 
 class Tar:

@@ -233,6 +233,14 @@ def test_links_in_archives_are_refused(tmp_path):
     assert "holds the link 'cat/0.png'" in refused(path)
 
 
+def test_huge_headers_in_tars_are_refused(tmp_path):
+    path = tmp_path / "header.tar.gz"
+    with tarfile.open(path, "w:gz", format=tarfile.GNU_FORMAT) as archive:
+        info = tarfile.TarInfo("cat/" + "0" * (2 << 20))
+        archive.addfile(info, io.BytesIO())
+    assert "a header of 2,097,157 bytes" in refused(path)
+
+
 def test_a_locked_zip_is_refused(tmp_path):
     path = pack(tmp_path, MEMBERS)
     content = bytearray(path.read_bytes())
