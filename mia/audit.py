@@ -8,7 +8,6 @@ The file: `target_logits [N C]` or `target_probabilities`; `target_member [N]` (
 `population_logits [K+1 Z C]` (or `population_probabilities`; the target last) and `population_labels [Z]`.
 """
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int
 
-from mia.checks import RequestError, did_you_mean
+from mia.checks import RequestError
+from mia.data.arrays import read_npz
 from mia.records import IN, UNUSED, Signals
 
 KNOWN = (
     "target_logits", "target_probabilities", "target_member", "labels", "shadow_logits", "shadow_probabilities",
     "shadow_member", "population_logits", "population_probabilities", "population_labels", "index", "class_names",
 )  # fmt: skip
+REQUIRED = ("labels", "target_member")
 SUM_TOLERANCE = 1e-3
 NO_SHADOWS = "there are no shadows: only gap and scores without thresholds, which are calibrated on nothing"
 
@@ -78,31 +79,11 @@ def read_audit(path: Path) -> Audit:
 
 
 def _load(path: Path) -> Mapping[str, np.ndarray]:
-    if not path.is_file():
-        raise RequestError(f"signals={path} is not a file; give an .npz of predictions, signals=FILE.npz")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise RequestError(f"signals={path} holds one array; give an .npz with named arrays")
-            return {name: file[name] for name in file.files if name in KNOWN or _is_suspicious(name)}
-    except RequestError:
-        raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError) as error:
-        reason = "it holds pickled objects" if "pickle" in str(error).lower() else " ".join(str(error).split())
-        raise RequestError(f"signals={path} cannot be read as an .npz of plain arrays: {reason}") from error
-
-
-def _is_suspicious(name: str) -> bool:
-    return bool(did_you_mean(name, KNOWN))
+    optional = tuple(name for name in KNOWN if name not in REQUIRED)
+    return read_npz(str(path), f"signals={path}", REQUIRED, optional)
 
 
 def _check_names(arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    for name in arrays:
-        if name not in KNOWN:
-            raise RequestError(f"signals={path} holds {name!r}, which is not known{did_you_mean(name, KNOWN)}")
-    for name in ("labels", "target_member"):
-        if name not in arrays:
-            raise RequestError(f"signals={path} has no array {name!r}; it has: {', '.join(arrays)}")
     for name in ("shadow", "population"):
         kinds = [kind for kind in ("logits", "probabilities") if f"{name}_{kind}" in arrays]
         partner = "shadow_member" if name == "shadow" else "population_labels"
@@ -124,7 +105,9 @@ def _outputs(arrays: Mapping[str, np.ndarray], name: str, dimensions: int) -> np
         sums = array.sum(axis=-1)
         if (array < 0).any() or np.abs(sums - 1).max(initial=0) > SUM_TOLERANCE:
             worst = float(sums.flat[np.abs(sums - 1).argmax()])
-            raise RequestError(f"{name} must be 0 or more and sum to 1 per record; a sum is {worst:.4g}: are they logits?")
+            raise RequestError(
+                f"{name} must be 0 or more and sum to 1 per record; a sum is {worst:.4g}: are they logits?"
+            )
     return array
 
 
@@ -151,7 +134,9 @@ def _shadows(arrays: Mapping[str, np.ndarray], kind: str, shape: tuple[int, int]
         raise RequestError(f"shadow predictions must be {kind}, as the target's are: give {name}")
     outputs = _outputs(arrays, name, 3)
     if outputs.shape[1:] != shape:
-        raise RequestError(f"{name} has shape {outputs.shape}, the target's predictions ask for (K, {shape[0]}, {shape[1]})")
+        raise RequestError(
+            f"{name} has shape {outputs.shape}, the target's predictions ask for (K, {shape[0]}, {shape[1]})"
+        )
     return outputs, _integers(arrays, "shadow_member", outputs.shape[:2], (-1, 0, 1), "1, 0 or -1")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
 from mia import config
@@ -60,7 +60,7 @@ def compose_config(overrides: list[str], name: str = "config", *, with_hydra: bo
     try:
         with initialize_config_dir(config_dir=str(HOME / "conf"), version_base="1.3", job_name="mia"):
             return compose(config_name=name, overrides=overrides, return_hydra_config=with_hydra)
-    except Exception as error:  # noqa: BLE001 - Hydra's parser raises many kinds
+    except Exception as error:
         raise RequestError(_explain(error, overrides, name)) from error
 
 
@@ -73,11 +73,15 @@ def _explain(error: Exception, overrides: Iterable[str], name: str) -> str:
         if isinstance(cause, RequestError):
             return str(cause)
     if isinstance(error, MissingConfigException):
-        return _unknown_choice(str(error), overrides)
+        return _unknown_choice(str(error))
     text = str(error)
-    wanted = re.match(r"(?:Could not \w+(?: from config)?|Error merging override|Could not append to config) ?'?([^'\s=]+)", text)
+    if nameless := next((one for one in overrides if one.lstrip("+~").startswith("=")), None):
+        return f"{nameless} names no key; write KEY=VALUE"
+    wanted = re.match(
+        r"(?:Could not \w+(?: from config)?|Error merging override|Could not append to config) ?'?([^'\s=]+)", text
+    )
     if wanted is None:
-        return " ".join(text.split("See https://")[0].split())
+        return " ".join(text.split("See https://", maxsplit=1)[0].split())
     key = wanted[1].rstrip(".").lstrip("+~")
     if any(re.search(r"is not in struct|not in '\w+'", str(one)) for one in chain):
         return _unknown_key(key, name)
@@ -99,12 +103,16 @@ def _wrong_value(key: str, chain: list[Exception], overrides: Iterable[str]) -> 
     return f"{given}: {' '.join(reason.removeprefix(f'{key}: ').split())}"
 
 
-def _unknown_choice(text: str, overrides: Iterable[str]) -> str:
+def _unknown_choice(text: str) -> str:
     missing = re.search(r"Could not (?:find|load) '([^']+)'", text)
     if not missing:
         return " ".join(text.split())
     group, _, choice = missing[1].rpartition("/")
-    choices = sorted(sweep_files()) if group == "sweeps" else sorted(file.stem for file in (HOME / "conf" / group).glob("*.yaml"))
+    choices = (
+        sorted(sweep_files())
+        if group == "sweeps"
+        else sorted(file.stem for file in (HOME / "conf" / group).glob("*.yaml"))
+    )
     if not group or not choices:
         wrong = group or choice
         return f"{wrong} is not a config group{did_you_mean(wrong, GROUPS)}; known: {', '.join([*GROUPS, 'sweeps'])}"

@@ -5,7 +5,7 @@ that a misspelt key, a wrong type or an unknown name is an error before anything
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,20 +95,19 @@ def schemas() -> Iterator[tuple[str | None, str, type]]:
         ("defence", defence_options, defence_options.DefenceOptions),
     ):
         for node in vars(module).values():
-            if isinstance(node, type) and issubclass(node, base) and node is not base:
-                yield f"schema/{group}", node.name, node
+            if isinstance(node, type) and issubclass(node, base):
+                name = next(str(one.default) for one in fields(node) if one.name == "name")
+                if name and node is not base:
+                    yield f"schema/{group}", name, node
 
 
-def to_options(composed: DictConfig, kind: type) -> Any:  # noqa: ANN401 - the dataclass `kind`
+def to_options(composed: DictConfig, kind: type) -> Any:
     """Return the dataclass that a composed config describes.
 
     Raises:
         RequestError: an unknown key, a missing or impossible value.
     """
-    known = [one.name for one in fields(kind)]
-    for key in composed:
-        if key not in known:
-            raise RequestError(f"{key!s} is not a config key{did_you_mean(str(key), [*known, 'sweeps'])}")
+    _refuse_unknown(composed, kind, "")
     for key in OmegaConf.missing_keys(composed):
         raise RequestError(f"{key} is not given: add {key}=...")
     try:
@@ -117,6 +116,18 @@ def to_options(composed: DictConfig, kind: type) -> Any:  # noqa: ANN401 - the d
         if isinstance(error.__cause__, RequestError):
             raise error.__cause__ from None
         raise RequestError(_one_line(error)) from error
+
+
+def _refuse_unknown(node: DictConfig, kind: type, prefix: str) -> None:
+    """Refuse keys that no dataclass has: an override with + gets past OmegaConf's own check."""
+    known = [one.name for one in fields(kind)]
+    for key in map(str, node):
+        if key not in known:
+            meant = did_you_mean(key, known if prefix else [*known, "sweeps"])
+            raise RequestError(f"{prefix}{key} is not a config key{meant or '; known: ' + ', '.join(known)}")
+        value = None if OmegaConf.is_missing(node, key) else node[key]
+        if isinstance(value, DictConfig) and is_dataclass(inner := OmegaConf.get_type(value)):
+            _refuse_unknown(value, inner, f"{prefix}{key}.")
 
 
 def flat(composed: DictConfig) -> dict[str, str | int | float | bool | None]:
@@ -134,7 +145,7 @@ def as_yaml(composed: DictConfig) -> str:
     return OmegaConf.to_yaml(composed, resolve=True)
 
 
-def _walk(prefix: str, node: Any, *, groups: bool = False) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+def _walk(prefix: str, node: Any, *, groups: bool = False) -> Iterator[tuple[str, Any]]:
     for key in node:
         name, value = f"{prefix}{key}", None if OmegaConf.is_missing(node, key) else node[key]
         if isinstance(value, DictConfig):
@@ -168,7 +179,7 @@ def read_yaml(file: Path) -> DictConfig:
     """
     try:
         found = OmegaConf.load(file)
-    except Exception as error:  # noqa: BLE001 - the YAML parser raises many kinds
+    except Exception as error:
         raise RequestError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, DictConfig):
         raise RequestError(f"{file} must hold keys and values")

@@ -1,7 +1,7 @@
 """Files that appear whole or not at all.
 
-Takes a path and gives a temporary one beside it, renamed when the writer is done. Never leaves a half-written file under
-the final name, and removes the temporary one when writing fails.
+Takes a path and gives a temporary one beside it, renamed when the writer is done. Never leaves a half-written file
+under the final name, and removes the temporary one when writing fails.
 """
 
 import hashlib

@@ -44,7 +44,7 @@ class Pool:
         self.set_aside: list[str] = []  # what was found damaged, one line each
 
     @cached_property
-    def lock(self) -> Any:  # noqa: ANN401 - filelock's own types differ by platform
+    def lock(self) -> Any:
         """The lock that whoever trains this pool holds, across processes."""
         from filelock import FileLock
 
@@ -67,7 +67,7 @@ class Pool:
         with whole_file(self._path(model, "safetensors")) as path:
             save_file({name: np.ascontiguousarray(array) for name, array in trained.parameters.items()}, path)
         with whole_file(self._path(model, "npz")) as path, path.open("wb") as file:
-            np.savez(file, logits=trained.logits, **trained.curves)
+            np.savez(file, allow_pickle=False, logits=trained.logits, **trained.curves)
         checksums = {ending: file_digest(self._path(model, ending)) for ending in ("safetensors", "npz")}
         _write_json(self._path(model, "json"), {"model": model, "sha256": checksums})
 
@@ -172,6 +172,6 @@ class PoolStore:
         shutil.rmtree(folder)
 
 
-def _write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def _write_json(path: Path, value: Any) -> None:
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")

@@ -32,7 +32,7 @@ def plan_sweep(overrides: list[str]) -> Plan:
     """
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
-    except Exception as error:  # noqa: BLE001 - the parser raises many kinds
+    except Exception as error:
         raise RequestError(" ".join(str(error).split())) from error
     fixed = [str(one.input_line) for one in parsed if not one.is_sweep_override()]
     composed = compose_config(fixed, with_hydra=True)
@@ -40,7 +40,7 @@ def plan_sweep(overrides: list[str]) -> Plan:
     listed = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
     try:
         jobs = BasicSweeper.split_arguments([*listed, *parsed], None)[0]
-    except Exception as error:  # noqa: BLE001 - Hydra's own errors about ranges
+    except Exception as error:
         raise RequestError(" ".join(str(error).split())) from error
     file = _sweep_file(parsed)
     swept = [one.get_key_element() for one in parsed if one.is_sweep_override()]

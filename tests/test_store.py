@@ -15,7 +15,9 @@ IDENTITY = {"data": "d", "train": {"l2": 0.1}, "seed": 0}
 
 def trained(value: float) -> TrainedModel:
     curves = {name: np.full(3, value, np.float32) for name in CURVES}
-    return TrainedModel({"dense/kernel": np.full((2, 3), value, np.float32)}, curves, np.full((5, 2), value, np.float32))
+    return TrainedModel(
+        {"dense/kernel": np.full((2, 3), value, np.float32)}, curves, np.full((5, 2), value, np.float32)
+    )
 
 
 @pytest.fixture
@@ -64,9 +66,14 @@ def test_a_model_without_its_manifest_was_never_finished(store):
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "f.txt"
     path.write_text("before")
-    with pytest.raises(RuntimeError, match="half-way"), whole_file(path) as temporary:
-        temporary.write_text("aft")
-        raise RuntimeError("half-way")
+
+    def write_half():
+        with whole_file(path) as temporary:
+            temporary.write_text("aft")
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        write_half()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 

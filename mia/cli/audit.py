@@ -70,6 +70,8 @@ def _write(out: Path, result: Result) -> None:
     except OSError as error:
         raise StorageError(f"out={out} cannot be made: {error.strerror}") from error
     with whole_file(out / "scores.npz") as path, path.open("wb") as file:
-        np.savez(file, index=result.index, **{name: one.score for name, one in result.scores.items()})
+        np.savez(
+            file, allow_pickle=False, index=result.index, **{name: one.score for name, one in result.scores.items()}
+        )
     with whole_file(out / "metrics.json") as path:
         path.write_text(json.dumps(dict(result.metrics), indent=1, sort_keys=True) + "\n")

@@ -57,5 +57,5 @@ def _hydra(arguments: list[str], task: Callable[[DictConfig], None] = lambda _: 
     return ALL_IS_WELL
 
 
-def _refuse(message: str) -> Any:  # noqa: ANN401 - argparse expects no return
+def _refuse(message: str) -> Any:
     raise RequestError(f"{message}; mia --help shows how it is used")

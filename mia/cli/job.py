@@ -134,7 +134,7 @@ def check(job: Job, data: "Dataset") -> None:
     check_request(job.config.experiment(), data)
 
 
-def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any) -> Outcome:  # noqa: ANN401
+def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any) -> Outcome:
     from mia.cli.publish import describe, print_result, publish
     from mia.experiment.run import run_experiment
     from mia.store import PoolStore
@@ -151,7 +151,7 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
             _prepare_jax()
             result, ensemble = run_experiment(options, data, PoolStore(home() / "pools"), observer)
             publish(run, job, result, ensemble, data)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the run is FAILED and people are told
+    except Exception as error:
         if isinstance(error, RequestError) and not begun:
             raise
         from mia.cli.main import A_RUN_FAILED, complain

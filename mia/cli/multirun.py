@@ -52,7 +52,9 @@ def run_sweep(overrides: list[str], arguments: list[str]) -> int:
         print(f"mia: run {run.id} was left behind by a process that died: closed as KILLED", file=sys.stderr)
     identity = {"sweep": plan.name, "jobs": [sorted(job) for job in plan.jobs]}
     command = shlex.join(["mia", "-m", *overrides])
-    sweep = tracker.open_sweep(plan.name, fingerprint(identity), {"mia.command": command, "mia.question": plan.question})
+    sweep = tracker.open_sweep(
+        plan.name, fingerprint(identity), {"mia.command": command, "mia.question": plan.question}
+    )
     folder = home() / "sweeps" / time.strftime(f"{plan.name}-%Y%m%d-%H%M%S-{os.getpid()}")
     print(f"sweep {plan.name}: {len(plan.jobs)} configurations, run {sweep.id}", file=sys.stderr)
     status = "KILLED"

@@ -75,9 +75,7 @@ def _table(store: PoolStore, names: list[str], users: dict[str, list[str]]) -> T
 
 def _words(identity: dict[str, dict[str, object]]) -> str:
     parts = {"model": identity.get("model", {}), **{key: identity.get(key, {}) for key in ("split", "train")}}
-    return " ".join(
-        f"{group}.{key}={value}" for group, values in parts.items() for key, value in values.items()
-    )
+    return " ".join(f"{group}.{key}={value}" for group, values in parts.items() for key, value in values.items())
 
 
 def _agreed(count: int) -> bool:

@@ -60,7 +60,7 @@ class ConsoleObserver:
         """Models are missing; another process may be training the same pool."""
         self._bar.update(self._task, description=f"train: pool {fingerprint}")
 
-    def training(self, progress: Any) -> None:  # noqa: ANN401 - mia.train.many.Progress, which needs JAX
+    def training(self, progress: Any) -> None:
         """Training moved on."""
         first, last = progress.models[0] + 1, progress.models[-1] + 1
         models = f"{first}" if first == last else f"{first}-{last}"

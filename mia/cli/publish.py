@@ -41,7 +41,10 @@ def files_of(result: Result, data: Dataset | None) -> dict[str, bytes]:
     from mia.report.exposed import csv_text, record_rows
     from mia.report.run import run_figures
 
-    files = {"per_class.csv": csv_text(list(result.per_class)), "records.csv": csv_text(record_rows(result))}
+    files = {
+        "per_class.csv": csv_text([dict(row) for row in result.per_class]),
+        "records.csv": csv_text(record_rows(result)),
+    }
     content = {name: text.encode() for name, text in files.items()}
     images = data.x if data is not None and data.is_image else None
     for name, figure in run_figures(result, images).items():

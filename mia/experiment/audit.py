@@ -1,5 +1,7 @@
 """The attacks and metrics of an experiment, on predictions from a file: the same stages, without training."""
 
+from functools import partial
+
 from mia.attacks.options import AttackOptions
 from mia.attacks.registry import run_attack
 from mia.audit import Audit
@@ -37,7 +39,9 @@ def run_audit(
     left_out: list[str] = []
     for name, chosen in options.chosen().items():
         if not is_chosen and name.startswith("shadow_") and audit.signals.shadow_own.sum() > LARGEST_FOR_CLASSIFIERS:
-            left_out.append(f"{name} left out: {audit.signals.shadow_own.sum():,} rows; name it in attack=[...] to run it")
+            left_out.append(
+                f"{name} left out: {audit.signals.shadow_own.sum():,} rows; name it in attack=[...] to run it"
+            )
             continue
         try:
             scores[name] = run_attack(
@@ -45,7 +49,7 @@ def run_audit(
                 audit.signals,
                 chosen,
                 stage_seed(seed, f"attack/{name}"),
-                progress=lambda done, total, name=name: observer.attacking(name, done, total),
+                progress=partial(observer.attacking, name),
             )
         except RequestError as error:
             if is_chosen:

@@ -47,7 +47,7 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     }
 
 
-def distinct(options: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass of options
+def distinct(options: Any) -> dict[str, Any]:
     """Return the fields that differ from their defaults.
 
     So an option that is added later, neutral by default, leaves the names of all that was trained before as they were.

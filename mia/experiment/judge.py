@@ -8,9 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float
 
+from mia.metrics.epsilon import epsilon_lower_bound
 from mia.metrics.evaluation import evaluate
 from mia.records import IN, OUT, Scores, Signals
 from mia.seeds import stage_seed
+
+
+DELTA, CONFIDENCE = 1e-5, 0.95
+"""Of `privacy/epsilon_lower_bound`: the delta of the guarantee it tests, and how sure it is."""
 
 
 def judge_attacks(
@@ -24,6 +29,15 @@ def judge_attacks(
         metrics |= {f"attack/{name}/{metric}": value for metric, value in evaluation.metrics.items()}
         for line in (*one.warnings, *evaluation.warnings):
             heard.setdefault(line.removeprefix(f"{name}: "), []).append(name)
+    if is_member.any() and not is_member.all():
+        bound = epsilon_lower_bound(
+            list(scores.values()),
+            is_member,
+            delta=DELTA,
+            confidence=CONFIDENCE,
+            seed=stage_seed(seed, "epsilon", target),
+        )
+        metrics["privacy/epsilon_lower_bound"] = bound
     everyone = len(scores)
     return metrics, [
         line if len(names) == everyone > 1 else f"{', '.join(names)}: {line}" for line, names in heard.items()

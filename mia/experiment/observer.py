@@ -14,7 +14,7 @@ class Observer(Protocol):
         """Models are missing: this pool's lock is about to be taken."""
         ...
 
-    def training(self, progress: Any) -> None:  # noqa: ANN401 - mia.train.many.Progress, which needs JAX
+    def training(self, progress: Any) -> None:
         """Training moved on."""
         ...
 
@@ -36,7 +36,7 @@ class Silent:
     def waiting(self, fingerprint: str) -> None:
         """Do nothing."""
 
-    def training(self, progress: Any) -> None:  # noqa: ANN401
+    def training(self, progress: Any) -> None:
         """Do nothing."""
 
     def saved(self, model: int) -> None:

@@ -7,6 +7,7 @@ same result, whatever the store already held.
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from mia.experiment.observer import Observer, Silent
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble, gather_models
 from mia.experiment.signals import Question, make_questions, true_class_confidence
-from mia.metrics.evaluation import per_class
 from mia.metrics.comparison import over_targets
+from mia.metrics.evaluation import per_class
 from mia.records import Dataset, Result, Scores, Signals
 from mia.seeds import stage_seed
 from mia.split.make import make_split
@@ -93,7 +94,7 @@ def attack_target(options: ExperimentOptions, signals: Signals, observer: Observ
             signals,
             chosen,
             stage_seed(options.seed, f"attack/{name}"),
-            progress=lambda done, total, name=name: observer.attacking(name, done, total),
+            progress=partial(observer.attacking, name),
         )
         for name, chosen in options.attack.chosen().items()
     }

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from mia.defences import defend
+from mia.defences.filters import Defence
+from mia.defences.registry import make_defence
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble
 from mia.records import IN, OUT, Dataset, Signals, Split
@@ -35,37 +36,55 @@ class DefendedAnswers:
     def __init__(self, options: ExperimentOptions, data: Dataset, split: Split, ensemble: Ensemble) -> None:
         self.options, self.data, self.split, self.ensemble = options, data, split, ensemble
         self.is_probability = False
+        self._made: dict[int, Defence] = {}
 
     def answers(self, row: int, records: Int[np.ndarray, "R"]) -> tuple[Float[np.ndarray, "R C"], bool]:
         """Return what model `row` says about the records, and whether that is probabilities."""
-        logits = self.ensemble.rows[row].signals(row)[0]
-        return self._through_defence(row, logits[records], logits)
+        return self._defence(row)(self._logits(row)[records])
 
     def ask(self, row: int, x: Shaped[np.ndarray, "B *features"]) -> tuple[Float[np.ndarray, "B C"], bool]:
         """Return what model `row` says about features that need not be in the data set."""
         from mia.train.predict import predict
 
-        pool = self.ensemble.rows[row]
-        logits = predict(self.options.model, pool.parameters(row), x, self.data.scale, self.data.num_classes)
-        return self._through_defence(row, logits, pool.signals(row)[0])
+        parameters = self.ensemble.rows[row].parameters(row)
+        logits = predict(self.options.model, parameters, x, self.data.scale, self.data.num_classes)
+        return self._defence(row)(logits)
 
-    def _through_defence(
-        self, row: int, logits: Float[np.ndarray, "R C"], everywhere: Float[np.ndarray, "N C"]
-    ) -> tuple[Float[np.ndarray, "R C"], bool]:
-        defence = self.options.defence if row == 0 else self.options.shadow_defence
-        own = (everywhere[self.split.members[row]], everywhere[self.split.nonmembers[row]])
-        return defend(logits, defence, seed=stage_seed(self.options.seed, "defence", row), fit_on=own)
+    def _logits(self, row: int) -> Float[np.ndarray, "N C"]:
+        return self.ensemble.rows[row].signals(row)[0]
+
+    def _defence(self, row: int) -> Defence:
+        """Return the defence before model `row`, made once: some are fitted on the model's own records."""
+        if row not in self._made:
+            options = self.options.defence if row == 0 else self.options.shadow_defence
+            logits = self._logits(row)
+            known = (logits[self.split.members[row]], logits[self._known_nonmembers(row)])
+            self._made[row] = make_defence(options, seed=stage_seed(self.options.seed, "defence", row), fit_on=known)
+        return self._made[row]
+
+    def _known_nonmembers(self, row: int) -> Int[np.ndarray, "n"]:
+        """Records that model `row` never saw and is not judged on, for its owner; its own test records if there are none."""
+        own = np.concatenate([self.split.members[row], self.split.nonmembers[row]])
+        others = np.setdiff1d(np.arange(self.split.num_records), own)
+        generator = stage_generator(self.options.seed, "defence/nonmembers", row)
+        return generator.permutation(others)[: self.options.split.size] if len(others) else self.split.nonmembers[row]
 
 
 class PoolOracle:
     """Further queries to the models of one question: model 0 is its target."""
 
-    def __init__(self, answers: DefendedAnswers, order: Sequence[int], candidates: Int[np.ndarray, "Q"]) -> None:
-        self._answers, self._order, self._candidates = answers, order, candidates
+    def __init__(
+        self,
+        answers: DefendedAnswers,
+        order: Sequence[int],
+        index: Int[np.ndarray, "N"],
+        candidates: Int[np.ndarray, "Q"],
+    ) -> None:
+        self._answers, self._order, self._index, self._candidates = answers, order, index, candidates
 
-    def features(self) -> Shaped[np.ndarray, "Q *features"]:
-        """Return the candidate records' features."""
-        return self._answers.data.x[self._candidates]
+    def features(self, records: Int[np.ndarray, "B"] | None = None) -> Shaped[np.ndarray, "B *features"]:
+        """Return the features of records, given as positions along the signals' record axis; of the candidates."""
+        return self._answers.data.x[self._candidates if records is None else self._index[records]]
 
     def ask(self, model: int, x: Shaped[np.ndarray, "B *features"]) -> Float[np.ndarray, "B C"]:
         """Return a model's answers to records `x`, in the form of the question's signals."""
@@ -101,7 +120,7 @@ def make_questions(options: ExperimentOptions, data: Dataset, split: Split, ense
             is_probability=is_probability,
             population_outputs=None if population is None else population[[*shadows, target]],
             population_labels=None if population is None else data.y[outside],
-            oracle=PoolOracle(answers, [target, *shadows], candidates),
+            oracle=PoolOracle(answers, [target, *shadows], index, candidates),
         )
         questions.append(Question(target, signals, candidates, membership[target][own[target]] == IN))
     return questions

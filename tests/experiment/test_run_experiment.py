@@ -155,6 +155,6 @@ def test_a_target_that_learnt_nothing_tells_nothing(data, store):
 
 
 def test_too_large_a_split_is_refused_before_anything_is_written(data, store):
-    with pytest.raises(RequestError, match="at most split.size=100"):
+    with pytest.raises(RequestError, match=r"at most split\.size=100"):
         run_experiment(change(OPTIONS, split={"size": 101}), data, store)
     assert not list(store.folder.iterdir())

@@ -1,0 +1,182 @@
+"""Wrong requests: exit code 2, one line that names what is wrong, nothing run and nothing left behind."""
+
+import io
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+
+WRONG = [
+    # unknown names, with what was probably meant
+    ("data.pth=x", "data.pth"),
+    ("dta=digits", "did you mean 'data'"),
+    ("data=digit", "did you mean 'digits'"),
+    ("model=cn", "did you mean 'cnn'"),
+    ("split=pol", "did you mean 'pool'"),
+    ("defence=top", "defence=top"),
+    ("attack=[nope]", "attack=nope"),
+    ("attack=[shadow_svn]", "did you mean 'shadow_svm'"),
+    ("+sweeep=data_size", "did you mean 'sweeps'"),
+    ("+sweeps=data_sise", "did you mean 'data_size'"),
+    ("+nothing=1", "nothing"),
+    ("train.epoch=3", "did you mean 'train.epochs'"),
+    ("split.protocl=pool", "did you mean 'split.protocol'"),
+    ("+train.lr=1", "train.lr"),
+    ("model.hiden=[3]", "did you mean 'model.hidden'"),
+    ("attack.shadow_svm.gird=wide", "did you mean 'attack.shadow_svm.grid'"),
+    ("attack.prior.x=1", "attack.prior"),
+    ("~train.epochs", "train.epochs"),
+    # wrong types
+    ("seed=abc", "seed=abc"),
+    ("seed=1.5", "seed=1.5"),
+    ("train.epochs=abc", "train.epochs=abc"),
+    ("train.batch_size=x", "train.batch_size=x"),
+    ("train.learning_rate=fast", "train.learning_rate=fast"),
+    ("train.l2=[1]", "train.l2"),
+    ("split.size=1.5", "split.size=1.5"),
+    ("split.num_shadows=many", "split.num_shadows=many"),
+    ("attacker.adaptive=maybe", "attacker.adaptive=maybe"),
+    ("model.hidden=3", "model.hidden=3"),
+    ("model.hidden=[a]", "model.hidden=[a]"),
+    ("rerun=perhaps", "rerun=perhaps"),
+    ("attack.prior=high", "attack.prior=high"),
+    ("train={a:1}", "train"),
+    # out of range
+    ("seed=-1", "seed=-1"),
+    ("seed=4294967296", "seed=4294967296"),
+    ("split.size=0", "split.size=0"),
+    ("split.size=-5", "split.size=-5"),
+    ("split.size=100000", "at most split.size=449"),
+    ("split.num_shadows=0", "split.num_shadows=0"),
+    ("split.num_targets=0", "split.num_targets=0"),
+    ("split.protocol=both", "split.protocol='both'"),
+    ("train.epochs=0", "train.epochs=0"),
+    ("train.batch_size=0", "train.batch_size=0"),
+    ("train.learning_rate=0", "train.learning_rate"),
+    ("train.learning_rate=nan", "train.learning_rate"),
+    ("train.learning_rate=inf", "train.learning_rate"),
+    ("train.learning_rate_decay=-1", "train.learning_rate_decay"),
+    ("train.epsilon=0", "train.epsilon"),
+    ("train.l2=-1e-3", "train.l2"),
+    ("train.weight_decay=-1", "train.weight_decay"),
+    ("train.dropout=1", "train.dropout"),
+    ("train.dropout=-0.1", "train.dropout"),
+    ("train.label_smoothing=2", "train.label_smoothing"),
+    ("train.test_records=-1", "train.test_records"),
+    ("model.hidden=[0]", "model.hidden"),
+    ("model.activation=sine", "model.activation='sine'"),
+    ("attack.prior=0", "attack.prior=0"),
+    ("attack.prior=1.5", "attack.prior=1.5"),
+    ("attack.shadow_svm.grid=huge", "attack.shadow_svm.grid='huge'"),
+    ("attack.shadow_svm.folds=1", "attack.shadow_svm.folds=1"),
+    ("engine.models_per_batch=0", "engine.models_per_batch"),
+    ("engine.models_per_batch=some", "engine.models_per_batch"),
+    ("tracking.experiment=''", "tracking.experiment"),
+    ("tracking.uri=nowhere", "tracking.uri"),
+    # pairs that contradict each other
+    ("attack=[lira_online]", "split.protocol=pool"),
+    ("attack=[rmia_online]", "split.protocol=pool"),
+    ("split.num_targets=2", "split.protocol=pool"),
+    ("split=pool split.num_targets=2 attacker.adaptive=false", "attacker.adaptive=true"),
+    ("split=pool split.num_targets=20", "split.num_targets=20"),
+    ("attack=[lira_offline] split.num_shadows=1", "split.num_shadows=1"),
+    ("model=wide_resnet model.depth=11", "model.depth=11"),
+    ("model=cnn model.hidden=[3]", "model.hidden"),
+    ("data=locations data.path=x", "data.path"),
+    # what cannot be read
+    ("split.size=[1", "[1"),
+    ("=3", "=3"),
+    ("split.size", "split.size"),
+    ("--frobnicate", "--frobnicate"),
+    ("split.size=1,2", "split.size=1,2"),
+    ("data=arrays", "data.path"),
+    ("data=arrays data.path=/nowhere/a.npz", "/nowhere/a.npz"),
+    ("data=images data.path=/nowhere/p.zip", "/nowhere/p.zip"),
+    ("data=cifar10 data.root=/nowhere", "/nowhere"),
+    # nothing in a config can ask for code to be run
+    ("+data._target_=os.system", "_target_"),
+    ("+_target_=os.system", "_target_"),
+]
+
+
+def left_behind(home):
+    return sorted(path for path in home.rglob("*") if path.is_file()) if home.exists() else []
+
+
+@pytest.mark.parametrize(("request_", "named"), WRONG, ids=[request for request, _ in WRONG])
+def test_a_wrong_request_is_refused_in_one_line(mia, tmp_path, request_, named):
+    home = tmp_path / "mlruns"
+    code, out, err = mia(home, *request_.split(" "))
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("mia: error: ")
+    assert named in err
+    assert "Traceback" not in err
+    assert left_behind(home) == []
+
+
+def test_one_impossible_configuration_refuses_the_whole_sweep(mia, tmp_path):
+    code, _, err = mia(tmp_path / "mlruns", "-m", "split.size=10,100000")
+    assert code == 2
+    assert "split.size=100000" in err
+    assert err.count("\n") == 1
+    assert left_behind(tmp_path) == []
+
+
+NOT_ARRAYS = ("pickle.npz", "truncated.npz", "text.npz", "one.npz")
+
+
+class Bomb:
+    """Unpickling this would make a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def hostile_files(folder):
+    """Return (file, request) of files that want to harm."""
+    np.savez(folder / "pickle.npz", x=np.array([Bomb(str(folder / "harmed"))], dtype=object), y=np.zeros(1, np.int32))
+    with zipfile.ZipFile(folder / "traversal.zip", "w") as file:
+        for name in ("a/1.png", "../../b/2.png"):
+            file.writestr(name, b"no picture")
+    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("a/1.png", "b/2.png"):
+            file.writestr(name, bytes(80_000_000))
+    with tarfile.open(folder / "link.tar", "w") as file:
+        for name in ("a/1.png", "b/2.png"):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            file.addfile(member)
+    (folder / "truncated.npz").write_bytes((folder / "pickle.npz").read_bytes()[:60])
+    (folder / "text.npz").write_text("no arrays")
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(3))
+    (folder / "one.npz").write_bytes(buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *((kind, name) for kind in ("arrays", "audit") for name in NOT_ARRAYS),
+        *(("images", name) for name in ("traversal.zip", "bomb.zip", "link.tar")),
+    ],
+)
+def test_a_hostile_file_is_refused_and_does_no_harm(mia, tmp_path, kind, name):
+    hostile_files(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    path = tmp_path / name
+    request = (
+        ["audit", f"signals={path}", f"out={tmp_path / 'out'}"]
+        if kind == "audit"
+        else [f"data={kind}", f"data.path={path}"]
+    )
+    code, out, err = mia(tmp_path / "mlruns", *request)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert name in err
+    assert set(tmp_path.rglob("*")) == before
