@@ -13,7 +13,6 @@ from mia.metrics.evaluation import evaluate
 from mia.records import IN, OUT, Scores, Signals
 from mia.seeds import stage_seed
 
-
 DELTA, CONFIDENCE = 1e-5, 0.95
 """Of `privacy/epsilon_lower_bound`: the delta of the guarantee it tests, and how sure it is."""
 

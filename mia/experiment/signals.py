@@ -63,7 +63,7 @@ class DefendedAnswers:
         return self._made[row]
 
     def _known_nonmembers(self, row: int) -> Int[np.ndarray, "n"]:
-        """Records that model `row` never saw and is not judged on, for its owner; its own test records if there are none."""
+        """Records that model `row` never saw and is not judged on; if there are none, its own test records."""
         own = np.concatenate([self.split.members[row], self.split.nonmembers[row]])
         others = np.setdiff1d(np.arange(self.split.num_records), own)
         generator = stage_generator(self.options.seed, "defence/nonmembers", row)
