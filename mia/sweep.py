@@ -44,7 +44,7 @@ def plan_sweep(overrides: list[str]) -> Plan:
         raise RequestError(" ".join(str(error).split())) from error
     file = _sweep_file(parsed)
     swept = [one.get_key_element() for one in parsed if one.is_sweep_override()]
-    return Plan(file.stem if file else "x".join(swept) or "multirun", header(file) if file else "", jobs)
+    return Plan(file.stem if file else " x ".join(swept) or "multirun", header(file) if file else "", jobs)
 
 
 def header(file: Path) -> str:

@@ -55,7 +55,7 @@ def run_sweep(overrides: list[str], arguments: list[str]) -> int:
     sweep = tracker.open_sweep(
         plan.name, fingerprint(identity), {"mia.command": command, "mia.question": plan.question}
     )
-    folder = home() / "sweeps" / time.strftime(f"{plan.name}-%Y%m%d-%H%M%S-{os.getpid()}")
+    folder = home() / "sweeps" / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}")
     print(f"sweep {plan.name}: {len(plan.jobs)} configurations, run {sweep.id}", file=sys.stderr)
     status = "KILLED"
     try:

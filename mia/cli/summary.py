@@ -1,5 +1,6 @@
 """The summary of a sweep: a table as the note of its run, CSV, figures and the report as its artifacts."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,15 +27,23 @@ def write_summary(tracker: "Tracker", sweep: "Run", plan: Plan, outcomes: list[O
     if link:
         note.append(f"[Compare the runs of this sweep]({link})")
     sweep.set_note("\n\n".join([*filter(None, note), summary_markdown(runs)]))
-    sweep.log_text(summary_csv(runs), "summary.csv")
+    sweep.log_text(summary_csv(runs), "summary.csv")  # replaced by the report's own, where there is one
     finished = [run for run in runs if run.status == "FINISHED"]
     sweep.log_metrics({"sweep/finished": len(finished), "sweep/failed": len(runs) - len(finished)})
     if finished:
-        write_report(tracker, sweep, plan.name, plan.question, runs)
+        store_report(tracker, sweep, plan, runs)
 
 
-def write_report(tracker: "Tracker", sweep: "Run", title: str, question: str, runs: list[StoredRun]) -> None:
-    """Store the report and the figures of the sweep."""
+def store_report(tracker: "Tracker", sweep: "Run", plan: Plan, runs: list[StoredRun]) -> None:
+    """Store the report, its tables and its figures with the sweep's run."""
+    from mia.report.page import write_report
+
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "report.html"
+        write_report(runs, made, title=plan.name, question=plan.question, fetch=fetcher(tracker))
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file():
+                sweep.log_bytes(path.relative_to(folder).as_posix(), path.read_bytes())
 
 
 def fetcher(tracker: "Tracker") -> Callable[[StoredRun, str], Path | None]:

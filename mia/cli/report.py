@@ -1,0 +1,52 @@
+"""`mia report sweep=NAME`: the report of a sweep, read from the store; nothing is trained."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mia.checks import RequestError, did_you_mean
+from mia.cli.arguments import only_overrides
+from mia.cli.main import ALL_IS_WELL
+from mia.cli.summary import fetcher
+from mia.compose import compose_config, register
+from mia.config import ReportConfig, to_options
+from mia.home import home
+from mia.records import StoredRun
+
+if TYPE_CHECKING:
+    from mia.tracking.tracker import Tracker
+
+
+def command(arguments: list[str]) -> int:
+    """Write the report and return the exit code."""
+    register()
+    composed = compose_config(only_overrides(arguments, "report"), "report")
+    config: ReportConfig = to_options(composed, ReportConfig)
+    if config.tracking.uri is None and not (home() / "mlflow.db").exists():
+        raise RequestError(f"there are no runs in {home()} yet: run a sweep first, mia -m +sweeps=digits")
+    from mia.report.page import write_report
+    from mia.tracking import Tracker
+
+    tracker = Tracker.open(config.tracking, home())
+    sweep = find_sweep(tracker, config.sweep)
+    title = sweep.tags.get("mia.sweep", sweep.name)
+    question = sweep.tags.get("mia.question", "")
+    path = write_report(
+        tracker.children(sweep.id), Path(config.out), title=title, question=question, fetch=fetcher(tracker)
+    )
+    print(path)
+    return ALL_IS_WELL
+
+
+def find_sweep(tracker: "Tracker", wanted: str) -> StoredRun:
+    """Return the latest sweep of a name, or the one whose run has this id (or begins with it).
+
+    Raises:
+        RequestError: there is none; the message names those that there are.
+    """
+    sweeps = tracker.sweeps()
+    for sweep in sweeps:
+        if wanted == sweep.tags.get("mia.sweep") or (len(wanted) >= 6 and sweep.id.startswith(wanted)):
+            return sweep
+    names = list(dict.fromkeys(sweep.tags.get("mia.sweep", sweep.id) for sweep in sweeps))
+    known = f"there are: {', '.join(names)}" if names else "there is none yet: mia -m +sweeps=digits"
+    raise RequestError(f"sweep={wanted} is not in the store{did_you_mean(wanted, names)}; {known}")
