@@ -6,7 +6,7 @@ from mia.attacks.options import AttackOptions
 from mia.attacks.registry import run_attack
 from mia.audit import Audit
 from mia.checks import RequestError
-from mia.experiment.judge import judge_attacks, utility
+from mia.experiment.judge import judge_attacks, shadow_accuracies, utility
 from mia.experiment.observer import Observer, Silent
 from mia.experiment.signals import true_class_confidence
 from mia.metrics.evaluation import per_class
@@ -73,7 +73,7 @@ def run_audit(
             for row in per_class(one, audit.is_member, labels, audit.class_names)
         ],
         curves=None,
-        shadow_accuracy=None,
+        shadow_accuracy=shadow_accuracies(audit.signals) if audit.signals.num_shadows else None,
         class_names=audit.class_names,
         warnings=tuple(dict.fromkeys([*audit.warnings, *left_out, *warnings])),
     )
