@@ -1,11 +1,10 @@
-"""Builds a network from its options, and arranges records as it takes them. A new model is registered here."""
+"""Builds a network from its options. A new model is registered here."""
 
-import numpy as np
 from flax import nnx
-from jaxtyping import PRNGKeyArray, Shaped
+from jaxtyping import PRNGKeyArray
 
 from mia.checks import RequestError
-from mia.models.cnn import Cnn, arrange as arrange_cnn
+from mia.models.cnn import Cnn
 from mia.models.mlp import Mlp
 from mia.models.options import CnnOptions, MlpOptions, ModelOptions
 
@@ -35,8 +34,3 @@ def build(options: ModelOptions, shape: tuple[int, ...], num_classes: int, key: 
     if isinstance(options, MlpOptions):
         return Mlp(options, shape, num_classes, rngs)
     raise RequestError(f"model={options.name!r} is not known")
-
-
-def arrange(options: ModelOptions, x: Shaped[np.ndarray, "N *features"]) -> Shaped[np.ndarray, "N *arranged"]:
-    """Return records in the memory layout that the model takes; values are never changed."""
-    return arrange_cnn(x) if isinstance(options, CnnOptions) else x

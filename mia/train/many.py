@@ -17,7 +17,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Float, Int, UInt32
 
 from mia.checks import RequestError
-from mia.models.build import arrange, check_fits
+from mia.models.build import check_fits
 from mia.models.network import Network, to_flat
 from mia.models.options import ModelOptions
 from mia.records import Dataset
@@ -91,7 +91,7 @@ def train_many(
         Network(model, data.x.shape[1:], data.num_classes), data.scale, min(common.batch_size, members.shape[1])
     )
     side_by_side = _side_by_side(engine or EngineOptions())
-    records = Records(place_shared(arrange(model, data.x), on), place_shared(data.y, on))
+    records = Records(place_shared(data.x, on), place_shared(data.y, on))
     tests = [_test_records(row, seed, common.test_records) for row, seed in zip(nonmembers, seeds, strict=True)]
     jobs = [
         Model(np.int32(row), test, np.uint32(seed), Strengths.of(option))

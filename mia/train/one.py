@@ -35,7 +35,7 @@ class Plan:
 class Records(NamedTuple):
     """The data set on the device."""
 
-    x: Shaped[Array, "N *arranged"]
+    x: Shaped[Array, "N *features"]
     y: Int[Array, "N"]
 
 

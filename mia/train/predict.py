@@ -13,7 +13,6 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Float, Shaped
 
-from mia.models.build import arrange
 from mia.models.network import Network, Tree
 from mia.models.options import ModelOptions
 from mia.train.devices import MODELS, mesh
@@ -37,7 +36,7 @@ def predict(
     logits = np.empty((len(x), num_classes), np.float32)
     pending = []
     for first in range(0, len(x), rows):
-        part = arrange(model, x[first : first + rows])
+        part = x[first : first + rows]
         padded = np.zeros((rows, *part.shape[1:]), part.dtype)
         padded[: len(part)] = part
         pending.append((first, len(part), _logits(network, on, scale, weights, padded)))
