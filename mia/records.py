@@ -160,6 +160,7 @@ class Result:
     shadow_accuracy: Float[np.ndarray, "K 2"] | None  # final train and test accuracy of each shadow
     class_names: tuple[str, ...]
     warnings: tuple[str, ...]
+    growth: Sequence[Mapping[str, str | float]] = ()  # table rows: attack, shadows, and metrics with only so many
 
 
 @dataclass(frozen=True)

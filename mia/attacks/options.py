@@ -234,6 +234,7 @@ class AttackOptions:
     """The attacks to run: those whose options are given."""
 
     prior: float = 0.5  # share of members that precision is stated for
+    growth: bool = False  # attack with the first 1, 2, 4 ... shadows too, for a curve
     shadow_svm: ShadowSvmOptions | None = None
     shadow_mlp: ShadowMlpOptions | None = None
     shadow_forest: ShadowForestOptions | None = None
@@ -257,5 +258,5 @@ class AttackOptions:
 
     def chosen(self) -> dict[str, object]:
         """Return the options of the attacks to run, by attack name."""
-        named = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "prior"}
+        named = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("prior", "growth")}
         return {name: options for name, options in named.items() if options is not None}

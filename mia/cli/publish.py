@@ -45,6 +45,8 @@ def files_of(result: Result, data: Dataset | None) -> dict[str, bytes]:
         "per_class.csv": csv_text([dict(row) for row in result.per_class]),
         "records.csv": csv_text(record_rows(result)),
     }
+    if result.growth:
+        files["growth.csv"] = csv_text([dict(row) for row in result.growth])
     content = {name: text.encode() for name, text in files.items()}
     images = data.x if data is not None and data.is_image else None
     for name, figure in run_figures(result, images).items():
@@ -65,6 +67,8 @@ def _log_curves(run: "Run", result: Result) -> None:
                 "curve/test_accuracy": curves.test_accuracy[0],
             }
         )
+    for row in result.growth:  # step = number of shadows
+        run.log_metrics({f"growth/{row['attack']}/auc": float(row["auc"])}, step=int(row["shadows"]))
     if result.shadow_accuracy is not None:  # step = shadow number, from 1
         for shadow, (train, test) in enumerate(result.shadow_accuracy, start=1):
             run.log_metrics({"shadows/train_accuracy": train, "shadows/test_accuracy": test}, step=shadow)

@@ -76,7 +76,7 @@ def _check_members(sizes: dict[str, int], where: str, required: tuple[str, ...])
             found = ", ".join(sorted(sizes)[:10]) or "nothing"
             hint = did_you_mean(name, sizes)
             raise RequestError(
-                f"{where} holds {found}, but no array {name!r}{hint}; save it with np.savez(path, {'=, '.join(required)}=)"
+                f"{where} holds {found}, but no array {name!r}{hint}; save it with np.savez(path, x=, y=)"
             )
     for name, size in sizes.items():
         if size > MAX_BYTES:

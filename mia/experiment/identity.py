@@ -43,6 +43,7 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
         "attacker": distinct(options.attacker),
         "attack": attacks,
         "prior": options.attack.prior,
+        **({"growth": True} if options.attack.growth else {}),
         "seed": options.seed,
     }
 

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from mia.attacks.registry import check_possible, run_attack
+from mia.experiment.growth import grow
 from mia.experiment.judge import judge_attacks, shadow_accuracies, utility
 from mia.experiment.observer import Observer, Silent
 from mia.experiment.options import ExperimentOptions
@@ -82,6 +83,7 @@ def run_experiment(
         shadow_accuracy=shadow_accuracies(first.signals),
         class_names=data.class_names,
         warnings=tuple(dict.fromkeys([*ensemble.warnings, *warnings])),
+        growth=grow(options.attack, first, options.seed) if options.attack.growth else (),
     )
     return result, ensemble
 

@@ -16,6 +16,7 @@ from mia.records import Result
 from mia.report import style
 from mia.report.chart import Axis, Chart, Guide, Series
 from mia.report.classes import class_chart
+from mia.report.growth import growth_charts
 from mia.report.roc import roc_chart, roc_series
 from mia.report.words import metric_words, percent_words
 
@@ -53,6 +54,7 @@ def run_charts(result: Result) -> dict[str, list[Chart]]:
         "attacks": _attack_charts(result),
         "per_class": _class_charts(result),
         "learning_curves": _curve_charts(result),
+        "growth": growth_charts(result),
         "confidence": [_confidence_chart(result)] if len(result.index) else [],
     }
 
