@@ -6,6 +6,7 @@ SQLite store locked is tried again; everything else that goes wrong becomes a `S
 
 import logging
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -88,7 +89,7 @@ class Calls:
             try:
                 with no_warnings():
                     return function(*args, **kwargs)
-            except (MlflowException, SQLAlchemyError, OSError) as error:
+            except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
                 if pause is None or "database is locked" not in str(error):
                     raise StorageError(self.explain(error)) from error
                 time.sleep(pause)
@@ -96,6 +97,7 @@ class Calls:
 
     def explain(self, error: BaseException) -> str:
         """Return one line that names the store, what went wrong and the way out."""
-        reason = " ".join(str(error).split("\n[SQL", maxsplit=1)[0].split()) or type(error).__name__
+        text = str(error).split("\n[SQL", maxsplit=1)[0].split("(Background on", maxsplit=1)[0]
+        reason = " ".join(re.sub(r"^.*\(sqlite3\.\w+\)", "", text, flags=re.DOTALL).split()) or type(error).__name__
         way_out = next((way for sign, way in WAYS_OUT.items() if sign in reason.lower()), "")
         return f"the runs in {self.where}: {reason[:300]}{'; ' if way_out else ''}{way_out}"

@@ -71,7 +71,8 @@ def _start_of(pid: int) -> str:
     return "" if fields[0] == "Z" else f"{boot}-{fields[19]}"
 
 
-def _versions() -> dict[str, str]:
+@cache
+def _versions() -> Mapping[str, str]:
     found = {"mia": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -6,6 +6,7 @@ an empty folder would break each other's file; neither can happen here. Never ov
 """
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -89,7 +90,8 @@ def _build(place: Place) -> None:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     for leftover in place.database.parent.glob(f".{place.database.name}.*"):
         leftover.unlink()  # of a process that died here: we hold the lock
-    temporary = place.database.with_name(f".{place.database.name}.new")
+    # a new name for every try: MLflow keeps connections, and would go on with a file that is gone
+    temporary = place.database.with_name(f".{place.database.name}.{secrets.token_hex(4)}")
     calls = Calls(str(place.database))
     try:
         store = calls(SqlAlchemyStore, f"sqlite:///{temporary.as_posix()}", place.artifacts.as_uri())

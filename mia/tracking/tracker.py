@@ -16,7 +16,7 @@ from mia.records import StoredRun
 from mia.tracking import context, database, moved, server, view
 from mia.tracking.calls import connect
 from mia.tracking.ending import close_after, terminate_as_interrupt
-from mia.tracking.experiment import get_or_create
+from mia.tracking.experiment import get_or_create, store_view
 from mia.tracking.names import MAX_NAME, as_tags, cut
 from mia.tracking.options import TrackingOptions
 from mia.tracking.reading import LINK, Reader
@@ -116,12 +116,9 @@ class Tracker(Reader):
     def prepare_view(self, title: str, axes: Sequence[str], leakage: Sequence[str], sweep_id: str = "") -> str | None:
         """Store a view that compares a sweep's runs (or all runs); return its link, to follow the UI's address.
 
-        Returns None where that did not work: a view is a convenience, and never a reason to fail.
+        Returns None where that did not work.
         """
         shown = [run.id for run in self.children(sweep_id)] if sweep_id else []
-        key, value = view.saved_view(title, axes, leakage, sweep_id, shown)
-        try:
-            self._call(self._client.set_experiment_tag, self.experiment_id, key, value)
-        except StorageError:
-            return None
-        return view.link(self.experiment_id, sweep_id)
+        tag, value = view.saved_view(title, axes, leakage, sweep_id, shown)
+        is_stored = store_view(self._client, self._call, self.experiment_id, tag, value)
+        return view.link(self.experiment_id, sweep_id) if is_stored else None

@@ -22,7 +22,7 @@ from mia.tracking import database, view
 from mia.tracking.ending import terminate_as_interrupt
 from mia.tracking.moved import follow_move
 
-START_SECONDS = 120
+START_SECONDS = 300  # a few on an idle machine
 STOP_SECONDS = 10
 
 
@@ -53,6 +53,7 @@ def serve(
     old = follow_move(place)
     if old is not None:
         say(f"the store was moved here from {old.parent}: its paths have been put right")
+    say("starting MLflow's UI ...")
     log = home / "ui.log"
     with terminate_as_interrupt(), log.open("wb") as output:
         server = subprocess.Popen(  # noqa: S603 - our own command line

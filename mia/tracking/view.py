@@ -4,8 +4,10 @@ Takes names of config keys and metrics; gives an experiment tag and a link. The 
 a UI that does not know it shows its usual page.
 """
 
+import base64
 import json
 import time
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,13 +19,11 @@ SECTION = "mia"
 MOST_IDS = 100  # a tag holds 20,000 characters
 
 
-def experiment_tags() -> dict[str, Any]:
-    """Return the tags of a new experiment: what it is, and the view of all its runs."""
-    key, value = saved_view("All runs", AXES, LEAKAGE)
+def experiment_tags() -> dict[str, str]:
+    """Return the tags of a new experiment: what it is, for the UI and for people."""
     return {
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.note.content": "Membership inference: utility and leakage of every run. `mia` writes here.",
-        key: value,
     }
 
 
@@ -52,8 +52,9 @@ def saved_view(
     """
     state = {**_table(axes, leakage, _filter(sweep_id, shown)), **_charts(axes, leakage)}
     now = int(time.time() * 1000)
-    envelope = {"name": title, "createdAt": now, "updatedAt": now, "state": json.dumps(state, separators=(",", ":"))}
-    return tag_name(sweep_id), json.dumps(envelope)
+    packed = "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+    envelope = {"name": title, "createdAt": now, "updatedAt": now, "state": packed}  # what MLflow 3.16 and later read
+    return tag_name(sweep_id), json.dumps({**state, **envelope}, separators=(",", ":"))
 
 
 def tag_name(sweep_id: str = "") -> str:

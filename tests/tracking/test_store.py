@@ -52,7 +52,7 @@ def refused(home: Path, **options: str) -> str:
 def test_four_processes_start_on_an_empty_folder(tmp_path: Path):
     home = tmp_path / "with space" / "mlruns"
     home.mkdir(parents=True)
-    (home / ".mlflow.db.new").write_bytes(b"left by a process that was killed while it made the store")
+    (home / ".mlflow.db.0123").write_bytes(b"left by a process that was killed while it made the store")
     done = subprocess.run([sys.executable, "-c", START_TOGETHER, home], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     tracker = Tracker.open(TrackingOptions(experiment="together"), home)
