@@ -58,6 +58,12 @@ class Reader:
         wanted = {"tags.`mia.kind`": kind, "tags.`mia.fingerprint`": fingerprint, "attributes.status": status}
         return self._search(" AND ".join(f"{key} = '{value}'" for key, value in wanted.items() if value), limit)
 
+    def runs_with_pools(self) -> list[StoredRun]:
+        """Return the finished and the running runs of every experiment that name their pools (tag `mia.pools`)."""
+        experiments = [one.experiment_id for one in self._call(self._client.search_experiments)]
+        found = self._search("tags.`mia.pools` != ''", experiments=experiments)
+        return [run for run in found if run.status in ("FINISHED", "RUNNING")]
+
     def curve(self, run_id: str, name: str) -> list[float]:
         """Return all values of a metric, by step."""
         history = self._call(self._client.get_metric_history, run_id, name)
@@ -69,20 +75,24 @@ class Reader:
         Raises:
             FileNotFoundError: the run has no such file.
         """
-        folder = local_path(self.get(run_id).artifacts)
+        kept = self.get(run_id).artifacts
+        folder = local_path(kept)
         if folder is None:
-            return Path(self._call(self._client.download_artifacts, run_id, path))
-        if not (folder / path).exists():
-            raise FileNotFoundError(f"run {run_id} has no {path} in {folder}")
-        return folder / path
+            parent = Path(path).parent.as_posix().removeprefix(".")
+            is_there = path in (one.path for one in self._call(self._client.list_artifacts, run_id, parent or None))
+        else:
+            is_there = (folder / path).exists()
+        if not is_there:
+            raise FileNotFoundError(f"run {run_id} has no {path} in {kept}")
+        return folder / path if folder else Path(self._call(self._client.download_artifacts, run_id, path))
 
-    def _search(self, condition: str, limit: int = 0) -> list[StoredRun]:
+    def _search(self, condition: str, limit: int = 0, experiments: list[str] | None = None) -> list[StoredRun]:
         found: list[StoredRun] = []
         token: str | None = None
         while True:
             page = self._call(
                 self._client.search_runs,
-                [self.experiment_id],
+                experiments or [self.experiment_id],
                 condition,
                 max_results=limit or PAGE,
                 order_by=["attributes.start_time DESC"],

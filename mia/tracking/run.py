@@ -87,6 +87,11 @@ class Run:
         """Store a copy of a file under its own name."""
         self.log_bytes(f"{folder}/{path.name}" if folder else path.name, path.read_bytes())
 
+    def log_bytes(self, name: str, content: bytes) -> None:
+        """Store bytes as a file."""
+        with self._destination(name) as path:
+            path.write_bytes(content)
+
     def log_text(self, text: str, name: str) -> None:
         """Store a text as a file."""
         self.log_bytes(name, text.encode())
@@ -118,11 +123,6 @@ class Run:
     def _log(self, metrics: Iterator["Metric"]) -> None:
         for batch in batches(metrics, METRICS_PER_BATCH):
             self._call(self._client.log_batch, self.id, metrics=batch)
-
-    def log_bytes(self, name: str, content: bytes) -> None:
-        """Store bytes as a file."""
-        with self._destination(name) as path:
-            path.write_bytes(content)
 
     @contextmanager
     def _destination(self, name: str) -> Iterator[Path]:

@@ -46,10 +46,11 @@ def saved_view(
     Args:
         title: its name in the UI's list of views.
         axes: the config keys that were swept.
-        leakage: the metrics that tell how much leaks, the foremost first.
+        leakage: the metrics that tell how much leaks, the foremost first; the usual ones if none are given.
         sweep_id: the run of the sweep whose children are shown; all runs if empty.
         shown: the ids of these children, where some are another sweep's or were tried twice.
     """
+    leakage = leakage or LEAKAGE
     state = {**_table(axes, leakage, _filter(sweep_id, shown)), **_charts(axes, leakage)}
     now = int(time.time() * 1000)
     packed = "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,16 @@ def test_sweep_shows_latest_attempts_and_linked_runs(tracker: Tracker):
     assert tracker.get(sweep.id).status == "RUNNING"
 
 
+def test_runs_that_need_pools_are_found_in_every_experiment(tracker: Tracker, open_tracker: Callable[..., Tracker]):
+    with tracker.run(name="a", tags={"mia.pools": "p1,p2"}) as first, tracker.run(name="without"):
+        pass
+    with pytest.raises(ValueError, match="no"), tracker.run(name="failed", tags={"mia.pools": "p1"}):
+        raise ValueError("no")
+    with open_tracker(experiment="other").run(name="b", tags={"mia.pools": "p2"}) as second:
+        pass
+    assert {run.id: run.tags["mia.pools"] for run in tracker.runs_with_pools()} == {first.id: "p1,p2", second.id: "p2"}
+
+
 def test_what_mlflow_would_refuse_is_cut_or_replaced(tracker: Tracker):
     params = {"long": "x" * 7000, "odd:name=ü*": None, **{f"p{k}": k for k in range(250)}}
     with tracker.run(name="n" * 600, params=params, tags={"t": "y" * 9000}) as run:
@@ -183,7 +194,9 @@ def test_clean_names_are_accepted_by_mlflow(tracker: Tracker, name: str):
     assert clean_name("attack/lira_online/tpr_at_0.1pct_fpr") == "attack/lira_online/tpr_at_0.1pct_fpr"
 
 
-def test_inherited_run_id_is_not_reused(tracker: Tracker, open_tracker, monkeypatch: pytest.MonkeyPatch):
+def test_inherited_run_id_is_not_reused(
+    tracker: Tracker, open_tracker: Callable[..., Tracker], monkeypatch: pytest.MonkeyPatch
+):
     sweep = tracker.open_sweep("digits", "s1")
     monkeypatch.setenv("MLFLOW_RUN_ID", sweep.id)
     with open_tracker().run(name="a", parent_id=sweep.id) as run:

@@ -169,6 +169,9 @@ def test_tracking_server(made_store: Path, new_home: Path, tmp_path: Path, monke
         assert stored.metrics["inf"] == float("inf")
         assert stored.artifacts.startswith("mlflow-artifacts:")
         assert tracker.artifact(run.id, "folder/file.txt").read_text() == "text"
+        for absent in ("folder/absent.txt", "absent.txt", "none/absent.txt"):
+            with pytest.raises(FileNotFoundError, match="absent"):
+                tracker.artifact(run.id, absent)
     finally:
         web.shutdown()
         thread.join()

@@ -52,6 +52,7 @@ def test_view_that_cannot_be_stored_is_no_failure(tracker: Tracker, monkeypatch:
     def refuse(*_: object) -> None:
         raise StorageError("no")
 
+    assert tracker.prepare_view("t", [], []) is not None
     monkeypatch.setattr(tracker, "_call", refuse)
     assert tracker.prepare_view("t", [], ["m"]) is None
 
