@@ -28,7 +28,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         os.close(handle)
     except OSError as error:
-        raise StorageError(_explain(path, error)) from error
+        raise StorageError(explain(path, error)) from error
     temporary = Path(name)
     try:
         yield temporary
@@ -37,7 +37,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise StorageError(_explain(path, error)) from error
+        raise StorageError(explain(path, error)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -48,6 +48,13 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _explain(path: Path, error: OSError) -> str:
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed; nobody else may be writing into the folder."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def explain(path: Path, error: OSError) -> str:
+    """Return one line that says what could not be written, why, and the way out."""
     reason = error.strerror or str(error)
     return f"cannot write {path}: {reason}; free space or permissions, or set MIA_HOME to a folder that can be written"

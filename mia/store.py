@@ -9,6 +9,7 @@ Takes and gives NumPy arrays. Never trains, and never runs code from what it rea
 
 import json
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mia.files import StorageError, file_digest, whole_file
+from mia.files import StorageError, explain, file_digest, remove_leftovers, whole_file
 from mia.fingerprint import fingerprint, plain
 
 CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
@@ -42,6 +43,7 @@ class Pool:
         self.folder = folder / self.fingerprint
         self.identity = identity
         self.set_aside: list[str] = []  # what was found damaged, one line each
+        self._damaged: set[int] = set()
 
     @cached_property
     def lock(self) -> Any:
@@ -51,7 +53,7 @@ class Pool:
         return FileLock(self.folder / "lock")
 
     def missing(self, models: Iterable[int]) -> list[int]:
-        """Return which of the models are not there; damaged ones are set aside and count as missing."""
+        """Return which of the models are not there; damaged ones count as missing, and `save` sets them aside."""
         return [model for model in models if not self._is_whole(model)]
 
     def save(self, model: int, trained: TrainedModel) -> None:
@@ -60,12 +62,14 @@ class Pool:
         Raises:
             StorageError: the disk is full or the folder cannot be written.
         """
-        if not (self.folder / "pool.json").exists():
+        if not _read_json(self.folder / "pool.json"):
             _write_json(self.folder / "pool.json", plain(self.identity))
-        from safetensors.numpy import save_file
+        if model in self._damaged:
+            self._put_aside(model)
+        from safetensors.numpy import save  # not save_file: a full disk must raise OSError
 
         with whole_file(self._path(model, "safetensors")) as path:
-            save_file({name: np.ascontiguousarray(array) for name, array in trained.parameters.items()}, path)
+            path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in trained.parameters.items()}))
         with whole_file(self._path(model, "npz")) as path, path.open("wb") as file:
             np.savez(file, allow_pickle=False, logits=trained.logits, **trained.curves)
         checksums = {ending: file_digest(self._path(model, ending)) for ending in ("safetensors", "npz")}
@@ -86,26 +90,36 @@ class Pool:
         return self.folder / f"{model:04d}.{ending}"
 
     def _is_whole(self, model: int) -> bool:
+        self._damaged.discard(model)
         manifest = self._path(model, "json")
         if not manifest.exists():
             return False
         try:
-            checksums = json.loads(manifest.read_text())["sha256"]
+            checksums = _read_json(manifest).get("sha256", {})
             whole = all(file_digest(self._path(model, ending)) == digest for ending, digest in checksums.items())
             whole = whole and set(checksums) == {"safetensors", "npz"}
-        except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError):
+        except (AttributeError, FileNotFoundError):
             whole = False
+        except OSError as error:
+            raise StorageError(
+                f"cannot read {self.folder}: {error.strerror}; restore it, or remove it to have it trained again"
+            ) from error
         if not whole:
-            self._put_aside(model)
+            self._damaged.add(model)
         return whole
 
     def _put_aside(self, model: int) -> None:
+        """Move what is left of a damaged model out of the way; only whoever holds the lock may."""
         aside = self.folder / "damaged"
-        aside.mkdir(exist_ok=True)
-        for ending in ("json", "safetensors", "npz"):
-            path = self._path(model, ending)
-            if path.exists():
-                path.replace(aside / path.name)
+        try:
+            aside.mkdir(exist_ok=True)
+            for ending in ("json", "safetensors", "npz"):
+                path = self._path(model, ending)
+                if path.exists():
+                    path.replace(aside / path.name)
+        except OSError as error:
+            raise StorageError(explain(aside, error)) from error
+        self._damaged.discard(model)
         self.set_aside.append(
             f"model {model} of pool {self.fingerprint} is damaged: set aside in {aside} and trained again"
         )
@@ -129,36 +143,31 @@ class PoolStore:
                 try:
                     pool.folder.mkdir(parents=True, exist_ok=True)
                     stack.enter_context(pool.lock)
+                    remove_leftovers(pool.folder)
                 except OSError as error:
-                    raise StorageError(
-                        f"cannot write {pool.folder}: {error.strerror}; set MIA_HOME to a folder that can be written"
-                    ) from error
+                    raise StorageError(explain(pool.folder, error)) from error
             yield
 
     def fingerprints(self) -> list[str]:
         """Return the names of all pools on disk."""
-        return sorted(path.parent.name for path in self.folder.glob("*/pool.json"))
+        return sorted(path.name for path in self.folder.glob("[0-9a-f]*") if path.is_dir())
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return a pool's identity, number of models, bytes on disk and time of last change (seconds since 1970)."""
         folder = self.folder / name
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        try:
-            identity = json.loads((folder / "pool.json").read_text())
-        except ValueError:
-            identity = {}
+        stats = [path.stat() for path in [folder, *folder.rglob("*")]]
         return {
-            "identity": identity,
+            "identity": _read_json(folder / "pool.json"),
             "models": sum(1 for path in folder.glob("[0-9]*.json")),
-            "bytes": sum(path.stat().st_size for path in files),
-            "changed": max(path.stat().st_mtime for path in files),
+            "bytes": sum(one.st_size for one in stats if stat.S_ISREG(one.st_mode)),
+            "changed": max(one.st_mtime for one in stats),
         }
 
     def remove(self, name: str) -> None:
         """Delete a pool, unless somebody is training it.
 
         Raises:
-            StorageError: the pool is in use.
+            StorageError: the pool is in use, or cannot be removed.
         """
         from filelock import FileLock, Timeout
 
@@ -169,7 +178,18 @@ class PoolStore:
                     path.unlink()
         except Timeout:
             raise StorageError(f"pool {name} is being trained right now: not removed") from None
-        shutil.rmtree(folder)
+        except OSError as error:
+            raise StorageError(f"cannot remove {folder}: {error.strerror}") from error
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Return a mapping, empty where the file is missing or damaged."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _write_json(path: Path, value: Any) -> None:

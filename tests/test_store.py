@@ -1,8 +1,10 @@
 """The pool store: whole or not at all, found again by what made it, one trainer at a time."""
 
+import errno
 import json
 import multiprocessing
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,9 +52,10 @@ def test_a_damaged_model_is_set_aside_and_missing(store, ending):
     damaged.write_bytes(damaged.read_bytes()[:-7])
     fresh = store.pool(IDENTITY)
     assert fresh.missing([0, 1]) == [0]
+    assert damaged.exists()  # only whoever holds the lock moves files
+    fresh.save(0, trained(1))
     assert (fresh.folder / "damaged" / damaged.name).exists()
     assert "model 0" in fresh.set_aside[0]
-    fresh.save(0, trained(1))
     assert store.pool(IDENTITY).missing([0, 1]) == []
 
 
@@ -125,3 +128,63 @@ def test_a_pool_in_training_is_not_removed(store):
     with store.training([pool]), pytest.raises(StorageError, match="being trained"):
         store.remove(pool.fingerprint)
     assert store.pool(IDENTITY).missing([0]) == []
+
+
+def test_what_killed_writers_left_is_swept_up_by_the_next_trainer(store):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    leftover = pool.folder / ".0001.npz.abc.tmp"
+    leftover.write_bytes(b"half")
+    with store.training([pool]):
+        assert not leftover.exists()
+    assert pool.missing([0]) == []
+
+
+@pytest.mark.parametrize("content", [None, "", "[1]", "{", '{"model": 3, "train": [1]}'])
+def test_pools_without_models_or_with_a_damaged_identity_are_listed_and_removed(store, content):
+    folder = store.folder / "0123456789abcdef0123"
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / "pool.json").write_text(content)
+    assert store.fingerprints() == [folder.name]
+    assert store.describe(folder.name)["models"] == 0
+    store.remove(folder.name)
+    assert store.fingerprints() == []
+
+
+def test_a_damaged_identity_is_written_again(store):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    (pool.folder / "pool.json").write_text("{")
+    pool.save(1, trained(1))
+    assert store.describe(pool.fingerprint)["identity"]["seed"] == 0
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "npz", "json"])
+def test_a_full_disk_leaves_no_half_of_a_model(store, monkeypatch, ending):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    before = {path: path.read_bytes() for path in pool.folder.iterdir()}
+    replace = Path.replace
+
+    def full(path, target):
+        if target.name == f"0001.{ending}":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StorageError, match="No space left on device; free space") as caught:
+        pool.save(1, trained(2))
+    assert "\n" not in str(caught.value)
+    assert pool.missing([0, 1]) == [1]
+    assert {path: path.read_bytes() for path in before} == before
+    assert not list(pool.folder.glob(".*.tmp"))
+
+
+def test_a_pool_that_cannot_be_read_is_said_in_one_line(store):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    (pool.folder / "0000.npz").unlink()
+    (pool.folder / "0000.npz").mkdir()  # root may read everything: a folder stands for what cannot be read
+    with pytest.raises(StorageError, match=r"cannot read .*trained again"):
+        pool.missing([0])
