@@ -4,8 +4,10 @@ Takes overrides as typed; gives the jobs that Hydra's basic sweeper will launch.
 the question, the figure to look at and the cost. Never runs anything.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,6 +24,7 @@ class Plan:
     name: str  # of the sweep file, or the swept keys
     question: str  # the sweep file's header; empty where there is no file
     jobs: list[list[str]]  # the overrides of every configuration
+    workers: int = 1  # jobs that the launcher runs side by side on this machine
 
 
 def plan_sweep(overrides: list[str]) -> Plan:
@@ -44,7 +47,17 @@ def plan_sweep(overrides: list[str]) -> Plan:
         raise RequestError(" ".join(str(error).split())) from error
     file = _sweep_file(parsed)
     swept = [one.get_key_element() for one in parsed if one.is_sweep_override()]
-    return Plan(file.stem if file else " x ".join(swept) or "multirun", header(file) if file else "", jobs)
+    name = file.stem if file else " x ".join(swept) or "multirun"
+    return Plan(name, header(file) if file else "", jobs, min(_workers(composed.hydra.launcher), len(jobs)))
+
+
+def _workers(launcher: Any) -> int:
+    """Return how many jobs the launcher runs at once on this machine; -1 means one per core, as joblib has it."""
+    workers = int(launcher.get("n_jobs", 1))
+    if workers == 0:
+        raise RequestError("hydra.launcher.n_jobs=0 must be a number from 1, or -1 for one job per core")
+    cores = os.cpu_count() or 1
+    return workers if workers > 0 else max(cores + 1 + workers, 1)
 
 
 def header(file: Path) -> str:

@@ -4,9 +4,8 @@ Takes a composed config; gives an `Outcome`. Everything that a person or a sweep
 """
 
 import shlex
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from hydra.core.hydra_config import HydraConfig
@@ -116,9 +115,9 @@ def run_job(job: Job) -> Outcome:
             tracker.close_dead_runs()
         found = None if job.config.rerun else tracker.finished(name)
         if found:
-            if job.sweep_id and found.tags.get("mlflow.parentRunId") != job.sweep_id:
-                tracker.link(found.id, job.sweep_id)
             observer.say(f"finished before as run {found.id} ({found.name}); rerun=true runs it again")
+            if warning := tracker.reuse(found, job.sweep_id):
+                observer.say(f"mia: warning: {warning}")
             return Outcome("reused", found.id)
         return _run(job, data, name, tracker, observer)
 
@@ -158,7 +157,7 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
 
         observer.close()
         complain(error, A_RUN_FAILED)
-        return Outcome("failed", begun[0].id if begun else "", " ".join(str(error).split()) or type(error).__name__)
+        return Outcome("failed", begun[0].id if begun else "", one_line(error))
     observer.close()
     print_result(result, run)
     return Outcome("finished", run.id)
@@ -171,14 +170,16 @@ def _prepare_jax() -> None:
 
 
 def run_and_catch(job: Job) -> Outcome:
-    """Run a job of a sweep: a request that cannot work fails this configuration alone."""
+    """Run a job of a sweep: whatever goes wrong fails this configuration alone."""
+    from mia.cli.main import A_RUN_FAILED, complain
+
     try:
         return run_job(job)
-    except RequestError as error:
-        print(f"mia: error: {error}", file=sys.stderr)
-        return Outcome("failed", "", str(error))
+    except Exception as error:  # noqa: BLE001 - the others must go on
+        complain(error, A_RUN_FAILED)
+        return Outcome("failed", "", one_line(error))
 
 
-def with_sweep(job: Job, sweep_id: str) -> Job:
-    """Return the job as a part of a sweep."""
-    return replace(job, sweep_id=sweep_id)
+def one_line(error: BaseException) -> str:
+    """Return an error's message, or its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -30,8 +30,8 @@ def dispatch(arguments: list[str]) -> int:
         print(text())
         return ALL_IS_WELL
     command = COMMANDS.get(arguments[0]) if arguments else None
-    module = importlib.import_module(f"mia.cli.{command or 'experiment'}")
     try:
+        module = importlib.import_module(f"mia.cli.{command or 'experiment'}")
         return module.command(arguments[1:] if command else arguments)
     except RequestError as error:
         return complain(error, WRONG_REQUEST)
@@ -40,12 +40,14 @@ def dispatch(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("mia: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - one line for a person, whatever it is
+        return complain(RuntimeError(f"{type(error).__name__}: {error} (MIA_DEBUG=1 shows where)"), A_RUN_FAILED, error)
 
 
-def complain(error: BaseException, code: int) -> int:
+def complain(error: BaseException, code: int, cause: BaseException | None = None) -> int:
     """Say in one line what is wrong, and return the exit code."""
     if os.environ.get("MIA_DEBUG"):
-        traceback.print_exception(error)
+        traceback.print_exception(cause or error)
     text = " ".join(str(error).split()) or type(error).__name__
     print(f"mia: error: {text}", file=sys.stderr)
     return code

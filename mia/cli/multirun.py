@@ -1,40 +1,34 @@
 """`mia -m ...`: a sweep's run in the store, its jobs by Hydra's launcher, its summary whatever happens.
 
-The whole grid is composed and checked before anything runs. Jobs report what became of them in one small file each, so
-that any launcher will do, in this process or in others.
+The whole grid is composed and checked before anything runs; where every configuration has a finished run, nothing is
+launched at all.
 """
 
-import json
-import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-
 from mia.checks import RequestError
-from mia.cli.job import Job, Outcome, check, load_data, run_and_catch
-from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL, INTERRUPTED
-from mia.compose import HOME, compose_config, register
+from mia.cli.job import Job, Outcome, check, load_data
+from mia.cli.launch import launch, outcomes, sweep_folder
+from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL, INTERRUPTED, complain
+from mia.compose import compose_config
 from mia.config import Config, to_options
-from mia.files import whole_file
+from mia.files import StorageError
 from mia.fingerprint import fingerprint
 from mia.home import home
 from mia.sweep import Plan, plan_sweep
+from mia.tracking.ending import terminate_as_interrupt
 
 if TYPE_CHECKING:
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
-SWEEP_VARIABLE = "MIA_SWEEP_RUN"
-FOLDER_VARIABLE = "MIA_SWEEP_FOLDER"
+SECONDS_TO_DIE = 10.0
 
 
 def run_sweep(overrides: list[str], arguments: list[str]) -> int:
@@ -42,109 +36,109 @@ def run_sweep(overrides: list[str], arguments: list[str]) -> int:
 
     Raises:
         RequestError: some configuration of the grid is impossible; nothing ran.
+        StorageError: the store failed.
     """
     plan = plan_sweep(overrides)
-    first = _check_all(plan)
+    jobs = _check_all(plan)
     from mia.tracking import Tracker
 
-    tracker = Tracker.open(first.tracking, home())
+    with terminate_as_interrupt():
+        tracker = Tracker.open(next(iter(jobs.values())).config.tracking, home())
+        _close_dead_runs(tracker)
+        tags = {"mia.command": shlex.join(["mia", "-m", *overrides]), "mia.question": plan.question}
+        sweep = tracker.open_sweep(plan.name, fingerprint({"sweep": plan.name, "runs": sorted(jobs)}), tags)
+        print(f"sweep {plan.name}: {len(plan.jobs)} configurations, run {sweep.id}", file=sys.stderr)
+        with sweep_folder() as folder:
+            status, found = "FINISHED", {}
+            try:
+                found = _all_finished(tracker, jobs, sweep.id)
+                if not found:
+                    launch(arguments, sweep.id, folder, plan.workers)
+            except KeyboardInterrupt:
+                status = "KILLED"
+                print("mia: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+            except Exception as error:  # noqa: BLE001 - whatever a launcher raises, the summary is written
+                complain(error, A_RUN_FAILED)
+            with _shielded():
+                return _finish(tracker, sweep, plan, found or outcomes(folder), status)
+
+
+def _check_all(plan: Plan) -> dict[str, Job]:
+    """Compose every job, and refuse the sweep if one of them cannot work; return the jobs by their fingerprints."""
+    from mia.experiment.identity import run_identity
+
+    jobs = {}
+    for overrides in plan.jobs:
+        job = Job(to_options(compose_config(overrides), Config), {}, "", overrides)
+        try:
+            data = load_data(job.config.data)
+            check(job, data)
+            jobs[fingerprint(run_identity(job.config.experiment(), data))] = job
+        except RequestError as error:
+            raise RequestError(f"{error} (in the sweep's configuration {' '.join(overrides)})") from error
+    return jobs
+
+
+def _all_finished(tracker: "Tracker", jobs: dict[str, Job], sweep_id: str) -> dict[int, Outcome]:
+    """Return the outcomes if every configuration has a finished run that may be used; nothing otherwise."""
+    found = []
+    for name, job in jobs.items():
+        run = None if job.config.rerun else tracker.finished(name)
+        if run is None:
+            return {}
+        found.append(run)
+    warnings = [warning for run in found if (warning := tracker.reuse(run, sweep_id))]
+    if warnings:
+        more = f" (and {len(warnings) - 1} more like it)" if len(warnings) > 1 else ""
+        print(f"mia: warning: {warnings[0]}{more}", file=sys.stderr)
+    return {number: Outcome("reused", run.id) for number, run in enumerate(found)}
+
+
+def _close_dead_runs(tracker: "Tracker") -> None:
     for run in tracker.close_dead_runs():
         print(f"mia: run {run.id} was left behind by a process that died: closed as KILLED", file=sys.stderr)
-    identity = {"sweep": plan.name, "jobs": [sorted(job) for job in plan.jobs]}
-    command = shlex.join(["mia", "-m", *overrides])
-    sweep = tracker.open_sweep(
-        plan.name, fingerprint(identity), {"mia.command": command, "mia.question": plan.question}
-    )
-    folder = home() / "sweeps" / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}")
-    print(f"sweep {plan.name}: {len(plan.jobs)} configurations, run {sweep.id}", file=sys.stderr)
-    status = "KILLED"
+
+
+def _finish(tracker: "Tracker", sweep: "Run", plan: Plan, found: dict[int, Outcome], status: str) -> int:
+    """Write the summary into the sweep's run, say how it went, and return the exit code."""
+    from mia.cli.summary import write_summary
+
+    counts = {kind: sum(one.status == kind for one in found.values()) for kind in ("reused", "finished", "failed")}
+    line = f"{counts['reused']} reused, {counts['finished']} trained, {counts['failed']} failed"
+    if missing := len(plan.jobs) - len(found):
+        line += f", {missing} not run"
+    if status == "FINISHED" and (missing or counts["failed"]):
+        status = "FAILED"
+    failures = {" ".join(plan.jobs[number]): one.reason for number, one in found.items() if not one.is_well}
+    print(f"sweep {plan.name}: {line}", file=sys.stderr)
+    for overrides, reason in failures.items():
+        print(f"  failed: {overrides}: {reason}", file=sys.stderr)
     try:
-        _launch(arguments, sweep.id, folder)
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        print("mia: interrupted; the same command goes on where this one stopped", file=sys.stderr)
-    finally:
-        outcomes = _outcomes(folder)
-        failed = sum(not one.is_well for one in outcomes)
-        if status == "FINISHED" and failed:
-            status = "FAILED"
-        _finish(tracker, sweep, plan, outcomes, status)
+        _wait_for_the_dead(tracker, sweep.id)
+        write_summary(tracker, sweep, plan, failures, line, is_interrupted=status == "KILLED")
+        sweep.finish(status)
+    except StorageError as error:
+        complain(error, A_RUN_FAILED)
+        status = "FAILED" if status == "FINISHED" else status
     return {"FINISHED": ALL_IS_WELL, "FAILED": A_RUN_FAILED}.get(status, INTERRUPTED)
 
 
-def _check_all(plan: Plan) -> Config:
-    """Compose every job and refuse the sweep if one of them cannot work."""
-    configs = []
-    for overrides in plan.jobs:
-        composed = compose_config(overrides)
-        job = Job(to_options(composed, Config), {}, "", overrides)
-        try:
-            job.config.experiment()
-            check(job, load_data(job.config.data))
-        except RequestError as error:
-            raise RequestError(f"{error} (in the sweep's configuration {' '.join(overrides)})") from error
-        configs.append(job.config)
-    return configs[0]
-
-
-def _launch(arguments: list[str], sweep_id: str, folder: Path) -> None:
-    """Let Hydra launch the jobs; they find the sweep through their environment."""
-    given = {
-        "hydra.sweep.dir": folder,
-        f"+hydra.job.env_set.{SWEEP_VARIABLE}": sweep_id,
-        f"+hydra.job.env_set.{FOLDER_VARIABLE}": folder,
-    }
-    sys.argv = ["mia", *arguments, *(f"{key}={_quote(str(value))}" for key, value in given.items())]
-    hydra.main(version_base="1.3", config_path=str(HOME / "conf"), config_name="config")(run_sweep_job)()
-
-
-def run_sweep_job(composed: DictConfig) -> str:
-    """One job of a sweep, wherever the launcher runs it. A failure is reported, not raised: the others go on."""
-    register()
-    job = Job.of(composed, os.environ[SWEEP_VARIABLE])
-    number = int(HydraConfig.get().job.num)
-    print(f"[{number + 1}] {' '.join(job.overrides)}", file=sys.stderr, flush=True)
-    outcome = run_and_catch(job)
-    record = asdict(outcome) | {"overrides": job.overrides}
-    with whole_file(Path(os.environ[FOLDER_VARIABLE]) / f"{number:05d}.json") as path:
-        path.write_text(json.dumps(record))
-    return outcome.status
-
-
-def _quote(text: str) -> str:
-    """Return a value that Hydra's override grammar reads back as it is."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _outcomes(folder: Path) -> list[Outcome]:
-    records = [json.loads(path.read_text()) for path in sorted(folder.glob("[0-9]*.json"))]
-    return [Outcome(one["status"], one["run_id"], one["reason"]) for one in records]
-
-
-def _finish(tracker: "Tracker", sweep: "Run", plan: Plan, outcomes: list[Outcome], status: str) -> None:
-    """Write the summary into the sweep's run, and say how it went."""
-    from mia.cli.summary import write_summary
-
-    with _shielded():
-        counts = {kind: sum(one.status == kind for one in outcomes) for kind in ("reused", "finished", "failed")}
-        line = f"{counts['reused']} reused, {counts['finished']} trained, {counts['failed']} failed"
-        if missing := len(plan.jobs) - len(outcomes):
-            line += f", {missing} not run"
-        write_summary(tracker, sweep, plan, outcomes, line)
-        sweep.finish(status)
-        print(f"sweep {plan.name}: {line}", file=sys.stderr)
-        for one in outcomes:
-            if not one.is_well:
-                print(f"  failed: {one.reason}", file=sys.stderr)
+def _wait_for_the_dead(tracker: "Tracker", sweep_id: str) -> None:
+    """Close the runs of workers that a launcher has ended."""
+    deadline = time.monotonic() + SECONDS_TO_DIE
+    while any(run.status == "RUNNING" for run in tracker.children(sweep_id)):
+        if not tracker.close_dead_runs():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.2)
 
 
 @contextmanager
 def _shielded() -> Iterator[None]:
     """Let a second Ctrl-C not cut the summary short."""
-    import signal
-
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -6,13 +6,13 @@ import time
 from rich.console import Console
 from rich.table import Table
 
+from mia.checks import RequestError
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
 from mia.compose import compose_config, register
 from mia.config import PoolsConfig, to_options
 from mia.home import home
 from mia.store import PoolStore
-from mia.tracking.options import TrackingOptions
 
 
 def command(arguments: list[str]) -> int:
@@ -27,7 +27,7 @@ def command(arguments: list[str]) -> int:
     if not names:
         console.print(f"no pools in {store.folder}")
         return ALL_IS_WELL
-    users = _users(config.tracking)
+    users = _users(config)
     unused = [name for name in names if not users.get(name)]
     console.print(_table(store, unused if config.prune else names, users))
     if not config.prune:
@@ -35,6 +35,8 @@ def command(arguments: list[str]) -> int:
     if not unused:
         console.print("every pool is used by a run: nothing to remove")
     elif config.yes or _agreed(len(unused)):
+        users = _users(config)  # somebody may have thought for an hour
+        unused = [name for name in unused if not users.get(name)]
         for name in unused:
             store.remove(name)
         console.print(f"removed {len(unused)} pools")
@@ -43,14 +45,23 @@ def command(arguments: list[str]) -> int:
     return ALL_IS_WELL
 
 
-def _users(tracking: TrackingOptions) -> dict[str, list[str]]:
-    """Return the ids of the finished and running runs of every experiment that used each pool."""
-    if tracking.uri is None and not (home() / "mlflow.db").exists():
+def _users(config: PoolsConfig) -> dict[str, list[str]]:
+    """Return the ids of the finished runs of every experiment that used each pool.
+
+    Raises:
+        RequestError: pools are to be removed while runs are going on, which may need any of them.
+    """
+    if config.tracking.uri is None and not (home() / "mlflow.db").exists():
         return {}
     from mia.tracking import Tracker
 
+    tracker = Tracker.open(config.tracking, home())
+    if config.prune:
+        tracker.close_dead_runs()
+        if running := tracker.running():
+            raise RequestError(f"prune=true while run {running[0].id} ({running[0].name}) goes on: wait for its end")
     users: dict[str, list[str]] = {}
-    for run in Tracker.open(tracking, home()).runs_with_pools():
+    for run in tracker.runs_with_pools():
         for name in run.tags["mia.pools"].split(","):
             users.setdefault(name, []).append(run.id)
     return users
@@ -73,9 +84,15 @@ def _table(store: PoolStore, names: list[str], users: dict[str, list[str]]) -> T
     return table
 
 
-def _words(identity: dict[str, dict[str, object]]) -> str:
-    parts = {"model": identity.get("model", {}), **{key: identity.get(key, {}) for key in ("split", "train")}}
-    return " ".join(f"{group}.{key}={value}" for group, values in parts.items() for key, value in values.items())
+def _words(identity: dict[str, object]) -> str:
+    parts = {group: identity.get(group) for group in ("model", "split", "train")}
+    words = [
+        f"{group}.{key}={value}"
+        for group, values in parts.items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+    ]
+    return " ".join(words) or "unknown: pool.json is missing or damaged"
 
 
 def _agreed(count: int) -> bool:

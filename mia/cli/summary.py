@@ -1,11 +1,14 @@
 """The summary of a sweep: a table as the note of its run, CSV, figures and the report as its artifacts."""
 
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mia.cli.job import Outcome
+from mia.cli.main import A_RUN_FAILED, complain
+from mia.files import StorageError
+from mia.fingerprint import fingerprint
 from mia.records import StoredRun
 from mia.sweep import Plan
 
@@ -13,25 +16,48 @@ if TYPE_CHECKING:
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
+TOLD = "mia.told"  # a tag of a sweep's run: which runs its report is about
 VIEW_LEAKAGE = ("accuracy", "auc", "tpr_at_1pct_fpr")
 
 
-def write_summary(tracker: "Tracker", sweep: "Run", plan: Plan, outcomes: list[Outcome], line: str) -> None:
-    """Store the summary of the sweep's runs, as far as they are there."""
+def write_summary(
+    tracker: "Tracker", sweep: "Run", plan: Plan, failures: Mapping[str, str], line: str, *, is_interrupted: bool
+) -> None:
+    """Store the summary of the sweep's runs, as far as they are there, unless it tells of the same runs already.
+
+    Args:
+        tracker: the store.
+        sweep: the sweep's run.
+        plan: what was asked.
+        failures: why, by configuration.
+        line: how many were reused, trained and failed.
+        is_interrupted: somebody waits for the prompt: no report is made.
+    """
     from mia.report.summary import summary_csv, summary_markdown
 
     runs = tracker.children(sweep.id)
+    told = fingerprint({"runs": sorted([run.id, run.status] for run in runs)})
+    if not failures and tracker.get(sweep.id).tags.get(TOLD) == told:
+        return
     link = tracker.prepare_view(f"sweep {plan.name}", _axes(runs), _leakage(runs), sweep.id)
-    failures = [f"- failed: {one.reason}" for one in outcomes if not one.is_well]
-    note = [f"{plan.question}\n" if plan.question else "", f"**{line}**", *failures]
+    note = [f"{plan.question}\n" if plan.question else "", f"**{line}**"]
+    note += [f"- failed: {overrides}: {reason}" for overrides, reason in failures.items()]
+    note += [f"- killed: {run.name}" for run in runs if run.status == "KILLED"]
     if link:
         note.append(f"[Compare the runs of this sweep]({link})")
     sweep.set_note("\n\n".join([*filter(None, note), summary_markdown(runs)]))
     sweep.log_text(summary_csv(runs), "summary.csv")  # replaced by the report's own, where there is one
-    finished = [run for run in runs if run.status == "FINISHED"]
-    sweep.log_metrics({"sweep/finished": len(finished), "sweep/failed": len(runs) - len(finished)})
-    if finished:
-        store_report(tracker, sweep, plan, runs)
+    counts = Counter(run.status for run in runs)
+    sweep.log_metrics({"sweep/finished": counts["FINISHED"], "sweep/failed": len(runs) - counts["FINISHED"]})
+    if counts["FINISHED"] and not is_interrupted:
+        try:
+            store_report(tracker, sweep, plan, runs)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the runs are safe, and the report can be made again
+            complain(RuntimeError(f"no report: {error}; mia report sweep={sweep.id} makes one"), A_RUN_FAILED, error)
+        else:
+            sweep.set_tags({TOLD: told})
 
 
 def store_report(tracker: "Tracker", sweep: "Run", plan: Plan, runs: list[StoredRun]) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from mia.checks import RequestError
@@ -139,6 +140,7 @@ def _check_schema(place: Place) -> None:
     )
 
 
+@cache
 def _revisions() -> tuple[str, set[str]]:
     """The schema that this MLflow needs, and all that it knows."""
     quiet_mlflow()

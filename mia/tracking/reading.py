@@ -60,9 +60,15 @@ class Reader:
 
     def runs_with_pools(self) -> list[StoredRun]:
         """Return the finished and the running runs of every experiment that name their pools (tag `mia.pools`)."""
-        experiments = [one.experiment_id for one in self._call(self._client.search_experiments)]
-        found = self._search("tags.`mia.pools` != ''", experiments=experiments)
+        found = self._search("tags.`mia.pools` != ''", experiments=self._experiments())
         return [run for run in found if run.status in ("FINISHED", "RUNNING")]
+
+    def running(self) -> list[StoredRun]:
+        """Return the runs of every experiment that have not been closed."""
+        return self._search("attributes.status = 'RUNNING'", experiments=self._experiments())
+
+    def _experiments(self) -> list[str]:
+        return [one.experiment_id for one in self._call(self._client.search_experiments)]
 
     def curve(self, run_id: str, name: str) -> list[float]:
         """Return all values of a metric, by step."""

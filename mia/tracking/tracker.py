@@ -22,6 +22,8 @@ from mia.tracking.options import TrackingOptions
 from mia.tracking.reading import LINK, Reader
 from mia.tracking.run import Run
 
+REUSED = "mia.reused_by_commit"  # a tag of a finished run that was not repeated, though the code has changed since
+
 
 class Tracker(Reader):
     """One MLflow experiment in one store, to be written to as well."""
@@ -104,9 +106,20 @@ class Tracker(Reader):
         """Count a finished run among a sweep's runs, though another sweep made it."""
         self._call(self._client.set_tag, sweep_id, f"{LINK}{run_id}", "true")
 
+    def reuse(self, found: StoredRun, sweep_id: str | None = None) -> str:
+        """Count a finished run among a sweep's; return a warning, and tag the run, if other code made it."""
+        if sweep_id and found.tags.get("mlflow.parentRunId") != sweep_id:
+            self.link(found.id, sweep_id)
+        made, now = (tags.get("mia.git_commit", "") for tags in (found.tags, context.code()))
+        if not made or not now or made == now:
+            return ""
+        if found.tags.get(REUSED) != now:
+            self._call(self._client.set_tag, found.id, REUSED, now)
+        return f"run {found.id} was made by commit {made[:10]}, not {now[:10]}; rerun=true makes it again"
+
     def close_dead_runs(self) -> list[StoredRun]:
-        """Close the runs whose process on this machine has gone as KILLED, and return them."""
-        dead = [run for run in self.runs(status="RUNNING") if context.is_gone(run.tags)]
+        """Close the runs of every experiment whose process on this machine has gone as KILLED, and return them."""
+        dead = [run for run in self.running() if context.is_gone(run.tags)]
         for run in dead:
             reason = f"process {run.tags['mia.pid']} on {run.tags['mia.host']} ended without closing this run"
             self._call(self._client.set_tag, run.id, "mia.error", reason)

@@ -20,7 +20,10 @@ def cache_folder() -> Path:
 
 
 def core_count() -> int:
-    """Return the number of CPU cores this process may use."""
+    """Return the number of CPU cores this process may use: `$MIA_CORES` where a parallel sweep has set it."""
+    share = os.environ.get("MIA_CORES", "")
+    if share.isdecimal() and int(share):
+        return int(share)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
