@@ -24,7 +24,7 @@ HOME = CHECKOUT if (CHECKOUT / "conf" / "config.yaml").is_file() else PACKAGE
 """The folder that holds conf/ and sweeps/: the repository, or the package where it is installed."""
 
 
-GROUPS = ("data", "split", "model", "train", "defence", "attack", "engine", "tracking")
+GROUPS = ("data", "split", "shadow_data", "model", "train", "defence", "attack", "engine", "tracking")
 
 
 def sweep_files() -> dict[str, Path]:

@@ -18,6 +18,7 @@ from mia.data import options as data_options
 from mia.defences import options as defence_options
 from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.models import options as model_options
+from mia.shadow_data import options as shadow_data_options
 from mia.split.options import SplitOptions
 from mia.tracking.options import TrackingOptions
 from mia.train.options import EngineOptions, TrainOptions
@@ -30,6 +31,7 @@ class Config:
     seed: int = 0
     data: data_options.DataOptions = MISSING
     split: SplitOptions = field(default_factory=SplitOptions)
+    shadow_data: shadow_data_options.ShadowDataOptions = MISSING
     model: model_options.ModelOptions = MISSING
     train: TrainOptions = field(default_factory=TrainOptions)
     defence: defence_options.DefenceOptions = MISSING
@@ -93,6 +95,7 @@ def schemas() -> Iterator[tuple[str | None, str, type]]:
         ("data", data_options, data_options.DataOptions),
         ("model", model_options, model_options.ModelOptions),
         ("defence", defence_options, defence_options.DefenceOptions),
+        ("shadow_data", shadow_data_options, shadow_data_options.ShadowDataOptions),
     ):
         for node in vars(module).values():
             if isinstance(node, type) and issubclass(node, base):

@@ -19,15 +19,15 @@ What can be chosen with GROUP=NAME (attacks: attack=[NAME,NAME]); every other ke
 ENDING = """
 Exit codes: 0 all is well, 1 a run failed, 2 the request was wrong and nothing ran, 130 interrupted.
 Environment: MIA_HOME the folder of the store (default: mlruns); MIA_DATA_DIR data sets; MIA_DEBUG=1 full tracebacks."""
-GROUPS = ("data", "split", "model", "train", "defence", "attack", "engine", "tracking")
+GROUPS = ("data", "split", "shadow_data", "model", "train", "defence", "attack", "engine", "tracking")
 
 
 def text() -> str:
     """Return the help."""
     package = Path(__file__).resolve().parent.parent
     home = package.parent if (package.parent / "conf" / "config.yaml").is_file() else package
-    lines = [f"  {group:<10} {_names(home / 'conf' / group)}" for group in GROUPS]
-    lines.append(f"  {'+sweeps':<10} {_names(home / 'sweeps')}")
+    lines = [f"  {group:<12} {_names(home / 'conf' / group)}" for group in GROUPS]
+    lines.append(f"  {'+sweeps':<12} {_names(home / 'sweeps')}")
     return COMMANDS + "\n".join(lines) + "\n" + ENDING
 
 

@@ -73,6 +73,10 @@ class ConsoleObserver:
     def saved(self, model: int) -> None:
         """A model is trained and stored."""
 
+    def making(self, done: int, total: int) -> None:
+        """The attacker made `done` of `total` records."""
+        self._show(f"shadow data: {done:,} of {total:,} records", done, total)
+
     def attacking(self, name: str, done: int, total: int) -> None:
         """An attack made `done` of `total` fits."""
         self._show(f"attack: {name}, {done} of {total}", done, total)

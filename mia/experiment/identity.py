@@ -29,9 +29,15 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
     }
 
 
+def own_pool_identity(options: ExperimentOptions, data: Dataset, own: Dataset) -> dict[str, Any]:
+    """Return what makes shadows that are trained on the attacker's `own` records, the last ones of `data`."""
+    return pool_identity(options, data, options.shadow_train) | {"own_records": len(own.x)}
+
+
 def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     """Return all that can change the numbers of a run."""
     attacks = {name: distinct(chosen) for name, chosen in options.attack.chosen().items()}
+    shadow_data = {"name": options.shadow_data.name} | distinct(options.shadow_data)
     return {
         "training_version": TRAINING_VERSION,
         "analysis_version": ANALYSIS_VERSION,
@@ -45,7 +51,7 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
         "prior": options.attack.prior,
         **({"growth": True} if options.attack.growth else {}),
         "seed": options.seed,
-    }
+    } | ({} if options.shadow_data.name == "real" else {"shadow_data": shadow_data})
 
 
 def distinct(options: Any) -> dict[str, Any]:

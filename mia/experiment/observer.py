@@ -22,6 +22,10 @@ class Observer(Protocol):
         """A model is trained and stored."""
         ...
 
+    def making(self, done: int, total: int) -> None:
+        """The attacker made `done` of `total` records."""
+        ...
+
     def attacking(self, name: str, done: int, total: int) -> None:
         """An attack made `done` of `total` fits."""
         ...
@@ -40,6 +44,9 @@ class Silent:
         """Do nothing."""
 
     def saved(self, model: int) -> None:
+        """Do nothing."""
+
+    def making(self, done: int, total: int) -> None:
         """Do nothing."""
 
     def attacking(self, name: str, done: int, total: int) -> None:

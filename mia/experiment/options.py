@@ -7,6 +7,7 @@ from mia.checks import RequestError, at_least
 from mia.data.options import DataOptions
 from mia.defences.options import DefenceOptions, NoneOptions
 from mia.models.options import ModelOptions
+from mia.shadow_data.options import RealOptions, ShadowDataOptions
 from mia.split.options import SplitOptions
 from mia.train.options import EngineOptions, TrainOptions
 
@@ -31,6 +32,7 @@ class ExperimentOptions:
     defence: DefenceOptions = field(default_factory=NoneOptions)
     attacker: AttackerOptions = field(default_factory=AttackerOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
+    shadow_data: ShadowDataOptions = field(default_factory=RealOptions)
 
     def __post_init__(self) -> None:
         at_least("seed", self.seed, 0)
@@ -40,6 +42,12 @@ class ExperimentOptions:
             raise RequestError(
                 f"split.num_targets={self.split.num_targets} needs attacker.adaptive=true: "
                 "each model is a target in turn and a shadow otherwise"
+            )
+
+        if self.shadow_data.name != "real" and self.split.protocol != "disjoint":
+            raise RequestError(
+                f"shadow_data={self.shadow_data.name} needs split.protocol=disjoint: "
+                f"under {self.split.protocol} the shadows train on the target's own records"
             )
 
     @property

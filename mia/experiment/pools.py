@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mia.experiment.identity import pool_identity
+from mia.experiment.identity import own_pool_identity, pool_identity
 from mia.experiment.observer import Observer
 from mia.experiment.options import ExperimentOptions
 from mia.records import Curves, Dataset, Split
@@ -35,6 +35,15 @@ class Ensemble:
         return Curves(**{name: np.stack([curves[name] for curves in stored]) for name in CURVES})
 
 
+@dataclass(frozen=True)
+class Material:
+    """What models are trained on and what they are asked about."""
+
+    trained_on: Dataset
+    asked: Dataset  # whose logits are stored
+    first: int = 0  # position of the first record trained on, as the split counts
+
+
 def gather_models(
     options: ExperimentOptions, data: Dataset, split: Split, store: PoolStore, observer: Observer
 ) -> Ensemble:
@@ -49,25 +58,69 @@ def gather_models(
     if shadow.fingerprint == target.fingerprint:
         shadow = target
     rows = (target, *[shadow] * (split.num_models - 1))
-    todo = _missing(rows)
+    return _ensemble(rows, _gather(options, dict(enumerate(rows)), Material(data, data), split, store, observer))
+
+
+def gather_target(
+    options: ExperimentOptions, data: Dataset, split: Split, store: PoolStore, observer: Observer
+) -> Ensemble:
+    """Return the target alone, from the pool that it shares with shadows on real records."""
+    rows = (store.pool(pool_identity(options, data, options.train)),)
+    return _ensemble(rows, _gather(options, dict(enumerate(rows)), Material(data, data), split, store, observer))
+
+
+def gather_shadows(
+    options: ExperimentOptions,
+    data: Dataset,
+    own: Dataset,
+    split: Split,
+    store: PoolStore,
+    observer: Observer,
+    target: Ensemble,
+) -> Ensemble:
+    """Return the target and shadows that are trained on the attacker's `own` records, the last ones of `data`.
+
+    The shadows' training is handed `own` and nothing else; afterwards they are asked about all records.
+    """
+    pool = store.pool(own_pool_identity(options, data, own))
+    shadows = dict.fromkeys(range(1, split.num_models), pool)
+    material = Material(own, data, len(data.x) - len(own.x))
+    num_trained = _gather(options, shadows, material, split, store, observer)
+    return _ensemble((*target.rows, *shadows.values()), target.num_trained + num_trained)
+
+
+def _ensemble(rows: tuple[Pool, ...], num_trained: int) -> Ensemble:
+    pools = {id(pool): pool for pool in rows}.values()
+    return Ensemble(rows, num_trained, tuple(dict.fromkeys(line for pool in pools for line in pool.set_aside)))
+
+
+def _gather(
+    options: ExperimentOptions,
+    models: dict[int, Pool],
+    material: Material,
+    split: Split,
+    store: PoolStore,
+    observer: Observer,
+) -> int:
+    """Train what is missing of some models, and return how many those were."""
+    todo = _missing(models)
     if todo:
-        observer.waiting(target.fingerprint)
-        with store.training({pool.fingerprint: pool for pool in (target, shadow)}.values()):
-            todo = _missing(rows)  # another process may have trained them meanwhile
-            _train(options, data, split, rows, todo, observer)
-    warnings = dict.fromkeys(target.set_aside + shadow.set_aside)
-    return Ensemble(rows, len(todo), tuple(warnings))
+        observer.waiting(models[todo[0]].fingerprint)
+        with store.training({pool.fingerprint: pool for pool in models.values()}.values()):
+            todo = _missing(models)  # another process may have trained them meanwhile
+            _train(options, material, split, models, todo, observer)
+    return len(todo)
 
 
-def _missing(rows: tuple[Pool, ...]) -> list[int]:
-    return [row for row, pool in enumerate(rows) if pool.missing([row])]
+def _missing(models: dict[int, Pool]) -> list[int]:
+    return [row for row, pool in models.items() if pool.missing([row])]
 
 
 def _train(
     options: ExperimentOptions,
-    data: Dataset,
+    material: Material,
     split: Split,
-    rows: tuple[Pool, ...],
+    models: dict[int, Pool],
     todo: list[int],
     observer: Observer,
 ) -> None:
@@ -75,18 +128,19 @@ def _train(
     from mia.train.predict import predict
 
     finished = train_many(
-        data,
-        split.members[todo],
-        split.nonmembers[todo],
+        material.trained_on,
+        split.members[todo] - np.int32(material.first),
+        split.nonmembers[todo] - np.int32(material.first),
         np.array([stage_seed(options.seed, "train", row) for row in todo], np.uint32),
         options.model,
         [options.shadow_train if row else options.train for row in todo],
         options.engine,
         observer.training,
     )
+    asked = material.asked
     for model in finished:
         row = todo[model.position]
-        logits = predict(options.model, model.parameters, data.x, data.scale, data.num_classes)
+        logits = predict(options.model, model.parameters, asked.x, asked.scale, asked.num_classes)
         curves = {name: getattr(model, name) for name in CURVES}
-        rows[row].save(row, TrainedModel(model.parameters, curves, logits))
+        models[row].save(row, TrainedModel(model.parameters, curves, logits))
         observer.saved(row)

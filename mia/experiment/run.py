@@ -4,25 +4,24 @@ Takes options, a data set and a pool store; gives a `Result`. Pure but for the s
 same result, whatever the store already held.
 """
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 
 from mia.attacks.registry import check_possible, run_attack
+from mia.experiment.attacker import gather, plan_split
+from mia.experiment.clock import Clock
 from mia.experiment.growth import grow
 from mia.experiment.judge import judge_attacks, shadow_accuracies, utility
 from mia.experiment.observer import Observer, Silent
 from mia.experiment.options import ExperimentOptions
-from mia.experiment.pools import Ensemble, gather_models
+from mia.experiment.pools import Ensemble
 from mia.experiment.signals import Question, make_questions, true_class_confidence
 from mia.metrics.comparison import over_targets
 from mia.metrics.evaluation import per_class
 from mia.records import Dataset, Result, Scores, Signals
 from mia.seeds import stage_seed
-from mia.split.make import make_split
 from mia.store import PoolStore
 
 
@@ -32,7 +31,7 @@ def check_request(options: ExperimentOptions, data: Dataset) -> None:
     Raises:
         RequestError: too few records for the split, or an attack that lacks what it needs.
     """
-    make_split(options.split, len(data.x), options.seed)
+    plan_split(options, data)
     for name, attack in options.attack.chosen().items():
         check_possible(name, attack, options.split.protocol, options.split.num_shadows)
 
@@ -49,13 +48,12 @@ def run_experiment(
     """
     observer, clock = observer or Silent(), Clock()
     check_request(options, data)
-    split = make_split(options.split, len(data.x), options.seed)
-    observer.stage("train")
-    with clock.stage("train"):
-        ensemble = gather_models(options, data, split, store, observer)
+    split = plan_split(options, data)
+    world = gather(options, data, split, store, observer, clock)
+    ensemble = world.ensemble
     observer.stage("signals")
     with clock.stage("signals"):
-        questions = make_questions(options, data, split, ensemble)
+        questions = make_questions(options, world.data, split, ensemble)
     observer.stage("attack")
     with clock.stage("attack"):
         scores = [attack_target(options, question.signals, observer) for question in questions]
@@ -70,7 +68,7 @@ def run_experiment(
             for row in per_class(one, first.is_member, labels, data.class_names)
         ]
     reused = len(ensemble.rows) - ensemble.num_trained
-    metrics |= {"pool/models_trained": ensemble.num_trained, "pool/models_reused": reused}
+    metrics |= world.metrics | {"pool/models_trained": ensemble.num_trained, "pool/models_reused": reused}
     result = Result(
         metrics=metrics | clock.metrics(),
         index=first.index,
@@ -82,7 +80,7 @@ def run_experiment(
         curves=ensemble.curves(),
         shadow_accuracy=shadow_accuracies(first.signals),
         class_names=data.class_names,
-        warnings=tuple(dict.fromkeys([*ensemble.warnings, *warnings])),
+        warnings=tuple(dict.fromkeys([*ensemble.warnings, *world.warnings, *warnings])),
         growth=grow(options.attack, first, options.seed) if options.attack.growth else (),
     )
     return result, ensemble
@@ -100,24 +98,6 @@ def attack_target(options: ExperimentOptions, signals: Signals, observer: Observ
         )
         for name, chosen in options.attack.chosen().items()
     }
-
-
-class Clock:
-    """How long each stage took."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time the block as one stage."""
-        begun = time.perf_counter()
-        yield
-        self._seconds[name] = time.perf_counter() - begun
-
-    def metrics(self) -> dict[str, float]:
-        """Return `time/<stage>_seconds`."""
-        return {f"time/{name}_seconds": seconds for name, seconds in self._seconds.items()}
 
 
 def _judge(

@@ -6,6 +6,7 @@ Trains nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -16,6 +17,9 @@ from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble
 from mia.records import IN, OUT, Dataset, Signals, Split
 from mia.seeds import stage_generator, stage_seed
+
+if TYPE_CHECKING:
+    from mia.train.predict import Predictor
 
 MOST_POPULATION = 10_000
 
@@ -37,6 +41,7 @@ class DefendedAnswers:
         self.options, self.data, self.split, self.ensemble = options, data, split, ensemble
         self.is_probability = False
         self._made: dict[int, Defence] = {}
+        self._last: tuple[int, Predictor] | None = None
 
     def answers(self, row: int, records: Int[np.ndarray, "R"]) -> tuple[Float[np.ndarray, "R C"], bool]:
         """Return what model `row` says about the records, and whether that is probabilities."""
@@ -44,14 +49,23 @@ class DefendedAnswers:
 
     def ask(self, row: int, x: Shaped[np.ndarray, "B *features"]) -> tuple[Float[np.ndarray, "B C"], bool]:
         """Return what model `row` says about features that need not be in the data set."""
-        from mia.train.predict import predict
+        return self._defence(row)(self._predictor(row)(x))
 
-        parameters = self.ensemble.rows[row].parameters(row)
-        logits = predict(self.options.model, parameters, x, self.data.scale, self.data.num_classes)
-        return self._defence(row)(logits)
+    def _predictor(self, row: int) -> "Predictor":
+        """Return model `row` ready to be asked; the last one stays so."""
+        from mia.train.predict import make_predictor
+
+        if self._last is None or self._last[0] != row:
+            parameters = self.ensemble.rows[row].parameters(row)
+            shape, scale, num_classes = self.data.x.shape[1:], self.data.scale, self.data.num_classes
+            self._last = row, make_predictor(self.options.model, parameters, shape, scale, num_classes)
+        return self._last[1]
 
     def _logits(self, row: int) -> Float[np.ndarray, "N C"]:
-        return self.ensemble.rows[row].signals(row)[0]
+        """Return the stored logits; the target, whose pool knows no records of the attacker's, is asked about those."""
+        stored = self.ensemble.rows[row].signals(row)[0]
+        others = self.data.x[len(stored) :]
+        return np.concatenate([stored, self._predictor(row)(others)]) if len(others) else stored
 
     def _defence(self, row: int) -> Defence:
         """Return the defence before model `row`, made once: some are fitted on the model's own records."""
@@ -65,9 +79,16 @@ class DefendedAnswers:
     def _known_nonmembers(self, row: int) -> Int[np.ndarray, "n"]:
         """Records that model `row` never saw and is not judged on; if there are none, its own test records."""
         own = np.concatenate([self.split.members[row], self.split.nonmembers[row]])
-        others = np.setdiff1d(np.arange(self.split.num_records), own)
+        others = np.setdiff1d(self._records_of_owner(row), own)
         generator = stage_generator(self.options.seed, "defence/nonmembers", row)
         return generator.permutation(others)[: self.options.split.size] if len(others) else self.split.nonmembers[row]
+
+    def _records_of_owner(self, row: int) -> Int[np.ndarray, "n"]:
+        """Records that the owner of model `row` may have: an attacker with own records has those alone."""
+        num_real, everything = len(self.ensemble.rows[0].signals(0)[0]), np.arange(self.split.num_records)
+        if num_real == self.split.num_records:
+            return everything
+        return everything[num_real:] if row else everything[:num_real]
 
 
 class PoolOracle:
@@ -148,6 +169,11 @@ def _as(outputs: Float[np.ndarray, "R C"], is_probability: bool, wanted: bool) -
     if is_probability or not wanted:
         return outputs
     return softmax(outputs)
+
+
+def as_probabilities(outputs: Float[np.ndarray, "R C"], is_probability: bool) -> Float[np.ndarray, "R C"]:
+    """Return answers as probabilities, whatever form they come in."""
+    return outputs if is_probability else softmax(outputs)
 
 
 def softmax(logits: Float[np.ndarray, "*R C"]) -> Float[np.ndarray, "*R C"]:

@@ -4,7 +4,7 @@ A record's logits never depend on what else is asked: records go through the mod
 last one padded. Never trains, never writes files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import jax
@@ -18,7 +18,10 @@ from mia.models.options import ModelOptions
 from mia.train.devices import MODELS, mesh
 
 CHUNK = 128  # records that go through the model at once
-CHUNKS_PER_CALL = 32
+CHUNKS_PER_CALL = (1, 8, 32)  # sizes that are compiled: the smallest that holds all, or the largest again and again
+
+Predictor = Callable[[Shaped[np.ndarray, "B *features"]], Float[np.ndarray, "B C"]]
+"""Records as they lie in the data set -> logits of one model."""
 
 
 def predict(
@@ -29,22 +32,34 @@ def predict(
     num_classes: int,
 ) -> Float[np.ndarray, "B C"]:
     """Return the logits of one model on `x`, its records as they lie in the data set."""
+    return make_predictor(model, parameters, x.shape[1:], scale, num_classes)(x)
+
+
+def make_predictor(
+    model: ModelOptions, parameters: Mapping[str, np.ndarray], shape: tuple[int, ...], scale: float, num_classes: int
+) -> Predictor:
+    """Return a function that gives the logits of one model, again and again, for records of one shape."""
     on = mesh()
-    network = Network(model, x.shape[1:], num_classes)
+    network = Network(model, shape, num_classes)
     weights = jax.device_put(network.from_flat(parameters), jax.sharding.NamedSharding(on, PartitionSpec()))
-    rows = CHUNK * on.size if len(x) <= CHUNK * on.size else CHUNK * CHUNKS_PER_CALL * on.size
-    logits = np.empty((len(x), num_classes), np.float32)
-    pending = []
-    for first in range(0, len(x), rows):
-        part = x[first : first + rows]
-        padded = np.zeros((rows, *part.shape[1:]), part.dtype)
-        padded[: len(part)] = part
-        pending.append((first, len(part), _logits(network, on, scale, weights, padded)))
-        if len(pending) > 2:
-            _collect(logits, *pending.pop(0))
-    for item in pending:
-        _collect(logits, *item)
-    return logits
+    sizes = [CHUNK * chunks * on.size for chunks in CHUNKS_PER_CALL]
+
+    def answer(x: Shaped[np.ndarray, "B *features"]) -> Float[np.ndarray, "B C"]:
+        rows = next((size for size in sizes if len(x) <= size), sizes[-1])
+        logits = np.empty((len(x), num_classes), np.float32)
+        pending = []
+        for first in range(0, len(x), rows):
+            part = x[first : first + rows]
+            padded = np.zeros((rows, *part.shape[1:]), part.dtype)
+            padded[: len(part)] = part
+            pending.append((first, len(part), _logits(network, on, scale, weights, padded)))
+            if len(pending) > 2:
+                _collect(logits, *pending.pop(0))
+        for item in pending:
+            _collect(logits, *item)
+        return logits
+
+    return answer
 
 
 def _collect(logits: np.ndarray, first: int, count: int, result: jax.Array) -> None:
