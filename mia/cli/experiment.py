@@ -15,7 +15,7 @@ from mia.checks import RequestError
 from mia.cli.job import Job, Outcome, run_job
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
 from mia.compose import HOME, compose_config, register
-from mia.config import Config, to_options
+from mia.config import Config, as_yaml, to_options
 
 
 def command(arguments: list[str]) -> int:
@@ -27,9 +27,7 @@ def command(arguments: list[str]) -> int:
     if asked.hydra_help or asked.shell_completion or asked.info:
         return _hydra(arguments)
     if asked.cfg:
-        if not asked.multirun:
-            to_options(compose_config(asked.overrides), Config)
-        return _hydra(arguments)
+        return _show(asked.cfg, asked.package, asked.overrides, arguments, is_sweep=asked.multirun)
     if asked.multirun:
         from mia.cli.multirun import run_sweep
 
@@ -48,6 +46,18 @@ def command(arguments: list[str]) -> int:
     if isinstance(ended[0], BaseException):
         raise ended[0]
     return ALL_IS_WELL if ended[0].is_well else A_RUN_FAILED
+
+
+def _show(kind: str, package: str | None, overrides: list[str], arguments: list[str], *, is_sweep: bool) -> int:
+    """Print the config; the plain case needs no second composition by Hydra."""
+    if is_sweep:
+        return _hydra(arguments)
+    composed = compose_config(overrides)
+    to_options(composed, Config).experiment()
+    if kind != "job" or package or "--resolve" in arguments:
+        return _hydra(arguments)
+    print(as_yaml(composed), end="")
+    return ALL_IS_WELL
 
 
 def _hydra(arguments: list[str], task: Callable[[DictConfig], None] = lambda _: None) -> int:
