@@ -7,14 +7,13 @@ import pytest
 
 from mia.attacks import options as attacks
 from mia.checks import RequestError
-from mia.experiment.identity import pool_identity, run_identity
 from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.experiment.run import run_experiment
 from mia.models.options import MlpOptions
 from mia.records import Dataset
 from mia.split.options import SplitOptions
 from mia.store import PoolStore
-from mia.train.options import EngineOptions, TrainOptions
+from mia.train.options import TrainOptions
 
 OPTIONS = ExperimentOptions(
     seed=0,
@@ -56,59 +55,6 @@ def test_twice_trains_once_and_gives_identical_bits(data, store, tmp_path):
         np.testing.assert_array_equal(first.index, other.index)
         for name, scores in first.scores.items():
             np.testing.assert_array_equal(scores.score, other.scores[name].score)
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        {"train": {"epochs": 4}},
-        {"train": {"batch_size": 16}},
-        {"train": {"learning_rate": 2e-3}},
-        {"train": {"learning_rate_decay": 1e-3}},
-        {"train": {"epsilon": 1e-6}},
-        {"train": {"l2": 1e-2}},
-        {"train": {"weight_decay": 1e-2}},
-        {"train": {"dropout": 0.5}},
-        {"train": {"label_smoothing": 0.1}},
-        {"split": {"size": 41}},
-        {"split": {"protocol": "pool"}},
-        {"model": {"hidden": [9]}},
-        {"model": {"activation": "relu"}},
-    ],
-    ids=str,
-)
-def test_what_can_change_the_weights_names_another_pool(data, parts):
-    changed = change(OPTIONS, **parts)
-    assert pool_identity(changed, data, changed.train) != pool_identity(OPTIONS, data, OPTIONS.train)
-
-
-def test_another_seed_or_other_data_name_another_pool(data):
-    base = pool_identity(OPTIONS, data, OPTIONS.train)
-    other = replace(data, y=(data.y + 1) % 3)
-    assert pool_identity(replace(OPTIONS, seed=1), data, OPTIONS.train) != base
-    assert pool_identity(OPTIONS, other, OPTIONS.train) != base
-    assert pool_identity(OPTIONS, replace(data, scale=2.0), OPTIONS.train) != base
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        change(OPTIONS, split={"num_shadows": 5}),
-        replace(OPTIONS, attack=attacks.AttackOptions(gap=attacks.GapOptions())),
-        replace(OPTIONS, attacker=AttackerOptions(adaptive=False)),
-        replace(OPTIONS, engine=EngineOptions(models_per_batch="2")),
-    ],
-    ids=["num_shadows", "attack", "adaptive", "engine"],
-)
-def test_what_cannot_change_the_weights_finds_the_same_pool(data, changed):
-    assert pool_identity(changed, data, changed.train) == pool_identity(OPTIONS, data, OPTIONS.train)
-
-
-def test_the_engine_is_no_part_of_a_runs_identity_and_the_attacker_is(data):
-    base = run_identity(OPTIONS, data)
-    assert run_identity(replace(OPTIONS, engine=EngineOptions(models_per_batch="2")), data) == base
-    assert run_identity(replace(OPTIONS, attacker=AttackerOptions(adaptive=False)), data) != base
-    assert run_identity(change(OPTIONS, split={"num_shadows": 5}), data) != base
 
 
 def test_adding_shadows_trains_only_the_missing_ones(data, store):

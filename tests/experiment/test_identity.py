@@ -1,0 +1,147 @@
+"""Every config key has a verdict: it names another pool, or only another run, or neither; read from the schemas."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from mia.attacks.options import AttackOptions
+from mia.checks import RequestError
+from mia.config import Config, schemas
+from mia.data.options import DigitsOptions
+from mia.defences.options import NoneOptions
+from mia.experiment.identity import pool_identity, run_identity
+from mia.models.options import MlpOptions
+from mia.records import Dataset
+from mia.shadow_data.options import RealOptions
+from mia.split.options import SplitOptions
+
+ANOTHER_POOL = {
+    "seed", "split.protocol", "split.size",
+    "model.name", "model.hidden", "model.activation", "model.depth", "model.width", "model.norm",
+    "train.epochs", "train.batch_size", "train.learning_rate", "train.learning_rate_decay", "train.epsilon",
+    "train.l2", "train.weight_decay", "train.dropout", "train.label_smoothing", "train.test_records",
+}  # fmt: skip
+ANOTHER_RUN = {"split.num_shadows", "split.num_targets", "attacker.adaptive", "attack.*", "defence.*", "shadow_data.*"}
+NEITHER = {"engine.models_per_batch", "tracking.experiment", "tracking.uri", "rerun"}
+BY_ITS_RECORDS = {"data.*"}
+"""What the data set is asked for with counts through the records that come of it."""
+
+DATA = Dataset("blobs", np.zeros((400, 6), np.float32), np.arange(400, dtype=np.int32) % 3, 3)
+WORDS = ["pool", "relu", "batch", "laplace", "redraw", "wide", "full", "global", "median", "density", "logits", "2"]
+GROUPS = [(group.removeprefix("schema/"), kind()) for group, _, kind in schemas() if group and "/" in group
+          and group != "schema/data"]  # fmt: skip
+BASE = Config(
+    data=DigitsOptions(), model=MlpOptions(), defence=NoneOptions(), shadow_data=RealOptions(),
+    split=SplitOptions(num_shadows=3),
+)  # fmt: skip
+
+
+def base_of(key: str, **parts: Any) -> Config:
+    """Return a config in which the key counts."""
+    if key == "split.num_targets":
+        return replace(BASE, split=SplitOptions("pool", num_shadows=3))
+    return replace(BASE, **parts)
+
+
+def cases() -> Iterator[tuple[str, Config, Config]]:
+    """Yield every key with two configs that differ in it alone."""
+    for one in fields(Config):
+        if one.name == "attack":
+            yield from attack_cases()
+        elif one.name not in dict(GROUPS) and one.name != "data":
+            yield from changes(one.name, base_of, one.name)
+    for group, options in GROUPS:
+        yield from changes(group, lambda key, group=group, options=options: base_of(key, **{group: options}), group)
+        if options != getattr(BASE, group):
+            yield f"{group}.name", BASE, replace(BASE, **{group: options})
+
+
+def attack_cases() -> Iterator[tuple[str, Config, Config]]:
+    for one in fields(AttackOptions):
+        kind = next((kind for kind in get_args(one.type) if is_dataclass(kind)), None)
+        if kind is None:
+            yield f"attack.{one.name}", BASE, with_other(BASE, ["attack", one.name])
+            continue
+        base = replace(BASE, attack=AttackOptions(**{one.name: kind()}))
+        yield f"attack.{one.name}", BASE, base
+        yield from changes(f"attack.{one.name}", lambda _, base=base: base, "attack", one.name)
+
+
+def changes(prefix: str, base_for: Any, *path: str) -> Iterator[tuple[str, Config, Config]]:
+    options: Any = base_for("")
+    for step in path:
+        options = getattr(options, step)
+    if not is_dataclass(options):
+        yield prefix, base_for(prefix), with_other(base_for(prefix), list(path))
+        return
+    for one in fields(options):
+        if one.name != "name":
+            base = base_for(f"{prefix}.{one.name}")
+            yield f"{prefix}.{one.name}", base, with_other(base, [*path, one.name])
+
+
+def with_other(options: Any, path: list[str]) -> Any:
+    """Return the options with another value at the path, one that is allowed."""
+    value = getattr(options, path[0])
+    if len(path) > 1:
+        return replace(options, **{path[0]: with_other(value, path[1:])})
+    for other in others(value):
+        try:
+            changed = replace(options, **{path[0]: other})
+        except (RequestError, TypeError):
+            continue
+        if getattr(changed, path[0]) != value:
+            return changed
+    raise AssertionError(f"no other value found for {path[0]}={value!r}: add one to WORDS")
+
+
+def others(value: Any) -> list[Any]:
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, value - 1, value + 6, value + 100]
+    if isinstance(value, float):
+        return [value + 0.25, value / 2, value + 0.01]
+    if isinstance(value, list):
+        return [[*value, 9]]
+    return [7, "sqlite:////tmp/x.db"] if value is None else [*WORDS, "word"]
+
+
+def verdict(key: str) -> str:
+    group = key.partition(".")[0] + ".*"
+    found = [
+        name
+        for name, keys in {
+            "pool": ANOTHER_POOL, "run": ANOTHER_RUN, "neither": NEITHER, "data": BY_ITS_RECORDS
+        }.items()
+        if key in keys or group in keys
+    ]  # fmt: skip
+    assert len(found) == 1, f"{key} needs one verdict: does it change the weights, the scores, or neither? {found}"
+    return found[0]
+
+
+@pytest.mark.parametrize(("key", "base", "changed"), [pytest.param(*case, id=case[0]) for case in cases()])
+def test_a_key_counts_where_it_must_and_nowhere_else(key, base, changed):
+    one, other = base.experiment(), changed.experiment()
+    is_other_pool = pool_identity(one, DATA, one.train) != pool_identity(other, DATA, other.train)
+    is_other_run = run_identity(one, DATA) != run_identity(other, DATA)
+    assert (is_other_pool, is_other_run) == {
+        "pool": (True, True), "run": (False, True), "neither": (False, False)
+    }[verdict(key)]  # fmt: skip
+
+
+def test_every_verdict_is_about_a_key_that_is_there():
+    keys = {key for key, _, _ in cases()}
+    groups = {f"{key.split('.')[0]}.*" for key in keys} | {"data.*"}
+    assert (ANOTHER_POOL | ANOTHER_RUN | NEITHER | BY_ITS_RECORDS) - keys - groups == set()
+
+
+@pytest.mark.parametrize(
+    "change", [{"y": (DATA.y + 1) % 3}, {"scale": 2.0}, {"x": DATA.x + 1}], ids=["y", "scale", "x"]
+)
+def test_other_records_name_another_pool(change):
+    options, other = BASE.experiment(), replace(DATA, **change)
+    assert pool_identity(options, DATA, options.train) != pool_identity(options, other, options.train)
