@@ -39,19 +39,20 @@ def run_sweep(overrides: list[str], arguments: list[str]) -> int:
         StorageError: the store failed.
     """
     plan = plan_sweep(overrides)
-    jobs = _check_all(plan)
+    jobs, names = _check_all(plan)
     from mia.tracking import Tracker
 
     with terminate_as_interrupt():
-        tracker = Tracker.open(next(iter(jobs.values())).config.tracking, home())
+        tracker = Tracker.open(jobs[0].config.tracking, home())
         _close_dead_runs(tracker)
         tags = {"mia.command": shlex.join(["mia", "-m", *overrides]), "mia.question": plan.question}
-        sweep = tracker.open_sweep(plan.name, fingerprint({"sweep": plan.name, "runs": sorted(jobs)}), tags)
+        identity = {"sweep": plan.name, "runs": sorted(set(names))}
+        sweep = tracker.open_sweep(plan.name, fingerprint(identity), tags)
         print(f"sweep {plan.name}: {len(plan.jobs)} configurations, run {sweep.id}", file=sys.stderr)
         with sweep_folder() as folder:
             status, found = "FINISHED", {}
             try:
-                found = _all_finished(tracker, jobs, sweep.id)
+                found = _all_finished(tracker, jobs, names, sweep.id)
                 if not found:
                     launch(arguments, sweep.id, folder, plan.workers)
             except KeyboardInterrupt:
@@ -63,26 +64,27 @@ def run_sweep(overrides: list[str], arguments: list[str]) -> int:
                 return _finish(tracker, sweep, plan, found or outcomes(folder), status)
 
 
-def _check_all(plan: Plan) -> dict[str, Job]:
-    """Compose every job, and refuse the sweep if one of them cannot work; return the jobs by their fingerprints."""
+def _check_all(plan: Plan) -> tuple[list[Job], list[str]]:
+    """Compose every job, and refuse the sweep if one of them cannot work; return the jobs and their fingerprints."""
     from mia.experiment.identity import run_identity
 
-    jobs = {}
+    jobs, names = [], []
     for overrides in plan.jobs:
         job = Job(to_options(compose_config(overrides), Config), {}, "", overrides)
         try:
             data = load_data(job.config.data)
             check(job, data)
-            jobs[fingerprint(run_identity(job.config.experiment(), data))] = job
+            names.append(fingerprint(run_identity(job.config.experiment(), data)))
+            jobs.append(job)
         except RequestError as error:
             raise RequestError(f"{error} (in the sweep's configuration {' '.join(overrides)})") from error
-    return jobs
+    return jobs, names
 
 
-def _all_finished(tracker: "Tracker", jobs: dict[str, Job], sweep_id: str) -> dict[int, Outcome]:
+def _all_finished(tracker: "Tracker", jobs: list[Job], names: list[str], sweep_id: str) -> dict[int, Outcome]:
     """Return the outcomes if every configuration has a finished run that may be used; nothing otherwise."""
     found = []
-    for name, job in jobs.items():
+    for job, name in zip(jobs, names, strict=True):
         run = None if job.config.rerun else tracker.finished(name)
         if run is None:
             return {}

@@ -21,6 +21,12 @@ def shared_home(empty_store, tmp_path_factory):
 
 
 @pytest.fixture
+def empty_home(empty_store, tmp_path):
+    """An empty store of one's own."""
+    return shutil.copytree(empty_store, tmp_path / "mlruns")
+
+
+@pytest.fixture
 def mia(monkeypatch, capfd):
     """Run the command in this process: arguments -> exit code, stdout, stderr."""
     from mia.cli.main import dispatch
