@@ -64,8 +64,9 @@ class DefendedAnswers:
     def _logits(self, row: int) -> Float[np.ndarray, "N C"]:
         """Return the stored logits; the target, whose pool knows no records of the attacker's, is asked about those."""
         stored = self.ensemble.rows[row].signals(row)[0]
-        others = self.data.x[len(stored) :]
-        return np.concatenate([stored, self._predictor(row)(others)]) if len(others) else stored
+        if len(stored) == len(self.data.x):
+            return stored
+        return np.concatenate([stored, self._predictor(row)(self.data.x[len(stored) :])])
 
     def _defence(self, row: int) -> Defence:
         """Return the defence before model `row`, made once: some are fitted on the model's own records."""

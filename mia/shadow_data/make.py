@@ -77,7 +77,7 @@ def make_records(
             f"shadow_data={options.name} needs records that the target leaves, and it leaves none: split.size is half "
             "of the data set"
         )
-    reference = known.x.reshape(len(known.x), -1)
+    reference = known.x.reshape(-1, space.num_columns)
     match options:
         case NoisyOptions():
             x, y = add_noise(reference, space, options, generator), known.y

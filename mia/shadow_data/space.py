@@ -78,8 +78,8 @@ def describe_features(features: Sequence[FeatureGroup], reference: Shaped[np.nda
     the largest of all pixels: the attacker knows these ranges. A table without feature groups is one of numbers.
     """
     shape = reference.shape[1:]
-    flat = reference.reshape(len(reference), -1)
     num_columns = int(np.prod(shape))
+    flat = reference.reshape(-1, num_columns)
     if len(shape) == 3:
         channels = shape[2]
         of_column = np.arange(num_columns) // channels

@@ -35,7 +35,7 @@ class Climbs:
         count = len(wanted)
         best = np.zeros((count, space.num_columns), space.dtype)
         zeros = np.zeros(count, int)
-        return cls(wanted, best, np.zeros(count, np.float32), zeros, np.full(count, k_max), zeros.copy())
+        return cls(wanted, best, np.zeros(count), zeros, np.full(count, k_max), zeros.copy())
 
     def __len__(self) -> int:
         return len(self.wanted)
