@@ -27,6 +27,7 @@ def text() -> str:
     package = Path(__file__).resolve().parent.parent
     home = package.parent if (package.parent / "conf" / "config.yaml").is_file() else package
     lines = [f"  {group:<12} {_names(home / 'conf' / group)}" for group in GROUPS]
+    lines.append(f"  {'+paper':<12} {_names(home / 'conf' / 'paper')}")
     lines.append(f"  {'+sweeps':<12} {_names(home / 'sweeps')}")
     return COMMANDS + "\n".join(lines) + "\n" + ENDING
 

@@ -1,0 +1,60 @@
+"""The sweeps that repeat the paper's experiments ask for the paper's settings."""
+
+import pytest
+
+from mia.compose import compose_config, register, sweep_files
+from mia.config import Config, to_options
+from mia.sweep import header, plan_sweep
+
+PAPER = {  # Shokri et al. 2017, table II: training records and shadows
+    "adult": (10_000, 20),
+    "mnist": (10_000, 50),
+    "locations": (1_200, 60),
+    "purchase": (10_000, 20),
+    "texas": (10_000, 10),
+}
+
+
+def configurations(*overrides):
+    register()
+    return [to_options(compose_config(job), Config) for job in plan_sweep(list(overrides)).jobs]
+
+
+def test_every_data_set_has_the_papers_size_and_shadows():
+    found = {one.data.name: (one.split.size, one.split.num_shadows) for one in configurations("+sweeps=datasets")}
+    assert found == PAPER
+
+
+@pytest.mark.parametrize(
+    ("sweep", "data", "swept"),
+    [
+        ("classes", "purchase", [2, 10, 20, 50, 100]),
+        ("noise", "locations", [0, 0.1, 0.2]),
+        ("shadow_data", "locations", ["real", "noisy", "marginal", "synthesized"]),
+        ("num_shadows", "locations", [1, 2, 5, 10, 20, 60]),
+    ],
+)
+def test_a_sweep_varies_one_thing(sweep, data, swept):
+    varied = {
+        "classes": lambda one: one.data.classes,
+        "noise": lambda one: one.shadow_data.noise,
+        "shadow_data": lambda one: one.shadow_data.name,
+        "num_shadows": lambda one: one.split.num_shadows,
+    }
+    found = configurations(f"+sweeps={sweep}")
+    assert [varied[sweep](one) for one in found] == swept
+    assert {(one.data.name, one.split.size) for one in found} == {(data, PAPER[data][0])}
+    for one in found:
+        assert one.experiment().attack.shadow_mlp is not None
+
+
+def test_the_setting_of_a_sweep_can_be_exchanged():
+    found = configurations("+sweeps=shadow_data", "paper=adult", "split.num_shadows=3")
+    assert {(one.data.name, one.split.num_shadows) for one in found} == {("adult", 3)}
+
+
+@pytest.mark.parametrize("name", ["datasets", "classes", "noise", "shadow_data", "num_shadows"])
+def test_a_sweep_says_its_question_its_figure_and_its_cost(name):
+    text = header(sweep_files()[name])
+    for word in ("Question: ", "Look at: ", "Cost: "):
+        assert word in text
