@@ -23,6 +23,7 @@ from mia.split.options import SplitOptions
 from mia.store import PoolStore
 from mia.train import many
 from mia.train.options import TrainOptions
+from mia.train.predict import make_predictor
 
 SIZE, SHADOWS, COLUMNS = 40, 2, 16
 SYNTHESIZED = SynthesizedOptions(k_max=8, k_min=1, conf_min=0.1, iter_max=200)
@@ -276,3 +277,14 @@ def test_the_config_chooses_the_kind(overrides, expected):
 def test_impossible_options_are_refused(kind, values, message):
     with pytest.raises(RequestError, match=message):
         kind(**values)
+
+
+def test_an_answer_does_not_depend_on_how_many_are_asked_at_once(data, store):
+    split = plan_split(OPTIONS, data)
+    target = pools.gather_target(OPTIONS, data, split, store, Silent())
+    ask = make_predictor(OPTIONS.model, target.rows[0].parameters(0), data.x.shape[1:], data.scale, 3)
+    x = np.tile(data.x, (15, 1))
+    everything = ask(x)
+    np.testing.assert_array_equal(ask(x[:7]), everything[:7])
+    np.testing.assert_array_equal(ask(x[:1000]), everything[:1000])
+    np.testing.assert_array_equal(target.rows[0].signals(0)[0], everything[: len(data.x)])
