@@ -46,6 +46,13 @@ def make_classifier(options: settings.ShadowClassifierOptions, pair: Pair | None
     raise AssertionError(f"no classifier for {type(options).__name__}")
 
 
+def make_svm_of_kernel(pair: Pair) -> Any:
+    """Return an unfitted support vector machine that takes kernel values in place of features."""
+    from sklearn.svm import SVC
+
+    return SVC(C=pair.c, kernel="precomputed")
+
+
 def decide(classifier: Any, features: Float[np.ndarray, "R F"]) -> Float[np.ndarray, "R"]:
     """Return how far each row lies on the members' side; 0 is the boundary.
 

@@ -12,13 +12,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mia.attacks.options import ShadowClassifierOptions
-from mia.attacks.shadow_classifier.classifiers import estimate_seconds
 from mia.attacks.shadow_classifier.features import make_features
 from mia.attacks.shadow_classifier.fits import Recipe, fit_and_decide
-from mia.attacks.shadow_classifier.plan import POOLED, Plan, model_rows
+from mia.attacks.shadow_classifier.plan import POOLED, Plan
 from mia.attacks.shadow_classifier.rows import RowSource
 from mia.attacks.shadow_classifier.search import Choice
-from mia.attacks.shadow_classifier.workers import run_all
+from mia.attacks.shadow_classifier.workers import Workers
 from mia.records import Signals
 
 
@@ -42,6 +41,7 @@ def fit_models(
     seed: int,
     source: RowSource,
     choices: Mapping[int | None, Choice],
+    workers: Workers,
     progress: Callable[[], None],
 ) -> dict[int | None, Fitted]:
     """Return every model of the plan, fitted on all its rows, by its class or POOLED."""
@@ -63,8 +63,10 @@ def fit_models(
             )
             yield Recipe(options, pair, _model_seed(seed, model)), rows.features, rows.is_member, questions
 
-    seconds = sum(estimate_seconds(options, model_rows(model, plan.counts, options)) for model in places)
-    scored = run_all(fit_and_decide, jobs(), len(places), seconds, progress)
+    scored = []
+    for one in workers.run(fit_and_decide, jobs(), len(places)):
+        scored.append(one)
+        progress()
     return {
         model: Fitted(place, one.score, *size, one.has_converged)
         for (model, place), one, size in zip(places.items(), scored, sizes, strict=True)

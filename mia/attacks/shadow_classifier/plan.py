@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from mia.attacks.options import ShadowClassifierOptions, ShadowSvmOptions
+from mia.attacks.shadow_classifier.classifiers import estimate_seconds
 from mia.attacks.shadow_classifier.search import HALVING_ABOVE, plan_rungs
 from mia.records import IN, OUT, Signals
 
@@ -30,6 +31,7 @@ class Plan:
     counts: Int[np.ndarray, "C 2"]  # the shadows' non-member and member rows of each class
     num_folds: int
     num_fits: int
+    seconds: float  # roughly, on one core
 
 
 class Progress:
@@ -58,6 +60,11 @@ def make_plan(signals: Signals, options: ShadowClassifierOptions) -> Plan:
         served[POOLED] = others
     num_folds = min(folds, signals.num_shadows) if signals.num_shadows > 1 else folds
     halving = _halving(served, counts, options)
+    fits = [
+        rows
+        for model in served
+        for rows in _fits_of(model, model_rows(model, counts, options), options, halving, num_folds)
+    ]
     return Plan(
         served=served,
         halving=halving,
@@ -65,7 +72,8 @@ def make_plan(signals: Signals, options: ShadowClassifierOptions) -> Plan:
         unserved=() if can_pool else others,
         counts=counts,
         num_folds=num_folds,
-        num_fits=_count_fits(served, halving, counts, options, num_folds),
+        num_fits=len(fits),
+        seconds=sum(estimate_seconds(options, rows) for rows in fits),
     )
 
 
@@ -96,17 +104,11 @@ def _halving(
     return frozenset(large | classes if large & classes else large)
 
 
-def _count_fits(
-    served: dict[int | None, tuple[int, ...]],
-    halving: frozenset[int | None],
-    counts: Int[np.ndarray, "C 2"],
-    options: ShadowClassifierOptions,
-    num_folds: int,
-) -> int:
+def _fits_of(
+    model: int | None, rows: int, options: ShadowClassifierOptions, halving: frozenset[int | None], num_folds: int
+) -> list[int]:
+    """Return the number of rows of every fit that a model takes, the final one included."""
     if not isinstance(options, ShadowSvmOptions):
-        return len(served)
-    pairs = 0
-    for model in served:
-        rungs = plan_rungs(options, model_rows(model, counts, options), is_halving=model in halving)
-        pairs += sum(count for count, _ in rungs)
-    return len(served) + pairs * num_folds
+        return [rows]
+    rungs = plan_rungs(options, rows, is_halving=model in halving)
+    return [few for pairs, few in rungs for _ in range(pairs * num_folds)] + [rows]

@@ -92,9 +92,12 @@ def assign_folds(rows: Rows, num_folds: int) -> Int[np.ndarray, "R"]:
     from sklearn.model_selection import GroupKFold, StratifiedKFold
 
     num_shadows = len(np.unique(rows.shadow))
-    splitter = GroupKFold(min(num_folds, num_shadows)) if num_shadows > 1 else StratifiedKFold(num_folds)
+    if num_shadows > 1:
+        parts = GroupKFold(min(num_folds, num_shadows)).split(rows.features, rows.is_member, rows.shadow)
+    else:
+        parts = StratifiedKFold(num_folds).split(rows.features, rows.is_member)
     fold = np.empty(len(rows), np.int64)
-    for number, (_, held_out) in enumerate(splitter.split(rows.features, rows.is_member, rows.shadow)):
+    for number, (_, held_out) in enumerate(parts):
         fold[held_out] = number
     return fold
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from mia.attacks.options import ShadowSvmOptions
-from mia.attacks.shadow_classifier.classifiers import Pair, estimate_seconds
-from mia.attacks.shadow_classifier.fits import Recipe, fold_accuracy
+from mia.attacks.shadow_classifier.classifiers import Pair
+from mia.attacks.shadow_classifier.fits import fold_accuracies
 from mia.attacks.shadow_classifier.rows import Rows
-from mia.attacks.shadow_classifier.workers import run_all
+from mia.attacks.shadow_classifier.workers import Workers
 
 GRIDS = {
     "study": ((0.1, 1.0, 10.0), (0.001, 0.01, 0.1)),
@@ -65,6 +65,7 @@ def choose_pair(
     options: ShadowSvmOptions,
     *,
     is_halving: bool,
+    workers: Workers,
     progress: Callable[[], None],
 ) -> Choice:
     """Return the pair with the highest mean accuracy over folds.
@@ -76,12 +77,13 @@ def choose_pair(
         fold: The fold of each row.
         options: Grid.
         is_halving: Whether to halve.
+        workers: They fit.
         progress: Called after each fit.
     """
     pairs, accuracy, num_rows = grid_pairs(options), np.zeros(0), 0
     for count, num_rows in plan_rungs(options, len(rows), is_halving=is_halving):
         pairs = pairs[:count]
-        accuracy = _judge(pairs, rows, fold, num_rows=num_rows, options=options, progress=progress)
+        accuracy = measure(pairs, rows, fold, num_rows, options, workers=workers, progress=progress)
         order = rank(pairs, accuracy)
         pairs, accuracy = [pairs[one] for one in order], accuracy[order]
     return Choice(pairs[0], float(accuracy[0]), num_rows, _is_on_edge(pairs[0], options))
@@ -92,22 +94,40 @@ def rank(pairs: Sequence[Pair], accuracy: Sequence[float] | np.ndarray) -> list[
     return sorted(range(len(pairs)), key=lambda one: (-round(float(accuracy[one]), 12), pairs[one]))
 
 
-def _judge(
+def measure(
     pairs: Sequence[Pair],
     rows: Rows,
     fold: Int[np.ndarray, "R"],
-    *,
     num_rows: int,
     options: ShadowSvmOptions,
+    *,
+    workers: Workers,
     progress: Callable[[], None],
-) -> np.ndarray:
+) -> Float[np.ndarray, "P"]:
+    """Return each pair's mean accuracy over folds, on the first rows; pairs of one gamma are fitted together."""
     features, is_member, fold_of_row = rows.features[:num_rows], rows.is_member[:num_rows], fold[:num_rows]
-    numbers = range(int(fold.max()) + 1)
-    recipes = [Recipe(options, Pair(pair.c * len(rows) / num_rows, pair.gamma), 0) for pair in pairs]
-    jobs = [(recipe, features, is_member, fold_of_row, number) for recipe in recipes for number in numbers]
-    seconds = len(jobs) * estimate_seconds(options, num_rows)
-    accuracies = run_all(fold_accuracy, jobs, len(jobs), seconds, progress)
-    return np.nanmean(np.reshape(accuracies, (len(pairs), len(numbers))), axis=1)
+    together = [[one for one, pair in enumerate(pairs) if pair.gamma == gamma] for gamma in {p.gamma: 0 for p in pairs}]
+    cells = [(group, number) for group in together for number in range(int(fold.max()) + 1)]
+    jobs = (
+        (
+            options,
+            [_scale(pairs[one], len(rows) / num_rows) for one in group],
+            features,
+            is_member,
+            fold_of_row == number,
+        )
+        for group, number in cells
+    )
+    accuracy = np.empty((len(pairs), int(fold.max()) + 1))
+    for (group, number), accuracies in zip(cells, workers.run(fold_accuracies, jobs, len(cells)), strict=True):
+        accuracy[group, number] = accuracies
+        for _ in group:
+            progress()
+    return np.nanmean(accuracy, axis=1)
+
+
+def _scale(pair: Pair, factor: float) -> Pair:
+    return Pair(pair.c * factor, pair.gamma)
 
 
 def _is_on_edge(pair: Pair, options: ShadowSvmOptions) -> bool:

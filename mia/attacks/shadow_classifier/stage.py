@@ -15,6 +15,7 @@ from mia.attacks.shadow_classifier.findings import describe, list_warnings
 from mia.attacks.shadow_classifier.plan import Plan, Progress, make_plan
 from mia.attacks.shadow_classifier.rows import RowSource, assign_folds
 from mia.attacks.shadow_classifier.search import Choice, choose_pair
+from mia.attacks.shadow_classifier.workers import Workers
 from mia.checks import RequestError
 from mia.records import Scores, Signals
 
@@ -41,8 +42,11 @@ def fit_and_score(
     plan = make_plan(signals, options)
     source = RowSource(signals, options, seed)
     count = Progress(plan.num_fits, progress)
-    choices = _choose(plan, source, options, count) if isinstance(options, ShadowSvmOptions) else {}
-    fitted = fit_models(signals, options, plan, seed=seed, source=source, choices=choices, progress=count)
+    with Workers(plan.seconds) as workers:
+        choices = _choose(plan, source, options, workers, count) if isinstance(options, ShadowSvmOptions) else {}
+        fitted = fit_models(
+            signals, options, plan, seed=seed, source=source, choices=choices, workers=workers, progress=count
+        )
     score, num_in, num_out = _collect(fitted, len(signals.candidates))
     return Scores(
         score=score,
@@ -55,13 +59,14 @@ def fit_and_score(
 
 
 def _choose(
-    plan: Plan, source: RowSource, options: ShadowSvmOptions, progress: Callable[[], None]
+    plan: Plan, source: RowSource, options: ShadowSvmOptions, workers: Workers, progress: Callable[[], None]
 ) -> dict[int | None, Choice]:
     choices = {}
     for model in plan.served:
         rows = source.gather(model, plan.num_folds)
         fold = assign_folds(rows, plan.num_folds)
-        choices[model] = choose_pair(rows, fold, options, is_halving=model in plan.halving, progress=progress)
+        is_halving = model in plan.halving
+        choices[model] = choose_pair(rows, fold, options, is_halving=is_halving, workers=workers, progress=progress)
     return choices
 
 

@@ -6,42 +6,52 @@ one core each are done sooner than one after the other on two, and repeat bit fo
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import current_process
 from threading import current_thread, main_thread
-from typing import Any
+from typing import Any, Self
 
 LITTLE = 4.0
 """Seconds of work below which starting worker processes costs more than it gains."""
 MOST = 32
 """Workers: each holds its own copy of the libraries, some 200 MB."""
 
-IDLE = 10
-"""Seconds after which a worker without work ends, so that none sits in memory through the next training."""
 
+class Workers:
+    """Runs the jobs of one stage; as a context, ends the processes after it, so that none sits through the next."""
 
-def run_all(
-    function: Callable[..., Any],
-    jobs: Iterable[tuple[Any, ...]],
-    count: int,
-    seconds: float,
-    progress: Callable[[], None],
-) -> list[Any]:
-    """Return `function(*job)` for every job.
+    def __init__(self, seconds: float) -> None:
+        """Decide where jobs run; `seconds`: roughly how long all of them take on one core."""
+        # intelex ignores its limit of one thread outside the main thread: there, worker processes are always used
+        self._pays = seconds > LITTLE or current_thread() is not main_thread()
+        self._has_started = False
 
-    Args:
-        function: A module's function: workers import it.
-        jobs: Its arguments, made as they are needed; large arrays are handed to all workers as one memory map.
-        count: Jobs that there are.
-        seconds: Roughly how long all jobs take on one core.
-        progress: Called when a job is done.
-    """
-    workers = min(count_cores(), count, MOST)
-    results = []
-    for result in _spread(function, jobs, workers) if _pays(workers, seconds) else _in_turn(function, jobs):
-        results.append(result)
-        progress()
-    return results
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._has_started:
+            from joblib.externals.loky import get_reusable_executor
+
+            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=kind is not None)
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        jobs: Iterable[tuple[Any, ...]],
+        count: int,
+    ) -> Iterator[Any]:
+        """Give `function(*job)` for every job, in order, each as soon as it and those before it are done.
+
+        Args:
+            function: A module's function: workers import it.
+            jobs: Its arguments, made as they are needed; large arrays are handed to all workers as one memory map.
+            count: Jobs that there are.
+        """
+        workers = min(count_cores(), count, MOST)
+        is_spread = self._pays and workers > 1
+        self._has_started |= is_spread
+        yield from _spread(function, jobs, workers) if is_spread else (function(*job) for job in jobs)
 
 
 def count_cores() -> int:
@@ -55,17 +65,8 @@ def count_cores() -> int:
     return cores
 
 
-def _pays(workers: int, seconds: float) -> bool:
-    """Whether worker processes pay; outside the main thread they always do, since intelex ignores its limit there."""
-    return (workers > 1 and seconds > LITTLE) or current_thread() is not main_thread()
-
-
-def _in_turn(function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) -> Any:
-    return (function(*job) for job in jobs)
-
-
 def _spread(function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]], workers: int) -> Any:
     from joblib import Parallel, delayed, parallel_config
 
-    with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1, idle_worker_timeout=IDLE):
+    with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
         return Parallel(return_as="generator", batch_size=1)(delayed(function)(*job) for job in jobs)
