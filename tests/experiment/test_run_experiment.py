@@ -104,3 +104,8 @@ def test_too_large_a_split_is_refused_before_anything_is_written(data, store):
     with pytest.raises(RequestError, match=r"at most split\.size=100"):
         run_experiment(change(OPTIONS, split={"size": 101}), data, store)
     assert not list(store.folder.iterdir())
+
+
+def test_gap_stands_beside_every_attack():
+    alone = replace(OPTIONS, attack=attacks.AttackOptions(loss=attacks.LossOptions()))
+    assert list(alone.attack.chosen()) == ["gap", "loss"]
