@@ -164,7 +164,12 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
 
 
 def _prepare_jax() -> None:
-    from mia.train.devices import prepare
+    from mia.tracking.ending import uninterrupted
+
+    with uninterrupted():
+        import mia.train.many
+        import mia.train.predict  # noqa: F401
+        from mia.train.devices import prepare
 
     prepare()
 

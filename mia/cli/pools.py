@@ -3,8 +3,9 @@
 import sys
 import time
 
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mia.checks import RequestError
 from mia.cli.arguments import only_overrides
@@ -68,13 +69,14 @@ def _users(config: PoolsConfig) -> dict[str, list[str]]:
 
 
 def _table(store: PoolStore, names: list[str], users: dict[str, list[str]]) -> Table:
-    table = Table("pool", "what", "models", "size", "last change", "runs", title=str(store.folder))
-    for name in names:
-        found = store.describe(name)
-        runs = users.get(name, [])
+    name, size, change = (Column(header, no_wrap=True) for header in ("pool", "size", "last change"))
+    table = Table(name, "what", "models", size, change, "runs", title=str(store.folder), box=SIMPLE, pad_edge=False)
+    for pool in names:
+        found = store.describe(pool)
+        runs = users.get(pool, [])
         shown = ", ".join(run[:8] for run in runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")
         table.add_row(
-            name,
+            pool,
             _words(found["identity"]),
             str(found["models"]),
             f"{found['bytes'] / 2**20:.1f} MiB",
