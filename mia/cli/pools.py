@@ -69,8 +69,18 @@ def _users(config: PoolsConfig) -> dict[str, list[str]]:
 
 
 def _table(store: PoolStore, names: list[str], users: dict[str, list[str]]) -> Table:
-    name, size, change = (Column(header, no_wrap=True) for header in ("pool", "size", "last change"))
-    table = Table(name, "what", "models", size, change, "runs", title=str(store.folder), box=SIMPLE, pad_edge=False)
+    name, size, age = (Column(header, no_wrap=True) for header in ("pool", "size", "age"))
+    table = Table(
+        name,
+        Column("what", overflow="fold"),
+        "models",
+        size,
+        age,
+        Column("runs", min_width=8),
+        title=str(store.folder),
+        box=SIMPLE,
+        pad_edge=False,
+    )
     for pool in names:
         found = store.describe(pool)
         runs = users.get(pool, [])
@@ -80,10 +90,18 @@ def _table(store: PoolStore, names: list[str], users: dict[str, list[str]]) -> T
             _words(found["identity"]),
             str(found["models"]),
             f"{found['bytes'] / 2**20:.1f} MiB",
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(found["changed"])),
+            _age(time.time() - found["changed"]),
             shown or "none",
         )
     return table
+
+
+def _age(seconds: float) -> str:
+    """Return how long ago the last change was."""
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} seconds"
 
 
 def _words(identity: dict[str, object]) -> str:

@@ -108,7 +108,8 @@ def _gather(
         observer.waiting(models[todo[0]].fingerprint)
         with store.training({pool.fingerprint: pool for pool in models.values()}.values()):
             todo = _missing(models)  # another process may have trained them meanwhile
-            _train(options, material, split, models, todo, observer)
+            if todo:
+                _train(options, material, split, models, todo, observer)
     return len(todo)
 
 

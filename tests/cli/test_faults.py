@@ -14,7 +14,8 @@ import pytest
 from mia.sweep import plan_sweep
 from mia.tracking import Tracker, TrackingOptions
 
-SMALL = ["model.hidden=[4]", "train.epochs=2", "split.size=20", "split.num_shadows=2", "attack=[gap]"]
+SMALL_BUT_SIZE = ["model.hidden=[4]", "train.epochs=2", "split.num_shadows=2", "attack=[gap]"]
+SMALL = ["split.size=20", *SMALL_BUT_SIZE]
 DIVERGES = "train.learning_rate=1e38"
 BENCH = Path(__file__).parents[1] / "bench" / "kills.py"
 JOBLIB = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
@@ -159,7 +160,7 @@ def test_sweeps_side_by_side_on_an_empty_store_lose_nothing(mia, tmp_path):
         ["split.size=20"],
         ["split.size=23", "tracking.experiment=other"],
     ]
-    processes = [start(home, *SMALL, *request) for request in requests]
+    processes = [start(home, *request, *SMALL_BUT_SIZE) for request in requests]
     for process in processes:
         _, err = process.communicate(timeout=600)
         assert process.returncode == 0, err

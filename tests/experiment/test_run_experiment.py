@@ -12,7 +12,7 @@ from mia.experiment.run import run_experiment
 from mia.models.options import MlpOptions
 from mia.records import Dataset
 from mia.split.options import SplitOptions
-from mia.store import PoolStore
+from mia.store import Pool, PoolStore
 from mia.train.options import TrainOptions
 
 OPTIONS = ExperimentOptions(
@@ -55,6 +55,16 @@ def test_twice_trains_once_and_gives_identical_bits(data, store, tmp_path):
         np.testing.assert_array_equal(first.index, other.index)
         for name, scores in first.scores.items():
             np.testing.assert_array_equal(scores.score, other.scores[name].score)
+
+
+def test_what_another_process_trained_while_this_one_waited_is_not_trained_again(data, store, monkeypatch):
+    first, _ = trained(OPTIONS, data, store)
+    answers = iter([[0]])  # on the first question a model is missing: until the other process has saved it
+    whole = Pool.missing
+    monkeypatch.setattr(Pool, "missing", lambda pool, models: next(answers, None) or whole(pool, models))
+    again, count = trained(OPTIONS, data, store)
+    assert count == 0
+    np.testing.assert_array_equal(first.scores["gap"].score, again.scores["gap"].score)
 
 
 def test_adding_shadows_trains_only_the_missing_ones(data, store):
