@@ -24,7 +24,7 @@ def judge_attacks(
     metrics: dict[str, float] = {}
     heard: dict[str, list[str]] = {}  # which attacks say the same
     for name, one in scores.items():
-        evaluation = evaluate(one, is_member, prior=prior, seed=stage_seed(seed, f"metrics/{name}", target))
+        evaluation = evaluate(one, is_member, prior=prior, seed=stage_seed(seed, "null", target))
         metrics |= {f"attack/{name}/{metric}": value for metric, value in evaluation.metrics.items()}
         for line in (*one.warnings, *evaluation.warnings):
             heard.setdefault(line.removeprefix(f"{name}: "), []).append(name)
