@@ -31,7 +31,6 @@ from mia.tracking.names import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from mlflow.entities import Metric
     from mlflow.entities import Run as MlflowRun
     from mlflow.tracking.client import MlflowClient
@@ -83,15 +82,6 @@ class Run:
         """Show a text on the run's page; lines that MLflow cannot hold are left out, and it says so."""
         self.set_tags({"mlflow.note.content": cut_lines(markdown, MAX_TAG, "_The rest is in the run's artifacts._")})
 
-    def log_file(self, path: Path, folder: str = "") -> None:
-        """Store a copy of a file under its own name."""
-        self.log_bytes(f"{folder}/{path.name}" if folder else path.name, path.read_bytes())
-
-    def log_bytes(self, name: str, content: bytes) -> None:
-        """Store bytes as a file."""
-        with self._destination(name) as path:
-            path.write_bytes(content)
-
     def log_text(self, text: str, name: str) -> None:
         """Store a text as a file."""
         self.log_bytes(name, text.encode())
@@ -100,12 +90,6 @@ class Run:
         """Store arrays in one compressed .npz file."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        self.log_bytes(name, buffer.getvalue())
-
-    def log_figure(self, figure: "Figure", name: str) -> None:
-        """Store a figure as a picture, in the format of the name's ending."""
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=Path(name).suffix.removeprefix(".") or "png")
         self.log_bytes(name, buffer.getvalue())
 
     def log_table(self, rows: Sequence[Mapping[str, object]], name: str) -> None:
