@@ -82,6 +82,11 @@ class Run:
         """Show a text on the run's page; lines that MLflow cannot hold are left out, and it says so."""
         self.set_tags({"mlflow.note.content": cut_lines(markdown, MAX_TAG, "_The rest is in the run's artifacts._")})
 
+    def log_bytes(self, name: str, content: bytes) -> None:
+        """Store bytes as a file."""
+        with self._destination(name) as path:
+            path.write_bytes(content)
+
     def log_text(self, text: str, name: str) -> None:
         """Store a text as a file."""
         self.log_bytes(name, text.encode())
