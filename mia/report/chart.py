@@ -91,6 +91,10 @@ class Exhibit:
         """The panels of the first variant."""
         return next(iter(self.variants.values()))
 
+    def options(self) -> list[list[str]]:
+        """Return the values of each choice, in the order in which they appear."""
+        return [list(dict.fromkeys(key[place] for key in self.variants)) for place in range(len(self.choices))]
+
     def printed(self) -> dict[str, Sequence[Chart]]:
         """Return the panels that become files, by file name."""
         first = next(iter(self.variants))

@@ -6,6 +6,7 @@ leakage; it is drawn over attackers who know the defence, since a defence that f
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mia.report import style
 from mia.report.chart import Axis, Chart, Exhibit, Guide, Series, Variants, extent, shared_limits
@@ -15,7 +16,7 @@ from mia.report.settings import Setting, Sweep
 from mia.report.words import metric_words, number_words, value_words
 
 CHANCE = ("auc", "accuracy", "precision")
-LEAKAGE = ("auc", "accuracy", "precision", "tpr_at_1pct_fpr", "tpr_at_0.1pct_fpr")
+LEAKAGE = ("auc", "accuracy", "tpr_at_1pct_fpr", "tpr_at_0.1pct_fpr")
 PRICE = 0.01
 """Test accuracy that the sentence over the figure is ready to pay."""
 
@@ -80,10 +81,10 @@ def _chart(title: str, settings: Sequence[Setting], metric: str, roles: dict[str
         )
         for (name, is_known), points in lines.items()
     ]
-    if any(one.is_hollow for one in series):
-        series.append(unknowing_entry())
     if plain:
         series.append(_plain_points(plain, metric))
+    if any(one.is_hollow for one in series):
+        series.append(unknowing_entry())
     guides = [Guide(0.5, "chance", is_vertical=True)] if metric.rpartition("/")[2] in CHANCE else []
     return Chart(title, Axis(label), Axis("test accuracy"), series, guides, height=1.15)
 
@@ -92,7 +93,7 @@ def _front_steps(front: Sequence[Setting], metric: str) -> Series:
     """Return the front as steps: between two settings nothing is better than the one that leaks less."""
     corners = [(s.estimate(metric).value, s.estimate(UTILITY).value) for s in front]
     steps = corners[:1]
-    for (_, before), (x, y) in zip(corners, corners[1:], strict=False):
+    for (_, before), (x, y) in pairwise(corners):
         steps += [(x, before), (x, y)]
     return Series("Pareto front", [x for x, _ in steps], [y for _, y in steps], colour="quiet", width=6.0, opacity=0.35)
 

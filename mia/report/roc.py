@@ -68,7 +68,7 @@ def roc_chart(title: str, lines: Sequence[Series], num_nonmembers: int) -> Chart
     ticks = {10.0**-k: percent_words(10.0**-k) for k in range(6) if 10.0**-k >= low}
     return Chart(
         title,
-        Axis("false positive rate", is_log=True, limits=(low, 1.0), ticks=ticks),
+        Axis("false positive rate", is_log=True, limits=(low, 1.06), ticks=ticks),
         Axis("true positive rate", is_log=True, limits=(low, 1.06), ticks=ticks),
         [*lines, chance],
         guides,

@@ -19,22 +19,22 @@ COLOURS = style.LIGHT
 
 def _draw_line(axes: "Axes", series: Series) -> Any:
     colour = COLOURS[series.colour]
-    has_points = series.shape != "line"
-    return axes.errorbar(
+    look: dict[str, Any] = {"color": colour, "alpha": series.opacity, "zorder": 3}
+    if series.x_bounds is not None:
+        axes.hlines(series.y, *series.x_bounds, linewidth=0.8, **look)
+    if series.y_bounds is not None:
+        axes.vlines(series.x, *series.y_bounds, linewidth=0.8, **look)
+    (line,) = axes.plot(
         series.x,
         series.y,
-        xerr=_errors(series.x, series.x_bounds),
-        yerr=_errors(series.y, series.y_bounds),
-        color=colour,
         linestyle="none" if series.shape == "points" else (0, (4, 2)) if series.is_dashed else "-",
         linewidth=series.width,
-        elinewidth=0.8,
-        marker=style.MATPLOTLIB_MARKS[series.mark] if has_points else None,
+        marker=None if series.shape == "line" else style.MATPLOTLIB_MARKS[series.mark],
         markersize=5.5,
         markerfacecolor=COLOURS["paper"] if series.is_hollow else colour,
-        alpha=series.opacity,
-        zorder=3,
+        **look,
     )
+    return line
 
 
 def _draw_band(axes: "Axes", series: Series) -> Any:

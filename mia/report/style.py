@@ -52,7 +52,7 @@ MARKS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "pentago
 MATPLOTLIB_MARKS = dict(zip(MARKS, "os^DvpH*", strict=True))
 
 FONT_SIZE = 9.5  # points
-PANEL_WIDTH, PANEL_HEIGHT = 4.6, 3.7  # inches
+PANEL_WIDTH, PLOT_HEIGHT = 4.6, 2.75  # inches
 DPI = 150
 
 

@@ -11,7 +11,7 @@ from mia.report.axes import SEED, latest_attempts
 from mia.report.exposed import Cell as CsvCell
 from mia.report.exposed import csv_text
 from mia.report.settings import Sweep, read_sweep
-from mia.report.table import Table, attack_table, failure_words, summary_table
+from mia.report.table import Cell, Table, attack_table, failure_words, summary_table
 
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
          **{sign: f"\\{sign}" for sign in "&%$#_{}"}}  # fmt: skip
@@ -73,17 +73,23 @@ def summary_markdown(runs: Iterable[StoredRun]) -> str:
 def caption(sweep: Sweep) -> str:
     """Return what the numbers of the table are."""
     has_seeds = any(len(setting.runs) > 1 for setting in sweep.finished)
-    spread = "Mean ± standard deviation over seeds. " if has_seeds else ""
-    return f"{spread}Best in bold: highest test accuracy, lowest leakage."
+    spread = "Mean ± standard deviation over seeds" if has_seeds else "One run per setting, with 95% intervals"
+    has_both = len({s.is_adaptive for s in sweep.finished}) > 1
+    place = " on the same data" if any(s.defence.name for s in sweep.finished) else ""
+    attacker = " (against an attacker who knows the defence)" if has_both else ""
+    return f"{spread}. Best{place} in bold: highest test accuracy, lowest leakage{attacker}."
 
 
 def _markdown(table: Table) -> str:
     marks = ["---" if not metric else "---:" for metric in table.metrics]
     lines = [_markdown_row([_plain(h) for h in table.headings]), _markdown_row(marks)]
-    lines += [
-        _markdown_row([f"**{_plain(c.text)}**" if c.is_best else _plain(c.text) for c in row]) for row in table.rows
-    ]
+    lines += [_markdown_row([_markdown_cell(cell) for cell in row]) for row in table.rows]
     return "\n".join(lines)
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = f"**{_plain(cell.text)}**" if cell.is_best else _plain(cell.text)
+    return f"{text} ({cell.interval})" if cell.interval else text
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from mia.records import StoredRun
 from mia.report.defence import is_defence_key
-from mia.report.settings import ADAPTIVE, SIZE, Setting, Sweep
-from mia.report.words import as_value_words, key_words, metric_words, number_words, spread_words
+from mia.report.lines import grouped
+from mia.report.settings import ADAPTIVE, SIZE, Estimate, Setting, Sweep
+from mia.report.words import as_value_words, key_words, metric_words, number_words, spread_words, value_words
 
 UTILITY = ("target/train_accuracy", "target/test_accuracy")
 LEAKAGE = ("accuracy", "precision", "recall", "auc", "tpr_at_1pct_fpr", "tpr_at_0.1pct_fpr")
@@ -26,6 +27,7 @@ class Cell:
     text: str
     value: float | str
     is_best: bool = False
+    interval: str = ""  # of a single run
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def summary_table(sweep: Sweep, attack: str | None = None) -> Table:
     """Return utility and the leakage under one attack (by default the foremost) of every setting."""
     chosen = attack or (sweep.attacks[0] if sweep.attacks else "")
     wanted = [*UTILITY, *(f"attack/{chosen}/{metric}" for metric in LEAKAGE if chosen), *EXTRA]
-    return _table(sweep, [metric for metric in wanted if _is_known(sweep, metric)], metric_words)
+    return _table(sweep, [metric for metric in wanted if _is_known(sweep, metric)], _heading)
 
 
 def attack_table(sweep: Sweep, metric: str = "auc") -> Table:
@@ -61,6 +63,11 @@ def failure_words(run: StoredRun) -> str:
     reason = " ".join(run.tags.get("mia.error", "").split())
     status = {"FAILED": "failed", "KILLED": "was interrupted", "RUNNING": "is not finished"}.get(run.status, run.status)
     return f"{status}: {reason}" if reason else status
+
+
+def _heading(metric: str) -> str:
+    """Return a metric in words; an accuracy says whose it is."""
+    return "attack accuracy" if metric.startswith("attack/") and metric.endswith("/accuracy") else metric_words(metric)
 
 
 def _is_known(sweep: Sweep, metric: str) -> bool:
@@ -111,23 +118,43 @@ def _sortable(number: float) -> str:
 
 def _runs_cell(setting: Setting) -> Cell:
     missing = len(setting.unfinished)
-    text = str(len(setting.runs)) + (f" ({missing} unfinished)" if missing else "")
+    text = f"{len(setting.runs)} of {len(setting.runs) + missing}" if missing else str(len(setting.runs))
     return Cell(text, float(len(setting.runs)))
 
 
 def _metric_cells(settings: Sequence[Setting], metric: str) -> list[Cell]:
     estimates = [setting.estimate(metric) for setting in settings]
-    texts = [spread_words(e.value, e.deviation, DIGITS) for e in estimates]
-    best = _best(metric, [round(e.value, DIGITS) if e.is_known else math.nan for e in estimates])
+    best = _best(settings, metric)
     return [
-        Cell(text, e.value, e.is_known and round(e.value, DIGITS) == best)
-        for text, e in zip(texts, estimates, strict=True)
+        Cell(spread_words(e.value, e.deviation, DIGITS), e.value, position in best, _interval_words(e))
+        for position, e in enumerate(estimates)
     ]
 
 
-def _best(metric: str, values: Sequence[float]) -> float | None:
-    """Return the best value of a column; None where there is nothing to compare, or better and worse mean nothing."""
-    known = [value for value in values if math.isfinite(value)]
-    if len(set(known)) < 2 or metric == "target/train_accuracy":
-        return None
-    return max(known) if metric in HIGHEST_IS_BEST else min(known)
+def _interval_words(estimate: Estimate) -> str:
+    """Return the 95% interval of a single run; means over seeds have their deviation."""
+    if estimate.count != 1 or not estimate.low < estimate.high:
+        return ""
+    return f"{value_words(estimate.low, DIGITS)}-{value_words(estimate.high, DIGITS)}"
+
+
+def _best(settings: Sequence[Setting], metric: str) -> set[int]:
+    """Return the positions of the best of a column.
+
+    Defences are compared on the same data, against attackers who know them where there are such. Nothing is best where
+    there is nothing to compare, or where better and worse mean nothing.
+    """
+    if metric == "target/train_accuracy":
+        return set()
+    has_defences = any(s.defence.name for s in settings)
+    shown = [
+        (k, s, round(s.estimate(metric).value, DIGITS)) for k, s in enumerate(settings) if s.estimate(metric).is_known
+    ]
+    best = set()
+    for group in grouped(shown, lambda one: one[1].place if has_defences else "").values():
+        fair = [one for one in group if one[1].is_adaptive] or group
+        values = {value for *_, value in fair}
+        if len(values) > 1:
+            wanted = max(values) if metric in HIGHEST_IS_BEST else min(values)
+            best |= {position for position, _, value in fair if value == wanted}
+    return best
