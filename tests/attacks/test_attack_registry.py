@@ -20,7 +20,7 @@ CONF = Path(__file__).parents[2] / "conf/attack"
 
 
 def test_every_attack_has_options_a_function_and_a_config_file():
-    names = [field.name for field in dataclasses.fields(AttackOptions) if field.name != "prior"]
+    names = [field.name for field in dataclasses.fields(AttackOptions) if field.name not in ("prior", "growth")]
     assert sorted(names) == sorted(ATTACKS) == sorted(path.stem for path in CONF.glob("*.yaml"))
     for name, spec in ATTACKS.items():
         assert callable(spec.function())
