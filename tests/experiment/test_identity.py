@@ -111,6 +111,8 @@ def others(value: Any) -> list[Any]:
 
 
 def verdict(key: str) -> str:
+    if key == "attack.gap":
+        return "neither"  # it stands beside every attack, named or not
     group = key.partition(".")[0] + ".*"
     found = [
         name
