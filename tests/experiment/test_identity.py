@@ -107,7 +107,7 @@ def others(value: Any) -> list[Any]:
         return [value + 0.25, value / 2, value + 0.01]
     if isinstance(value, list):
         return [[*value, 9]]
-    return [7, "sqlite:////tmp/x.db"] if value is None else [*WORDS, "word"]
+    return [7, "sqlite:////x.db"] if value is None else [*WORDS, "word"]
 
 
 def verdict(key: str) -> str:

@@ -197,7 +197,7 @@ def test_deleted_experiment_is_not_written_to(tracker: Tracker, open_tracker: Ca
     "options",
     [
         {"experiment": ""}, {"experiment": " x"}, {"experiment": "a\nb"}, {"experiment": "x" * 501},
-        {"uri": ""}, {"uri": "mlruns"}, {"uri": "file:/tmp/mlruns"}, {"uri": "file:///tmp/mlruns"}, {"uri": "ftp://x"},
+        {"uri": ""}, {"uri": "mlruns"}, {"uri": "file:/mlruns"}, {"uri": "file:///mlruns"}, {"uri": "ftp://x"},
     ],
 )  # fmt: skip
 def test_impossible_options(options: dict[str, str]):
