@@ -36,7 +36,8 @@ def cost_exhibits(sweep: Sweep) -> list[Exhibit]:
 
 def stage_names(sweep: Sweep) -> list[str]:
     """Return the stages that were timed, in the order in which runs report them."""
-    names = dict.fromkeys(name for run in sweep.runs for name in run.metrics if re.fullmatch(r"time/.+_seconds", name))
+    timed = (name for run in sweep.runs for name, seconds in run.metrics.items() if seconds > 0)
+    names = dict.fromkeys(name for name in timed if re.fullmatch(r"time/.+_seconds", name))
     return [name.removeprefix("time/").removesuffix("_seconds") for name in names if name != "time/total_seconds"]
 
 

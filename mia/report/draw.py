@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mia.report import style
 from mia.report.chart import Chart
-from mia.report.layout import EDGE, LINE, Panel, lay_out, legend_columns
+from mia.report.layout import EDGE, LINE, MOST_COLUMNS, Panel, lay_out, legend_columns
 from mia.report.panel import draw_chart
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def draw_figure(charts: Sequence[Chart], title: str = "") -> "Figure":
         if sheet.has_shared_legend:
             shared = max(shared, handles, key=len)
         elif len(handles) > 1:
-            _add_legend(axes, handles, sheet.width / min(len(charts), 3), **_below(panel))
+            _add_legend(axes, handles, sheet.width / min(len(charts), MOST_COLUMNS), **_below(panel))
     if len(shared) > 1:
         _add_legend(figure, shared, sheet.width, loc="lower center", bbox_to_anchor=(0.5, 0.0))
     if title and len(charts) > 1:

@@ -1,7 +1,8 @@
 """Charts to the data that plotly.js draws on the page.
 
-Takes charts, gives plain values for JSON. Colours stay roles, "@c0", which the page's script replaces by those of the
-reader's theme. Plotly reads a subset of HTML in texts, so everything that comes from outside is escaped here.
+Takes charts, gives plain values for JSON. Colours stay roles, "@c0" (half transparent "@c0~"), which the page's script
+replaces by those of the reader's theme. Plotly reads a subset of HTML in texts, so everything that comes from outside
+is escaped here.
 """
 
 import html
@@ -155,6 +156,6 @@ def _error_bars(series: Series, colour: str = "") -> dict[str, Any]:
                 "arrayminus": numbers([max(v - low, 0.0) for v, low in zip(values, bounds[0], strict=True)]),
                 "thickness": 1,
                 "width": 0,
-                "color": colour or f"@{series.colour}",
+                "color": colour or f"@{series.colour}~",
             }
     return found

@@ -17,6 +17,7 @@ CHARACTER, LINE = 0.073, 0.175  # inches, of the usual text
 EDGE, LABEL, TICK = 0.1, 0.22, 0.2
 KEY = 0.5  # the mark and the space of a legend's entry
 MOST_TICKS = 7
+MOST_COLUMNS = 2  # three would be too small to read in print
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ def is_turned(chart: Chart, width: float) -> bool:
 
 
 def lay_out(charts: Sequence[Chart], title: str) -> Sheet:
-    """Return the places of panels in rows of up to three."""
-    columns = 2 if len(charts) == 4 else min(len(charts), 3)
+    """Return the places of panels in rows of two."""
+    columns = min(len(charts), MOST_COLUMNS)
     width = style.PANEL_WIDTH * max(columns, 1.25)
     names = [legend_names(chart) for chart in charts]
     is_shared = len({tuple(sorted(found)) for found in names if found}) <= 1

@@ -78,7 +78,7 @@ def axis_limits(chart: Chart, axis: str) -> tuple[float, float]:
         return given.limits
     values = extent(chart, axis)
     shapes = {s.shape for s in chart.series}
-    if ("bars" if axis == "y" else "hbars") in shapes:
+    if ("bars" if axis == "y" else "hbars") in shapes and not given.is_log:
         ends = [v + b for s in chart.series for v, b in zip(getattr(s, axis), s.base or [0.0] * len(s.x), strict=True)]
         return 0.0, 1.05 * max([v for v in [*ends, *values] if math.isfinite(v)], default=1.0) or 1.0
     if ("bars" if axis == "x" else "hbars") in shapes and values:

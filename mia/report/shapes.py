@@ -20,10 +20,11 @@ COLOURS = style.LIGHT
 def _draw_line(axes: "Axes", series: Series) -> Any:
     colour = COLOURS[series.colour]
     look: dict[str, Any] = {"color": colour, "alpha": series.opacity, "zorder": 3}
+    bars = look | {"alpha": 0.55 * series.opacity}
     if series.x_bounds is not None:
-        axes.hlines(series.y, *series.x_bounds, linewidth=0.8, **look)
+        axes.hlines(series.y, *series.x_bounds, linewidth=0.8, **bars)
     if series.y_bounds is not None:
-        axes.vlines(series.x, *series.y_bounds, linewidth=0.8, **look)
+        axes.vlines(series.x, *series.y_bounds, linewidth=0.8, **bars)
     (line,) = axes.plot(
         series.x,
         series.y,

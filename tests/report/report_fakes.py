@@ -195,3 +195,11 @@ def fetch_file(run: StoredRun, name: str) -> Path | None:
     """What the report takes to find artifacts."""
     path = Path(run.artifacts) / name
     return path if run.artifacts and path.is_file() else None
+
+
+def run_of(
+    name: str = "r", started: float = 0.0, metrics: dict[str, float] | None = None, **params: object
+) -> StoredRun:
+    """A finished run; two underscores in a param's name stand for a dot."""
+    flat = {key.replace("__", "."): str(value) for key, value in params.items()}
+    return StoredRun(name, name, "FINISHED", started, flat, metrics or {}, {}, "")

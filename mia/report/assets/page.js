@@ -71,8 +71,10 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const phone = matchMedia("(max-width: 40rem)");
   const colours = () => data.themes[dark.matches ? "dark" : "light"];
-  const themed = (value, theme) => JSON.parse(JSON.stringify(value), (key, one) =>
-    typeof one === "string" && one[0] === "@" && one.slice(1) in theme && /color$/i.test(key) ? theme[one.slice(1)] : one);
+  const themed = (value, theme) => JSON.parse(JSON.stringify(value), (key, one) => {
+    const role = /color$/i.test(key) && typeof one === "string" && /^@(\w+)(~?)$/.exec(one);
+    return role ? theme[role[1]] + (role[2] ? "99" : "") : one;
+  });
 
   // Room for the names of ticks is counted here: plotly's own margins settle slowly, and sometimes not at all.
   const longest = (texts) => Math.max(0, ...texts.flatMap((text) => text.split("<br>")).map((line) => line.length));
