@@ -6,7 +6,8 @@ from jaxtyping import PRNGKeyArray
 from mia.checks import RequestError
 from mia.models.cnn import Cnn
 from mia.models.mlp import Mlp
-from mia.models.options import CnnOptions, MlpOptions, ModelOptions
+from mia.models.options import CnnOptions, MlpOptions, ModelOptions, WideResnetOptions
+from mia.models.wide_resnet import WideResnet
 
 
 def check_fits(options: ModelOptions, shape: tuple[int, ...]) -> None:
@@ -16,9 +17,8 @@ def check_fits(options: ModelOptions, shape: tuple[int, ...]) -> None:
         RequestError: the model takes pictures and the records are none.
     """
     if not isinstance(options, MlpOptions) and len(shape) != 3:
-        raise RequestError(
-            f"model={options.name} takes pictures [height width channels], not records of shape {list(shape)}; use model=mlp"
-        )
+        wanted = "pictures [height width channels]"
+        raise RequestError(f"model={options.name} takes {wanted}, not records of shape {list(shape)}; use model=mlp")
 
 
 def build(options: ModelOptions, shape: tuple[int, ...], num_classes: int, key: PRNGKeyArray) -> nnx.Module:
@@ -33,4 +33,6 @@ def build(options: ModelOptions, shape: tuple[int, ...], num_classes: int, key: 
         return Cnn(shape, num_classes, rngs)
     if isinstance(options, MlpOptions):
         return Mlp(options, shape, num_classes, rngs)
+    if isinstance(options, WideResnetOptions):
+        return WideResnet(options, shape, num_classes, rngs)
     raise RequestError(f"model={options.name!r} is not known")

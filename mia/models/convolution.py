@@ -1,21 +1,20 @@
-"""Convolution, max-pooling and tanh in one function that stays fast inside compiled loops on a CPU.
+"""Convolutions that stay fast inside compiled loops: as matrix products on a CPU, the vendor's elsewhere.
 
 XLA's CPU backend runs the gradients of `lax.conv` inside a loop on a naive path (about a hundred times slower than
 outside it); matrix products keep their speed there. So on a CPU pictures are cut into patches, which are multiplied
-with the kernel as a matrix, and the gradients are written out with few passes over memory. Elsewhere the vendor's
-convolution is used. Pooling comes before tanh: the same function, since tanh is monotonic, at a quarter of the work.
+with the kernel as a matrix, and the gradients are written out with few passes over memory.
 
 Takes and gives float arrays [B height width channels]. Never pads: callers do.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
+
+from mia.models.patches import add_patches, pooled_corners, take_patches, window_corners
 
 
 def conv_pool_tanh(
@@ -23,60 +22,67 @@ def conv_pool_tanh(
 ) -> Float[Array, "B P Q F"]:
     """Return tanh of the largest value in each pool x pool window of the valid convolution of stride 1, plus bias.
 
-    Rows and columns that do not fill a window are left out. Among equals the gradient goes to the first.
+    That is conv, tanh, max-pool in one, since tanh is monotonic, at a quarter of the tanh work. Rows and columns that
+    do not fill a window are left out. Among equals the gradient goes to the first.
     """
     if jax.default_backend() == "cpu":
-        return _by_patches(x, kernel, bias, pool)
-    return _by_vendor(x, kernel, bias, pool)
+        return _pooled_by_patches(x, kernel, bias, pool)
+    return _pooled_by_vendor(x, kernel, bias, pool)
 
 
-def _by_vendor(x: Array, kernel: Array, bias: Array, pool: int) -> Array:
-    y = lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+def convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], stride: int = 1) -> Float[Array, "B P Q F"]:
+    """Return the valid convolution."""
+    if jax.default_backend() == "cpu":
+        return _by_patches(x, kernel, stride)
+    return _by_vendor(x, kernel, stride)
+
+
+def _by_vendor(x: Array, kernel: Array, stride: int) -> Array:
+    numbers = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=numbers)
+
+
+def _pooled_by_vendor(x: Array, kernel: Array, bias: Array, pool: int) -> Array:
     window = (1, pool, pool, 1)
-    return jnp.tanh(lax.reduce_window(y, -jnp.inf, lax.max, window, window, "VALID") + bias)
+    largest = lax.reduce_window(_by_vendor(x, kernel, 1), -jnp.inf, lax.max, window, window, "VALID")
+    return jnp.tanh(largest + bias)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _by_patches(x: Array, kernel: Array, bias: Array, pool: int) -> Array:
-    return _forward(x, kernel, bias, pool)[0]
+def _pooled_by_patches(x: Array, kernel: Array, bias: Array, pool: int) -> Array:
+    return _pooled_forward(x, kernel, bias, pool)[0]
 
 
-def _forward(x: Array, kernel: Array, bias: Array, pool: int) -> tuple[Array, tuple[Array, ...]]:
-    size, _, channels, filters = kernel.shape
-    batch, height, width, _ = x.shape
-    shape = (batch, (height - size + 1) // pool, (width - size + 1) // pool, filters)
-    rows = _patches(x, size, pool, shape[1:3]).reshape(-1, size * size * channels)
+def _pooled_forward(x: Array, kernel: Array, bias: Array, pool: int) -> tuple[Array, tuple[Array, ...]]:
+    size, filters = kernel.shape[0], kernel.shape[3]
+    shape = (x.shape[1] - size + 1) // pool, (x.shape[2] - size + 1) // pool
+    rows = take_patches(x, size, pooled_corners(shape, pool))
     products = (rows @ kernel.reshape(-1, filters)).reshape(-1, pool * pool * filters)
-    largest = _tournament(_members(products, filters))[0]
-    out = jnp.tanh(largest + bias)  # two axes only: XLA vectorises that, and not four
-    return out.reshape(shape), (x, kernel, rows, products, out)
+    largest, _ = _tournament(products, filters)
+    out = jnp.tanh(largest + bias)  # of two axes only: XLA vectorises that, but not four
+    return out.reshape(len(x), *shape, filters), (x, kernel, rows, products, out)
 
 
-def _backward(pool: int, saved: tuple[Array, ...], grad: Array) -> tuple[Array, Array, Array]:
+def _pooled_backward(pool: int, saved: tuple[Array, ...], grad: Array) -> tuple[Array, Array, Array]:
     x, kernel, rows, products, out = saved
     size, _, channels, filters = kernel.shape
+    _, p, q, _ = grad.shape
     grad_sum = grad.reshape(out.shape) * (1 - out * out)
-    winner = _tournament(_members(products, filters))[1]
+    _, winner = _tournament(products, filters)
     is_winner = winner[:, None] == jnp.arange(pool * pool)[:, None]
     grad_products = jnp.where(is_winner, grad_sum[:, None], 0).reshape(-1, filters)
-    # the short side of the result first: twice as fast; without the barrier XLA turns the product round again
-    grad_kernel = lax.optimization_barrier(grad_products.T @ rows).T.reshape(kernel.shape)
     grad_rows = grad_products @ kernel.reshape(-1, filters).T
-    windows = (grad.shape[1], grad.shape[2])
-    grad_rows = grad_rows.reshape(len(x), *windows, pool, pool, size, size, channels)
-    return _add_patches(grad_rows, x.shape), grad_kernel, grad_sum.sum(axis=0)
+    patches = grad_rows.reshape(len(x), p, q, pool, pool, size, size, channels).swapaxes(2, 3)
+    patches = patches.reshape(len(x), p * pool, q * pool, size, size, channels)
+    return add_patches(patches, x.shape, 1), _kernel_gradient(rows, grad_products, kernel.shape), grad_sum.sum(axis=0)
 
 
-_by_patches.defvjp(_forward, _backward)
+_pooled_by_patches.defvjp(_pooled_forward, _pooled_backward)
 
 
-def _members(products: Float[Array, "R F*m"], filters: int) -> list[Array]:
-    """Return the products of each member of the pooling windows; slices of columns, which cost nothing."""
-    return [products[:, i : i + filters] for i in range(0, products.shape[1], filters)]
-
-
-def _tournament(members: list[Array]) -> tuple[Array, Array]:
-    """Return the largest of the members at each place, and which one it is (the first among equals)."""
+def _tournament(products: Float[Array, "R m*F"], filters: int) -> tuple[Array, Array]:
+    """Return the largest of the m members of each pooling window, and which it is (the first among equals)."""
+    members = [products[:, i : i + filters] for i in range(0, products.shape[1], filters)]
     rounds = [(member, jnp.full_like(member, i, dtype=jnp.int32)) for i, member in enumerate(members)]
     while len(rounds) > 1:
         pairs = zip(rounds[::2], rounds[1::2], strict=True)
@@ -84,45 +90,35 @@ def _tournament(members: list[Array]) -> tuple[Array, Array]:
     return rounds[0]
 
 
-def _patches(x: Float[Array, "B H W C"], size: int, pool: int, windows: tuple[int, int]) -> Float[Array, "n k*C"]:
-    """Return the rows of every patch, the patches of one pooling window after another, each row a run of memory."""
-    batch, height, width, channels = x.shape
-    starts = _run_starts(batch, height, width, size, pool, windows) * channels
-    length = size * channels
-
-    def gather() -> Array:
-        numbers = lax.GatherDimensionNumbers((1,), (), (0,))
-        return lax.gather(x.reshape(-1), starts, numbers, (length,), mode="promise_in_bounds")
-
-    return _in_memory(gather, (len(starts), length), x)
+def _kernel_gradient(rows: Float[Array, "n K"], grad: Float[Array, "n F"], shape: tuple[int, ...]) -> Array:
+    # the short side of the result first: twice as fast; without the barrier XLA turns the product round again
+    return lax.optimization_barrier(grad.T @ rows).T.reshape(shape)
 
 
-def _run_starts(
-    batch: int, height: int, width: int, size: int, pool: int, windows: tuple[int, int]
-) -> Int[np.ndarray, "n 1"]:
-    """Return the pixel at which each row of each patch begins: picture, window, member of the window, row."""
-    b, p, q, i, j, row = np.ogrid[:batch, : windows[0], : windows[1], :pool, :pool, :size]
-    return np.int32((b * height + p * pool + i + row) * width + q * pool + j).reshape(-1, 1)
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _by_patches(x: Array, kernel: Array, stride: int) -> Array:
+    size, filters = kernel.shape[0], kernel.shape[3]
+    shape = _output_shape(x, size, stride)
+    rows = take_patches(x, size, window_corners(shape, stride))
+    return (rows @ kernel.reshape(-1, filters)).reshape(len(x), *shape, filters)
 
 
-def _in_memory(compute: Callable[[], Array], shape: tuple[int, ...], probe: Array) -> Array:
-    """Return compute(), copied run by run instead of element by element.
-
-    XLA would merge the gather with the change of shape that follows, and then compute every element's address: ten
-    times slower. It merges nothing across a condition. This one holds unless `probe` is not a number.
-    """
-    first = probe.reshape(-1)[0]
-    return lax.cond(first == first, compute, lambda: jnp.full(shape, jnp.nan, probe.dtype))
+def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
+    return _by_patches(x, kernel, stride), (x, kernel)  # patches are cut again: deep networks could not keep them all
 
 
-def _add_patches(rows: Float[Array, "B P Q m m k k C"], shape: tuple[int, ...]) -> Float[Array, "B H W C"]:
-    """Return the pictures whose patches sum to `rows`: the transpose of `_patches`."""
-    batch, p, q, pool, _, size, _, channels = rows.shape
-    height, width = p * pool, q * pool
-    rows = rows.swapaxes(2, 3).reshape(batch, height, width, size, size, channels)
-    total = jnp.zeros(shape, rows.dtype)
-    for i in range(size):
-        for j in range(size):
-            margins = ((0, 0), (i, shape[1] - height - i), (j, shape[2] - width - j), (0, 0))
-            total = total + jnp.pad(rows[:, :, :, i, j], margins)
-    return total
+def _backward(stride: int, saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    size, _, channels, filters = kernel.shape
+    shape = _output_shape(x, size, stride)
+    rows = take_patches(x, size, window_corners(shape, stride))
+    flat = grad.reshape(-1, filters)
+    patches = (flat @ kernel.reshape(-1, filters).T).reshape(len(x), *shape, size, size, channels)
+    return add_patches(patches, x.shape, stride), _kernel_gradient(rows, flat, kernel.shape)
+
+
+_by_patches.defvjp(_forward, _backward)
+
+
+def _output_shape(x: Array, size: int, stride: int) -> tuple[int, int]:
+    return (x.shape[1] - size) // stride + 1, (x.shape[2] - size) // stride + 1

@@ -1,5 +1,7 @@
 """The multilayer perceptron. Takes records of any shape (flattened), gives logits."""
 
+from itertools import pairwise
+
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -17,7 +19,7 @@ class Mlp(nnx.Module):
     def __init__(self, options: MlpOptions, shape: tuple[int, ...], num_classes: int, rngs: nnx.Rngs) -> None:
         widths = [int(np.prod(shape)), *options.hidden, num_classes]
         self.activation = ACTIVATIONS[options.activation]
-        self.layers = nnx.List([Dense(a, b, rngs) for a, b in zip(widths[:-1], widths[1:], strict=True)])
+        self.layers = nnx.List([Dense(a, b, rngs) for a, b in pairwise(widths)])
 
     def __call__(self, x: Float[Array, "B *features"], training: Training | None = None) -> Float[Array, "B C"]:
         """Return logits."""

@@ -34,12 +34,13 @@ class Network:
         return hash(self._identity)
 
     def _fresh(self, key: PRNGKeyArray) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:
-        return nnx.split(build(self.options, self.shape, self.num_classes, key), nnx.Param, ...)
+        model = build(self.options, self.shape, self.num_classes, key)
+        return nnx.split(model, nnx.Param, ...)  # type: ignore[return-value]  # two filters, two states
 
     @cached_property
     def _abstract(self) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:
         model = nnx.eval_shape(lambda: build(self.options, self.shape, self.num_classes, jax.random.key(0)))
-        return nnx.split(model, nnx.Param, ...)
+        return nnx.split(model, nnx.Param, ...)  # type: ignore[return-value]  # two filters, two states
 
     def initialise(self, key: PRNGKeyArray) -> tuple[Tree, Tree]:
         """Return fresh parameters and statistics."""

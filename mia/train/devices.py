@@ -4,6 +4,7 @@
 path shards models over cores and over GPUs alike, and switches the persistent compilation cache on.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 MODELS = "models"  # name of the mesh axis
+ALIGNMENT = 64  # bytes
 
 
 def cache_folder() -> Path:
@@ -34,11 +36,9 @@ def prepare(cache: Path | None = None) -> None:
     once JAX's backend runs, the number of devices stays what it was.
     """
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        try:
+        with contextlib.suppress(RuntimeError):  # the backend runs already, with the devices it has
             jax.config.update("jax_num_cpu_devices", core_count())
-        except RuntimeError:
-            pass  # the backend runs already, with the devices it has
-    if not jax.config.jax_compilation_cache_dir:
+    if not getattr(jax.config, "jax_compilation_cache_dir", None):
         jax.config.update("jax_compilation_cache_dir", str(cache or cache_folder()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
@@ -50,6 +50,16 @@ def mesh() -> Mesh:
 
 def place_shared(array: np.ndarray, on: Mesh) -> jax.Array:
     """Return an array that every device sees whole. CPU devices share one copy in memory."""
-    sharding = NamedSharding(on, PartitionSpec())
+    if on.devices.flat[0].platform == "cpu":
+        array = _aligned(array)
     copies = [jax.device_put(array, device) for device in on.devices.flat]
-    return jax.make_array_from_single_device_arrays(array.shape, sharding, copies)
+    return jax.make_array_from_single_device_arrays(array.shape, NamedSharding(on, PartitionSpec()), copies)
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    """Return a copy at an address that XLA uses as it is, instead of copying it for each device."""
+    buffer = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy

@@ -1,0 +1,73 @@
+"""The compiled code over the model axis: models sharded over devices, and batches of them inside a device.
+
+A group is as many models as all devices hold at once. On a device `width` models train side by side (one on a CPU,
+whose caches hold no more); were there more on it, they would train after one another. Nothing here waits for the host.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, Int
+
+from mia.train.devices import MODELS
+from mia.train.one import Model, Plan, Records, State, initial_state, train_steps
+
+SHARED, SHARDED = PartitionSpec(), PartitionSpec(MODELS)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def initialise(plan: Plan, on: Mesh, models: Model) -> State:
+    """Return the untrained models of a group."""
+
+    def local(models: Model) -> State:
+        return jax.lax.map(partial(initial_state, plan), models)
+
+    return jax.shard_map(local, mesh=on, in_specs=SHARDED, out_specs=SHARDED, check_vma=False)(models)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=5)
+def advance(
+    plan: Plan,
+    on: Mesh,
+    width: int,
+    records: Records,
+    models: Model,
+    state: State,
+    start: Int[Array, ""],
+    stop: Int[Array, "G"],
+) -> tuple[State, Float[Array, "M R 4"]]:
+    """Take the steps [start, stop) in every model of a group; `stop` has one entry per `width` models.
+
+    Returns:
+        The new state, and the rows of the learning curves (see `train_steps`).
+    """
+
+    def local(records: Records, models: Model, state: State, start: Array, stop: Array) -> tuple[State, Array]:
+        def side_by_side(arguments: tuple[Model, State, Array]) -> tuple[State, Array]:
+            models, state, stop = arguments
+            if width > 1:
+                train = jax.vmap(partial(train_steps, plan, records), in_axes=(0, 0, None, None))
+                return train(models, state, start, stop)
+            model, own_state = jax.tree.map(lambda leaf: leaf[0], (models, state))
+            return jax.tree.map(lambda leaf: leaf[None], train_steps(plan, records, model, own_state, start, stop))
+
+        batches = jax.tree.map(lambda leaf: leaf.reshape(len(leaf) // width, width, *leaf.shape[1:]), (models, state))
+        result = jax.lax.map(side_by_side, (*batches, stop))
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), result)
+
+    specs = (SHARED, SHARDED, SHARDED, SHARED, SHARDED)
+    mapped = jax.shard_map(local, mesh=on, in_specs=specs, out_specs=SHARDED, check_vma=False)
+    return mapped(records, models, state, start, stop)
+
+
+def bytes_needed(plan: Plan, on: Mesh, width: int, records: Records, model: Model) -> int:
+    """Return the memory that one device needs to train `width` models like `model` side by side, data set included."""
+    size = width * on.size
+    models = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *jnp.shape(leaf)), jnp.result_type(leaf)), model)
+    state = jax.eval_shape(partial(initialise, plan, on), models)
+    count = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((on.size,), jnp.int32)
+    memory = advance.lower(plan, on, width, records, models, state, *count).compile().memory_analysis()
+    assert memory is not None, "XLA tells what a compiled program needs"
+    return memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
