@@ -62,7 +62,7 @@ def _bars(settings: Sequence[Setting], stages: Sequence[str]) -> list[Series]:
     return series
 
 
-def _short(text: str, most: int = 44) -> str:
+def _short(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 

@@ -55,7 +55,7 @@ def overlays(sweep: Sweep) -> dict[str, list[tuple[str, Setting]]]:
     """Return which settings are drawn over one another, by what they share, each with its name in the legend."""
     if not any(s.defence.name for s in sweep.finished):
         by_other = grouped(sweep.finished, lambda s: s.other)
-        if SIZE in sweep.axes:
+        if SIZE in sweep.axes and any(len(group) > 1 for group in by_other.values()):
             return {
                 w: [(f"n = {number_words(s.size)}", s) for s in group[:MOST_LINES]] for w, group in by_other.items()
             }

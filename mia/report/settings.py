@@ -46,6 +46,7 @@ class Setting:
     runs: tuple[StoredRun, ...]  # finished, by seed
     unfinished: tuple[StoredRun, ...]
     defence: Defence
+    named: tuple[str, ...] = ()  # other axes that say which set-up this is, without those that follow from them
 
     @property
     def size(self) -> float:
@@ -61,7 +62,7 @@ class Setting:
     @cached_property
     def other(self) -> str:
         """What else varies, in words: neither size nor defence nor the attacker's knowledge."""
-        rest = {k: v for k, v in self.values.items() if k not in (SIZE, ADAPTIVE) and not is_defence_key(k)}
+        rest = {k: v for k, v in self.values.items() if k in self.named}
         return ", ".join(f"{key_words(key)} {as_value_words(value)[0]}" for key, value in rest.items())
 
     @cached_property
@@ -146,11 +147,28 @@ def read_sweep(runs: Iterable[StoredRun]) -> Sweep:
     groups: dict[tuple[str, ...], list[StoredRun]] = {}
     for run in counted:
         groups.setdefault(subset(run.params, axes), []).append(run)
-    settings = [_setting(group, axes) for group in groups.values()]
+    named = naming_axes(axes, list(groups))
+    settings = [_setting(group, axes, named) for group in groups.values()]
     return Sweep(tuple(axes), tuple(sorted(settings, key=_order)), _attacks(settings))
 
 
-def _setting(runs: Sequence[StoredRun], axes: Sequence[str]) -> Setting:
+def is_other_key(axis: str) -> bool:
+    """Whether an axis is neither size nor defence nor the attacker's knowledge."""
+    return axis not in (SIZE, ADAPTIVE) and not is_defence_key(axis)
+
+
+def naming_axes(axes: Sequence[str], places: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the other axes that name a set-up; of those that always change together the first is enough."""
+    kept = [k for k, axis in enumerate(axes) if is_other_key(axis)]
+    count = len({tuple(place[k] for k in kept) for place in places})
+    for position in reversed(kept):
+        rest = [k for k in kept if k != position]
+        if len({tuple(place[k] for k in rest) for place in places}) == count:
+            kept = rest
+    return tuple(axes[k] for k in kept)
+
+
+def _setting(runs: Sequence[StoredRun], axes: Sequence[str], named: tuple[str, ...]) -> Setting:
     params = runs[0].params
     by_seed = sorted(runs, key=lambda run: as_number(run.params.get(SEED)) or 0)
     return Setting(
@@ -158,6 +176,7 @@ def _setting(runs: Sequence[StoredRun], axes: Sequence[str]) -> Setting:
         runs=tuple(run for run in by_seed if run.status == "FINISHED"),
         unfinished=tuple(run for run in by_seed if run.status != "FINISHED"),
         defence=defence_of(params, axes),
+        named=named,
     )
 
 

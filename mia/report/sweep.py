@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mia.records import StoredRun
 from mia.report.attacks import attack_exhibits
 from mia.report.chart import Exhibit
+from mia.report.comparison import comparison_exhibits
 from mia.report.costs import cost_exhibits
 from mia.report.exposure import exposure_exhibits
 from mia.report.files import Fetch, Files, no_files
@@ -48,6 +49,7 @@ def sweep_exhibits(sweep: Sweep, files: Files, compared: Iterable[Difference] | 
         *strength_exhibits(sweep),
         *trend_exhibits(sweep),
         *difference_exhibits(found),
+        *comparison_exhibits(sweep),
         *attack_exhibits(sweep),
         *overlay_exhibits(sweep, files),
         *exposure_exhibits(sweep, files),

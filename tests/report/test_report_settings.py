@@ -113,6 +113,21 @@ def test_the_set_up_of_training_is_no_defence() -> None:
     assert (low.defence.name, low.words, high.words) == ("", "epochs 10", "epochs 100")
 
 
+def test_what_always_changes_together_is_named_once() -> None:
+    """A table of data sets changes the model and the epochs with the data; the data set's name says it all."""
+    joint = [
+        run_of(n, data__name=n, train__epochs=e, split__size=z) for n, e, z in (("adult", 100, 10), ("mnist", 50, 20))
+    ]
+    assert [s.words for s in read_sweep(joint).settings] == ["data adult, n = 10", "data mnist, n = 20"]
+    grid = [run_of(f"{n}{e}", data__name=n, train__epochs=e) for n in ("a", "b") for e in (1, 2)]
+    assert [s.words for s in read_sweep(grid).settings][:2] == ["data a, epochs 1", "data a, epochs 2"]
+
+
+def test_settings_that_differ_in_more_than_the_defence_share_no_place() -> None:
+    runs = [run_of("plain", split__num_shadows=10, train__l2=0), run_of("strong", split__num_shadows=2, train__l2=0.1)]
+    assert len({s.place for s in read_sweep(runs).settings}) == 2
+
+
 def test_order_is_size_then_defence_then_strength_then_attacker() -> None:
     sweep = read_sweep(fake_sweep(None, keys=("train.l2",), seeds=(0,), records=20))
     words = [setting.words for setting in sweep.settings]

@@ -107,6 +107,15 @@ def test_other_numbers_have_a_figure_and_words_have_none() -> None:
     assert not any("model" in name for name in exhibits)
 
 
+def test_words_are_compared_side_by_side() -> None:
+    runs = [run_of(n, data__name=n, train__epochs=e, metrics={"attack/gap/precision": p, UTILITY: 0.8})
+            for n, e, p in (("adult", 1, 0.5), ("texas", 2, 0.66))]  # fmt: skip
+    exhibits = {one.name: one for one in sweep_exhibits(read_sweep(runs), Files(fetch_file))}
+    precision, utility = exhibits["settings"].charts
+    assert list((precision.y.ticks or {}).values()) == ["data texas", "data adult"]
+    assert (list(precision.series[0].x), list(utility.series[0].x)) == ([0.66, 0.5], [0.8, 0.8])
+
+
 def test_exposed_members_stand_above_all_but_one_percent() -> None:
     score = np.concatenate([np.arange(200.0), [150, 197, 198, 199.5, np.nan]])
     is_member = np.arange(205) >= 200
