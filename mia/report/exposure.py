@@ -91,7 +91,7 @@ def _count_chart(
         Series("exposed without a defence, and still", x, still, shape="bars", colour="c1", hover=hover),
         Series("newly exposed", x, new, shape="bars", colour="c5", base=still, hover=hover),
     ]
-    title = f"{name}: of {len(before):,} exposed members, {still[-1]:.0f} remain at {labels[-1]}"
+    title = f"{name}: {still[-1]:.0f} of {len(before):,} exposed members remain at {labels[-1]}"
     ticks = dict(zip(x, labels, strict=True))
     return Chart(title, Axis("strength", ticks=ticks), Axis("exposed members"), series)
 
@@ -112,7 +112,7 @@ def _fate_chart(before: Mapping[int, float], sets: Sequence[Mapping[int, float]]
             series.append(Series(name, x, y, shape="points", colour=colour, is_hollow=not wanted, hover=hover))
     ticks = {float(len(worst) - 1 - row): f"#{index}" for row, index in enumerate(worst)}
     return Chart(
-        f"The {len(worst)} members most exposed without a defence",
+        f"Most exposed without a defence: {len(worst)} of {len(before):,} members",
         Axis("strength", ticks={float(k): label for k, label in enumerate(labels)}, limits=(-0.5, len(labels) - 0.5)),
         Axis("record", ticks=ticks, limits=(-0.7, len(worst) - 0.3)),
         series,

@@ -14,9 +14,9 @@ from mia.report.chart import Exhibit
 from mia.report.draw import draw_figure, save_figure
 from mia.report.exposed import csv_text
 from mia.report.files import Fetch, Files, no_files
+from mia.report.grouping import read_sweep
 from mia.report.paired import difference_rows, differences
 from mia.report.sections import Page, page_html
-from mia.report.settings import read_sweep
 from mia.report.summary import run_rows, summary_latex, summary_rows
 from mia.report.sweep import sweep_exhibits
 

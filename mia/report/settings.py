@@ -5,7 +5,7 @@ interval; where it was run with several seeds, mean and deviation over them.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from mia.metrics.rates import clopper_pearson
 from mia.records import StoredRun
-from mia.report.axes import SEED, as_number, find_axes, is_true, latest_attempts, subset
-from mia.report.defence import Defence, defence_of, is_defence_key
+from mia.report.axes import as_number, is_true
+from mia.report.defence import Defence, is_defence_key
 from mia.report.words import as_value_words, key_words, number_words
 
 SIZE, ADAPTIVE = "split.size", "attacker.adaptive"
@@ -46,6 +46,7 @@ class Setting:
     runs: tuple[StoredRun, ...]  # finished, by seed
     unfinished: tuple[StoredRun, ...]
     defence: Defence
+    knowledge_matters: bool = False  # whether it was tried with both attackers, or has a defence to know of
     named: tuple[str, ...] = ()  # other axes that say which set-up this is, without those that follow from them
 
     @property
@@ -57,7 +58,7 @@ class Setting:
     @property
     def is_adaptive(self) -> bool:
         """Whether the attacker knows the defence (one against no defence knows all there is)."""
-        return not self.defence.name or self._param(ADAPTIVE) is None or is_true(self._param(ADAPTIVE))
+        return not self.knowledge_matters or self._param(ADAPTIVE) is None or is_true(self._param(ADAPTIVE))
 
     @cached_property
     def other(self) -> str:
@@ -79,7 +80,7 @@ class Setting:
             parts.append(f"n = {number_words(self.size)}")
         if self.defence.name or any(is_defence_key(key) for key in self.values):
             parts.append(self.defence.words)
-        if ADAPTIVE in self.values and self.defence.name:
+        if ADAPTIVE in self.values and self.knowledge_matters:
             parts.append("adaptive" if self.is_adaptive else "non-adaptive")
         return ", ".join(parts) or "all runs"
 
@@ -140,57 +141,6 @@ class Sweep:
         return tuple(run for setting in self.settings for run in setting.unfinished)
 
 
-def read_sweep(runs: Iterable[StoredRun]) -> Sweep:
-    """Return a sweep's runs grouped by all that varies except the seed; of each configuration the latest attempt."""
-    counted = latest_attempts(runs)
-    axes = find_axes(counted)
-    groups: dict[tuple[str, ...], list[StoredRun]] = {}
-    for run in counted:
-        groups.setdefault(subset(run.params, axes), []).append(run)
-    named = naming_axes(axes, list(groups))
-    settings = [_setting(group, axes, named) for group in groups.values()]
-    return Sweep(tuple(axes), tuple(sorted(settings, key=_order)), _attacks(settings))
-
-
 def is_other_key(axis: str) -> bool:
     """Whether an axis is neither size nor defence nor the attacker's knowledge."""
     return axis not in (SIZE, ADAPTIVE) and not is_defence_key(axis)
-
-
-def naming_axes(axes: Sequence[str], places: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the other axes that name a set-up; of those that always change together the first is enough."""
-    kept = [k for k, axis in enumerate(axes) if is_other_key(axis)]
-    count = len({tuple(place[k] for k in kept) for place in places})
-    for position in reversed(kept):
-        rest = [k for k in kept if k != position]
-        if len({tuple(place[k] for k in rest) for place in places}) == count:
-            kept = rest
-    return tuple(axes[k] for k in kept)
-
-
-def _setting(runs: Sequence[StoredRun], axes: Sequence[str], named: tuple[str, ...]) -> Setting:
-    params = runs[0].params
-    by_seed = sorted(runs, key=lambda run: as_number(run.params.get(SEED)) or 0)
-    return Setting(
-        values={axis: params[axis] for axis in axes if axis in params},
-        runs=tuple(run for run in by_seed if run.status == "FINISHED"),
-        unfinished=tuple(run for run in by_seed if run.status != "FINISHED"),
-        defence=defence_of(params, axes),
-        named=named,
-    )
-
-
-def _order(setting: Setting) -> tuple[str, float, str, tuple[float, str], bool]:
-    size = -1.0 if math.isnan(setting.size) else setting.size
-    return setting.other, size, setting.defence.name, setting.defence.order, not setting.is_adaptive
-
-
-def _attacks(settings: Sequence[Setting]) -> tuple[str, ...]:
-    """Return the attacks' names: those of most settings first, then by mean AUC."""
-    areas: dict[str, list[float]] = {}
-    for setting in settings:
-        for name in dict.fromkeys(
-            m.split("/")[1] for run in setting.runs for m in run.metrics if m.startswith("attack/")
-        ):
-            areas.setdefault(name, []).append(setting.estimate(f"attack/{name}/auc").value)
-    return tuple(sorted(areas, key=lambda name: (-len(areas[name]), -float(np.nan_to_num(np.mean(areas[name]))))))

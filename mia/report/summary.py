@@ -10,7 +10,8 @@ from mia.records import StoredRun
 from mia.report.axes import SEED, latest_attempts
 from mia.report.exposed import Cell as CsvCell
 from mia.report.exposed import csv_text
-from mia.report.settings import Sweep, read_sweep
+from mia.report.grouping import read_sweep
+from mia.report.settings import Sweep
 from mia.report.table import Cell, Table, attack_table, failure_words, summary_table
 
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",

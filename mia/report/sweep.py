@@ -15,9 +15,10 @@ from mia.report.exposure import exposure_exhibits
 from mia.report.files import Fetch, Files, no_files
 from mia.report.frontier import frontier_exhibits
 from mia.report.gaps import gap_exhibits
+from mia.report.grouping import read_sweep
 from mia.report.overlays import overlay_exhibits
 from mia.report.paired import Difference, difference_exhibits, differences
-from mia.report.settings import Sweep, read_sweep
+from mia.report.settings import Sweep
 from mia.report.strengths import strength_exhibits
 from mia.report.trends import trend_exhibits
 

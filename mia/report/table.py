@@ -102,7 +102,7 @@ def key_cells(sweep: Sweep, setting: Setting) -> list[Cell]:
                 setting.defence.words, f"{setting.defence.name} {_sortable(setting.defence.order[0])}"
             )
         elif axis == ADAPTIVE:
-            text = "adaptive" if setting.values.get(ADAPTIVE, "").lower() == "true" else "non-adaptive"
+            text = ("adaptive" if setting.is_adaptive else "non-adaptive") if setting.knowledge_matters else "any"
             cells["attacker"] = Cell(text, text)
         elif axis == SIZE:
             cells[key_words(axis)] = Cell(number_words(setting.size), setting.size)

@@ -8,7 +8,7 @@ from report_fakes import failed, fake_run, fake_sweep, run_of
 from mia.metrics.rates import clopper_pearson
 from mia.report.axes import find_axes, latest_attempts
 from mia.report.defence import defence_of
-from mia.report.settings import read_sweep
+from mia.report.grouping import read_sweep
 
 
 def test_axes_are_what_varies_but_for_the_seed_and_what_cannot_matter() -> None:
@@ -111,6 +111,25 @@ def test_fewer_classes_shown_are_a_stronger_defence() -> None:
 def test_the_set_up_of_training_is_no_defence() -> None:
     (low, high) = read_sweep([run_of(str(e), train__epochs=e) for e in (10, 100)]).settings
     assert (low.defence.name, low.words, high.words) == ("", "epochs 10", "epochs 100")
+
+
+def test_without_a_defence_both_attackers_are_one_setting() -> None:
+    runs = [fake_run(None, adaptive=a, records=20) for a in (True, False)]
+    runs += [fake_run(None, key="train.l2", strength=1e-2, adaptive=a, records=20) for a in (True, False)]
+    assert [s.words for s in read_sweep(runs).settings] == ["no defence", "L2 0.01, adaptive", "L2 0.01, non-adaptive"]
+    assert len(read_sweep(runs[:2]).settings[0].runs) == 1
+
+
+def test_a_defence_that_all_share_keeps_the_attackers_apart() -> None:
+    metrics = ({"attack/gap/auc": 0.7}, {"attack/gap/auc": 0.6})
+    runs = [
+        run_of(f"{a}", attacker__adaptive=a, train__l2=0.1, metrics=m)
+        for a, m in zip((True, False), metrics, strict=True)
+    ]
+    assert [(s.words, s.is_adaptive) for s in read_sweep(runs).settings] == [
+        ("adaptive", True),
+        ("non-adaptive", False),
+    ]
 
 
 def test_what_always_changes_together_is_named_once() -> None:

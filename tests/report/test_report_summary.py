@@ -5,7 +5,7 @@ import math
 import pytest
 from report_fakes import failed, run_of
 
-from mia.report.settings import read_sweep
+from mia.report.grouping import read_sweep
 from mia.report.summary import latex_text, run_rows, summary_csv, summary_latex, summary_markdown, summary_rows
 from mia.report.table import summary_table
 

@@ -13,10 +13,10 @@ from mia.report.exposure import exposed, exposure_exhibits
 from mia.report.files import Files
 from mia.report.frontier import frontier_exhibits, pareto_front, price_words
 from mia.report.gaps import class_gaps
+from mia.report.grouping import read_sweep
 from mia.report.layout import lay_out, ticks_of
 from mia.report.paired import differences
 from mia.report.placing import label_places
-from mia.report.settings import read_sweep
 from mia.report.sweep import sweep_exhibits, sweep_figures
 
 UTILITY = "target/test_accuracy"
