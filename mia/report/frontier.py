@@ -186,7 +186,7 @@ def price_words(sweep: Sweep, attack: str, metric: str, price: float = PRICE) ->
         if plain is None or not cheap:
             continue
         best = min(cheap, key=lambda s: s.estimate(name).value)
-        if best.estimate(name).value < plain.estimate(name).value:
+        if best.estimate(name).high < plain.estimate(name).value:  # by more than chance
             before, after = (value_words(s.estimate(name).value) for s in (plain, best))
             lines.append(f"{f'{place}: ' if place else ''}{best.defence.words} ({before} to {after})")
     if not lines or len(lines) > 4:

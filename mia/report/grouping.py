@@ -38,9 +38,16 @@ def _merged(settings: Sequence[Setting]) -> list[Setting]:
         elif _differ(_results(setting), _results(kept[twin])):  # all runs share a defence that does not vary
             kept[twin] = replace(kept[twin], knowledge_matters=True)
             kept.append(replace(setting, knowledge_matters=True))
-        elif len(setting.runs) > len(kept[twin].runs):
-            kept[twin] = setting
+        else:
+            kept[twin] = _joined(kept[twin], setting)
     return kept
+
+
+def _joined(a: Setting, b: Setting) -> Setting:
+    """Return the setting with more finished runs; those of the other are repeats, or unfinished still."""
+    main, other = (a, b) if len(a.runs) >= len(b.runs) else (b, a)
+    unfinished = (*main.unfinished, *other.unfinished)
+    return replace(main, unfinished=unfinished, repeats=(*main.repeats, *other.runs))
 
 
 def _are_twins(a: Setting, b: Setting) -> bool:

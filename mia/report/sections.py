@@ -140,7 +140,10 @@ def _choices(exhibit: Exhibit) -> list[Html]:
 
 def _commands(sweep: Sweep) -> Html:
     """Return the command of every run, setting by setting."""
-    found = [(s, [run for run in (*s.runs, *s.unfinished) if run.tags.get("mia.command")]) for s in sweep.settings]
+    found = [
+        (s, [run for run in (*s.runs, *s.repeats, *s.unfinished) if run.tags.get("mia.command")])
+        for s in sweep.settings
+    ]
     rows = [_setting_commands(setting, runs) for setting, runs in found if runs]
     return joined(rows)
 

@@ -44,9 +44,10 @@ class Setting:
 
     values: Mapping[str, str]  # of the axes; an axis that the runs lack is left out
     runs: tuple[StoredRun, ...]  # finished, by seed
-    unfinished: tuple[StoredRun, ...]
+    unfinished: tuple[StoredRun, ...]  # failed, killed or still running
     defence: Defence
     knowledge_matters: bool = False  # whether it was tried with both attackers, or has a defence to know of
+    repeats: tuple[StoredRun, ...] = ()  # finished, with the same results as `runs`: never counted twice
     named: tuple[str, ...] = ()  # other axes that say which set-up this is, without those that follow from them
 
     @property
@@ -132,8 +133,8 @@ class Sweep:
 
     @property
     def runs(self) -> tuple[StoredRun, ...]:
-        """All finished runs."""
-        return tuple(run for setting in self.settings for run in setting.runs)
+        """All finished runs, repeats among them."""
+        return tuple(run for setting in self.settings for run in (*setting.runs, *setting.repeats))
 
     @property
     def unfinished(self) -> tuple[StoredRun, ...]:

@@ -117,7 +117,10 @@ def test_without_a_defence_both_attackers_are_one_setting() -> None:
     runs = [fake_run(None, adaptive=a, records=20) for a in (True, False)]
     runs += [fake_run(None, key="train.l2", strength=1e-2, adaptive=a, records=20) for a in (True, False)]
     assert [s.words for s in read_sweep(runs).settings] == ["no defence", "L2 0.01, adaptive", "L2 0.01, non-adaptive"]
-    assert len(read_sweep(runs[:2]).settings[0].runs) == 1
+    (setting,) = read_sweep(runs[:2]).settings
+    assert (len(setting.runs), len(setting.repeats), len(read_sweep(runs).runs)) == (1, 1, 4)
+    (setting,) = read_sweep([runs[0], failed(runs[1], "out of memory")]).settings
+    assert (setting.runs, len(setting.unfinished)) == ((runs[0],), 1)
 
 
 def test_a_defence_that_all_share_keeps_the_attackers_apart() -> None:

@@ -69,6 +69,9 @@ def test_the_sentence_names_the_cheapest_defence() -> None:
     runs = [run_of(str(d), train__dropout=d, metrics={"attack/gap/auc": m, UTILITY: u}) for d, (m, u) in found.items()]
     words = price_words(read_sweep(runs), "gap", "auc")
     assert words.endswith("at most one point of test accuracy: dropout 0.1 (0.800 to 0.700).")
+    wide = {"attack/gap/auc_low": 0.5, "attack/gap/auc_high": 0.85}
+    unsure = [dataclasses.replace(run, metrics=run.metrics | wide) for run in runs]
+    assert price_words(read_sweep(unsure), "gap", "auc") == ""
 
 
 def test_strength_lines_start_at_no_defence(runs, exhibits) -> None:
