@@ -60,10 +60,10 @@ def compare_fits(signals: Signals, classes: int, pair: Pair) -> dict[str, object
     recipe = Recipe(options, pair, 0)
     with Workers(1e9) as workers:
         nothing = [(recipe, one.features[:200], one.is_member[:200], one.features[:1]) for one in rows]
-        workers.run(fit_and_decide, nothing, classes, lambda: None)  # the workers' start is not a fit's time
+        list(workers.run(fit_and_decide, nothing, classes))  # the workers' start is not a fit's time
         begun = time.perf_counter()
         jobs = [(recipe, one.features, one.is_member, one.features) for one in rows]
-        ours = workers.run(fit_and_decide, jobs, classes, lambda: None)
+        ours = list(workers.run(fit_and_decide, jobs, classes))
         seconds = time.perf_counter() - begun
     fit_seconds, predict_seconds, agreement = 0.0, 0.0, []
     for one, scored in zip(rows, ours, strict=True):

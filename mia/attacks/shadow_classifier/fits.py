@@ -83,11 +83,14 @@ def fold_accuracies(
 
 def rbf_kernel(x: Float[np.ndarray, "R F"], y: Float[np.ndarray, "S F"], gamma: float) -> Float[np.ndarray, "R S"]:
     """Return exp(-gamma * squared distance) for every pair of rows."""
-    from sklearn.metrics import pairwise
-
+    x_part, y_part = gamma * np.sum(x * x, axis=1, keepdims=True), gamma * np.sum(y * y, axis=1)
+    y_scaled = 2 * gamma * y.T
     kernel = np.empty((len(x), len(y)))
     for start in range(0, len(x), BLOCK):
-        kernel[start : start + BLOCK] = pairwise.rbf_kernel(x[start : start + BLOCK], y, gamma)
+        block = x[start : start + BLOCK] @ y_scaled
+        block -= x_part[start : start + BLOCK]
+        block -= y_part
+        np.exp(np.minimum(block, 0, out=block), out=kernel[start : start + BLOCK])
     return kernel
 
 

@@ -1,8 +1,8 @@
 """The choice of C and gamma: jointly, by the mean accuracy over folds that never split a shadow.
 
 Takes rows and their folds; gives the pair. `full` fits every pair on all rows; `halving` begins with every pair on few
-rows and keeps the best third for three times as many, until one is left or the rows are all used. On m of n rows C
-stands for C n / m, so that the penalty weighs against the mean loss of a row as it does on all rows.
+rows and keeps the best third for three times as many, up to a stated number. On m of n rows C stands for C n / m, so
+that the penalty weighs against the mean loss of a row as it does on all rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,8 @@ GRIDS = {
 """Values of C and of gamma; the study's are those of its appendix, the wide ones contain them."""
 HALVING_ABOVE = 6_000
 """Rows of a class above which search=auto halves."""
-FIRST_ROWS = 2_000
+FIRST_ROWS, LAST_ROWS = 2_000, 6_000
+"""Rows of halving's first round, and at most of its last."""
 KEPT = 3
 """Halving keeps one pair in so many, and gives it so many times the rows."""
 
@@ -50,12 +51,11 @@ def plan_rungs(options: ShadowSvmOptions, num_rows: int, *, is_halving: bool) ->
     pairs, rows = len(grid_pairs(options)), FIRST_ROWS
     if not is_halving:
         return [(pairs, num_rows)]
-    rungs = []
-    while pairs > 1:
-        rungs.append((pairs, min(rows, num_rows)))
-        if rows >= num_rows:
-            break
+    most = min(num_rows, LAST_ROWS)
+    rungs = [(pairs, min(rows, most))]
+    while rungs[-1][1] < most and pairs > KEPT:
         pairs, rows = -(-pairs // KEPT), rows * KEPT
+        rungs.append((pairs, min(rows, most)))
     return rungs
 
 
