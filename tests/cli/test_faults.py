@@ -40,7 +40,8 @@ def the_sweep(home):
 
 
 def start(home, *arguments):
-    """Start the command in a session of its own."""
+    """Start the command in a session of its own, with Ctrl-C as a terminal has it: a background shell ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a signal that is not ignored here is not in the child
     return subprocess.Popen(
         [sys.executable, "-m", "mia", *arguments],
         env=os.environ | {"MIA_HOME": str(home)},
