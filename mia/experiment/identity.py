@@ -24,7 +24,7 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
         "data": data.fingerprint,
         "split": {"protocol": options.split.protocol, "size": options.split.size},
         "model": {"name": options.model.name} | distinct(options.model),
-        "train": distinct(train),
+        "train": distinct(train.effective()),
         "seed": options.seed,
     }
 
@@ -44,7 +44,7 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
         "data": data.fingerprint,
         "split": {"protocol": options.split.protocol, "size": options.split.size} | distinct(options.split),
         "model": {"name": options.model.name} | distinct(options.model),
-        "train": distinct(options.train),
+        "train": distinct(options.train.effective()),
         "defence": {"name": options.defence.name} | distinct(options.defence),
         "attacker": distinct(options.attacker),
         "attack": attacks,

@@ -12,7 +12,10 @@ from mia.metrics.epsilon import epsilon_lower_bound
 from mia.metrics.evaluation import evaluate
 from mia.records import IN, OUT, Scores, Signals
 from mia.seeds import stage_seed
+from mia.train.options import TrainOptions
+from mia.train.privacy import epsilon_of, with_noise
 
+SELECTION = "privacy/epsilon is the cost of one training; choosing the best of several runs costs more"
 DELTA, CONFIDENCE = 1e-5, 0.95
 """Of `privacy/epsilon_lower_bound`: the delta of the guarantee it tests, and how sure it is."""
 
@@ -74,3 +77,21 @@ def shadow_accuracies(signals: Signals) -> Float[np.ndarray, "K 2"]:
 
 def _is_correct(outputs: Float[np.ndarray, "N C"], labels: np.ndarray) -> np.ndarray:
     return outputs.argmax(axis=-1) == labels
+
+
+def privacy_cost(train: TrainOptions, num_records: int) -> tuple[dict[str, float], list[str]]:
+    """Return what DP-SGD guarantees, and what must be known about that; nothing for other training."""
+    dp = train.dp
+    if not dp.is_on:
+        return {}, []
+    noise = with_noise(train, num_records).dp.noise_multiplier
+    if not noise:
+        return {}, ["train.dp: clipping without noise guarantees nothing, so there is no privacy/epsilon"]
+    found = {
+        "privacy/epsilon": epsilon_of(train, num_records),
+        "privacy/delta": dp.delta,
+        "privacy/noise_multiplier": noise,
+    }
+    if dp.sampling == "shuffled":
+        return found, [SELECTION, "train.dp.sampling=shuffled is accounted as if batches were drawn by poisson sampling"]
+    return found, [SELECTION]

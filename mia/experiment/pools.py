@@ -14,6 +14,7 @@ from mia.experiment.options import ExperimentOptions
 from mia.records import Curves, Dataset, Split
 from mia.seeds import stage_seed
 from mia.store import CURVES, Pool, PoolStore, TrainedModel
+from mia.train.privacy import with_noise
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _train(
         split.nonmembers[todo] - np.int32(material.first),
         np.array([stage_seed(options.seed, "train", row) for row in todo], np.uint32),
         options.model,
-        [options.shadow_train if row else options.train for row in todo],
+        [with_noise(options.shadow_train if row else options.train, options.split.size) for row in todo],
         options.engine,
         observer.training,
     )

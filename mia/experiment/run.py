@@ -13,7 +13,7 @@ from mia.attacks.registry import check_possible, run_attack
 from mia.experiment.attacker import gather, plan_split
 from mia.experiment.clock import Clock
 from mia.experiment.growth import grow
-from mia.experiment.judge import judge_attacks, shadow_accuracies, utility
+from mia.experiment.judge import judge_attacks, privacy_cost, shadow_accuracies, utility
 from mia.experiment.observer import Observer, Silent
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble
@@ -23,15 +23,18 @@ from mia.metrics.evaluation import per_class
 from mia.records import Dataset, Result, Scores, Signals
 from mia.seeds import stage_seed
 from mia.store import PoolStore
+from mia.train.compatible import check_compatible
 
 
 def check_request(options: ExperimentOptions, data: Dataset) -> None:
     """Refuse what cannot work, before anything is trained.
 
     Raises:
-        RequestError: too few records for the split, or an attack that lacks what it needs.
+        RequestError: too few records for the split, a model or a defence that does not go with them, or an attack that
+            lacks what it needs.
     """
     plan_split(options, data)
+    check_compatible(options.train, options.model, data.x.shape[1:], options.split.size)
     for name, attack in options.attack.chosen().items():
         check_possible(name, attack, options.split.protocol, options.split.num_shadows)
 
@@ -68,7 +71,8 @@ def run_experiment(
             for row in per_class(one, first.is_member, labels, data.class_names)
         ]
     reused = len(ensemble.rows) - ensemble.num_trained
-    metrics |= world.metrics | {"pool/models_trained": ensemble.num_trained, "pool/models_reused": reused}
+    spent, notes = privacy_cost(options.train, options.split.size)
+    metrics |= world.metrics | spent | {"pool/models_trained": ensemble.num_trained, "pool/models_reused": reused}
     result = Result(
         metrics=metrics | clock.metrics(),
         index=first.index,
@@ -80,7 +84,7 @@ def run_experiment(
         curves=ensemble.curves(),
         shadow_accuracy=shadow_accuracies(first.signals),
         class_names=data.class_names,
-        warnings=tuple(dict.fromkeys([*ensemble.warnings, *world.warnings, *warnings])),
+        warnings=tuple(dict.fromkeys([*ensemble.warnings, *world.warnings, *warnings, *notes])),
         growth=grow(options.attack, first, options.seed) if options.attack.growth else (),
     )
     return result, ensemble

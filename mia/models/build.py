@@ -6,19 +6,8 @@ from jaxtyping import PRNGKeyArray
 from mia.checks import RequestError
 from mia.models.cnn import Cnn
 from mia.models.mlp import Mlp
-from mia.models.options import CnnOptions, MlpOptions, ModelOptions, WideResnetOptions
+from mia.models.options import CnnOptions, MlpOptions, ModelOptions, WideResnetOptions, check_fits
 from mia.models.wide_resnet import WideResnet
-
-
-def check_fits(options: ModelOptions, shape: tuple[int, ...]) -> None:
-    """Check that a model can take records of this shape.
-
-    Raises:
-        RequestError: the model takes pictures and the records are none.
-    """
-    if not isinstance(options, MlpOptions) and len(shape) != 3:
-        wanted = "pictures [height width channels]"
-        raise RequestError(f"model={options.name} takes {wanted}, not records of shape {list(shape)}; use model=mlp")
 
 
 def build(options: ModelOptions, shape: tuple[int, ...], num_classes: int, key: PRNGKeyArray) -> nnx.Module:

@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from mia.models.convolution import conv_pool_tanh
-from mia.models.layers import Dense, Training, dropout, glorot_uniform
+from mia.models.layers import Dense, Training, dropout, glorot_uniform, with_probe
 
 FILTERS = 32
 HIDDEN = 128
@@ -31,12 +31,13 @@ class ConvPool(nnx.Module):
         self.pool = 2 if min(height, width) - lost >= 2 else 1
         self.shape = ((height - lost) // self.pool, (width - lost) // self.pool, FILTERS)
 
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B P Q F"]:
+    def __call__(self, x: Float[Array, "B H W C"], training: Training | None = None) -> Float[Array, "B P Q F"]:
         """Return the pooled activations."""
         if self.margin:
             sides = (self.margin, self.margin)
             x = jnp.pad(x, ((0, 0), sides, sides, (0, 0)))
-        return conv_pool_tanh(x, self.kernel[...], self.bias[...], self.pool)
+        parameters = self.kernel[...], self.bias[...]
+        return with_probe(lambda x, given: conv_pool_tanh(x, given[0], given[1], self.pool), x, parameters, training)
 
 
 class Cnn(nnx.Module):
@@ -53,6 +54,6 @@ class Cnn(nnx.Module):
 
     def __call__(self, x: Float[Array, "B H W C"], training: Training | None = None) -> Float[Array, "B C"]:
         """Return logits."""
-        x = self.conv2(self.conv1(x))
-        x = jnp.tanh(self.dense1(x.reshape(len(x), -1)))
-        return self.dense2(dropout(x, training, 0))
+        x = self.conv2(self.conv1(x, training), training)
+        x = jnp.tanh(self.dense1(x.reshape(len(x), -1), training))
+        return self.dense2(dropout(x, training, 0), training)

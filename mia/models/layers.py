@@ -4,11 +4,14 @@ Takes and gives arrays with the batch in front. Never draws randomness of its ow
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
+
+from mia.models.probes import Layer, probed, probed_dense
 
 glorot_uniform = nnx.initializers.glorot_uniform()
 
@@ -21,6 +24,14 @@ class Training:
     key: PRNGKeyArray  # of this step
     dropout: Scalar  # the share that is dropped
     weights: Float[Array, "B"]  # 0 for the padding of a short batch, 1 for real records
+    probe: Float[Array, "B"] | None = None  # asks for the norm of each record's gradient, see mia.models.probes
+
+
+def with_probe(layer: Layer, x: Array, parameters: Any, training: Training | None) -> Array:
+    """Return `layer(x, parameters)`, with the norms of the records' gradients if they are asked for."""
+    if training is None or training.probe is None:
+        return layer(x, parameters)
+    return probed(layer, x, parameters, training.probe)
 
 
 class Dense(nnx.Module):
@@ -30,8 +41,10 @@ class Dense(nnx.Module):
         self.kernel = nnx.Param(glorot_uniform(rngs.params(), (num_inputs, num_outputs), jnp.float32))
         self.bias = nnx.Param(jnp.zeros(num_outputs, jnp.float32))
 
-    def __call__(self, x: Float[Array, "B inputs"]) -> Float[Array, "B outputs"]:
+    def __call__(self, x: Float[Array, "B inputs"], training: Training | None = None) -> Float[Array, "B outputs"]:
         """Return the layer's outputs."""
+        if training is not None and training.probe is not None:
+            return probed_dense(x, self.kernel[...], self.bias[...], training.probe)
         return x @ self.kernel[...] + self.bias[...]
 
 

@@ -25,5 +25,5 @@ class Mlp(nnx.Module):
         """Return logits."""
         x = x.reshape(len(x), -1)
         for i, layer in enumerate(self.layers[:-1]):
-            x = dropout(self.activation(layer(x)), training, i)
-        return self.layers[-1](x)
+            x = dropout(self.activation(layer(x, training)), training, i)
+        return self.layers[-1](x, training)

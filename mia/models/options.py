@@ -50,3 +50,14 @@ class WideResnetOptions(ModelOptions):
         one_of("model.norm", self.norm, NORMS)
         if self.depth < 10 or (self.depth - 4) % 6:
             raise RequestError(f"model.depth={self.depth!r} must be 10, 16, 22, 28 ... (6 k + 4)")
+
+
+def check_fits(options: ModelOptions, shape: tuple[int, ...]) -> None:
+    """Check that a model can take records of this shape.
+
+    Raises:
+        RequestError: the model takes pictures and the records are none.
+    """
+    if not isinstance(options, MlpOptions) and len(shape) != 3:
+        wanted = "pictures [height width channels]"
+        raise RequestError(f"model={options.name} takes {wanted}, not records of shape {list(shape)}; use model=mlp")

@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mia.models.convolution import convolve
-from mia.models.layers import Dense, Training, dropout
+from mia.models.layers import Dense, Training, dropout, with_probe
 from mia.models.options import WideResnetOptions
 
 STEM = 16  # filters of the first convolution
@@ -31,10 +31,11 @@ class Conv(nnx.Module):
         self.kernel = nnx.Param(he_normal(rngs.params(), (size, size, inputs, outputs), jnp.float32))
         self.margin, self.stride = size // 2, stride
 
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B P Q F"]:
+    def __call__(self, x: Float[Array, "B H W C"], training: Training | None) -> Float[Array, "B P Q F"]:
         """Return the convolution of the zero-padded pictures."""
         sides = (self.margin, self.margin)
-        return convolve(jnp.pad(x, ((0, 0), sides, sides, (0, 0))), self.kernel[...], self.stride)
+        x = jnp.pad(x, ((0, 0), sides, sides, (0, 0)))
+        return with_probe(lambda x, kernel: convolve(x, kernel, self.stride), x, self.kernel[...], training)
 
 
 class GroupNorm(nnx.Module):
@@ -45,12 +46,12 @@ class GroupNorm(nnx.Module):
 
     def __call__(self, x: Float[Array, "B H W C"], training: Training | None) -> Float[Array, "B H W C"]:
         """Return the normalised activations; the same in training and in evaluation."""
-        del training
         groups = x.reshape(len(x), -1, GROUPS, x.shape[-1] // GROUPS)
         mean = groups.mean(axis=(1, 3), keepdims=True)
         variance = jnp.square(groups - mean).mean(axis=(1, 3), keepdims=True)
         normal = ((groups - mean) * lax.rsqrt(variance + EPSILON)).reshape(x.shape)
-        return normal * self.scale[...] + self.bias[...]
+        parameters = self.scale[...], self.bias[...]
+        return with_probe(lambda x, given: x * given[0] + given[1], normal, parameters, training)
 
 
 class BatchNorm(nnx.Module):
@@ -90,8 +91,8 @@ class Block(nnx.Module):
     def __call__(self, x: Float[Array, "B H W C"], training: Training | None) -> Float[Array, "B P Q F"]:
         """Return the shortcut plus the residual."""
         y = nnx.relu(self.norm1(x, training))
-        shortcut = self.shortcut(y) if self.is_reshaping else x
-        return shortcut + self.conv2(nnx.relu(self.norm2(self.conv1(y), training)))
+        shortcut = self.shortcut(y, training) if self.is_reshaping else x
+        return shortcut + self.conv2(nnx.relu(self.norm2(self.conv1(y, training), training)), training)
 
 
 class WideResnet(nnx.Module):
@@ -112,8 +113,8 @@ class WideResnet(nnx.Module):
 
     def __call__(self, x: Float[Array, "B H W C"], training: Training | None = None) -> Float[Array, "B C"]:
         """Return logits."""
-        x = self.stem(x)
+        x = self.stem(x, training)
         for block in self.blocks:
             x = block(x, training)
         x = nnx.relu(self.norm(x, training)).mean(axis=(1, 2))
-        return self.dense(dropout(x, training, 0))
+        return self.dense(dropout(x, training, 0), training)

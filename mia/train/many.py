@@ -1,4 +1,4 @@
-"""Trains many models of one configuration, in groups that share the machine; each group is given out when it is done.
+"""Trains many models of one configuration on the whole machine; each is given out when its group is done.
 
 Takes a data set, index arrays and one set of options per model; gives parameters and learning curves. Never writes
 files. The model axis is sharded over the devices (CPU cores, GPUs); inside a device `engine.models_per_batch` models
@@ -7,26 +7,25 @@ train side by side. Every model equals itself trained alone.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from dataclasses import replace
 
-import jax
 import numpy as np
-from jax.sharding import Mesh
-from jaxtyping import Int, UInt32
+from jaxtyping import Float, Int, UInt32
 
 from mia.checks import RequestError
-from mia.models.build import check_fits
-from mia.models.network import Network, to_flat
+from mia.models.network import Network
 from mia.models.options import ModelOptions
 from mia.records import Dataset
-from mia.train.chunks import Chunks
+from mia.train.compatible import check_compatible
 from mia.train.devices import mesh, place_shared
+from mia.train.group import Call, train_alike
 from mia.train.loss import Strengths
-from mia.train.one import Model, Plan, Records, State, steps_per_epoch
 from mia.train.options import EngineOptions, TrainOptions
+from mia.train.parts import Parts, divide
+from mia.train.predict import predict
 from mia.train.results import DivergedError, Progress, Trained
-from mia.train.sharded import advance, bytes_needed, initialise
-from mia.train.width import choose_width, is_out_of_memory
+from mia.train.state import Model, Plan, Records
+from mia.train.switches import Switches
 
 __all__ = ["DivergedError", "Progress", "Trained", "train_many"]
 LARGE = 100.0  # features beyond this were probably meant to be scaled
@@ -44,112 +43,91 @@ def train_many(
 ) -> Iterator[Trained]:
     """Return an iterator that trains one model per row of `members` and gives each when its group is done.
 
+    Models whose options differ in strengths alone train together; those with different defences switched on train
+    after one another.
+
     Raises:
-        RequestError: options that differ in more than strengths, or a model that does not take such records.
+        RequestError: options that differ in epochs, batch size or test records, a model that does not take such
+            records, a defence that does not go with them.
         DivergedError: a loss that is not finite (while iterating).
     """
     common = _common(options, len(members))
-    check_fits(model, data.x.shape[1:])
-    network = Network(model, data.x.shape[1:], data.num_classes)
-    plan = Plan(network, data.scale, min(common.batch_size, members.shape[1]))
-    jobs = [
-        Model(
-            row.astype(np.int32),  # NumPy until it is placed on the devices
-            _test_records(others, seed, common.test_records),  # type: ignore[arg-type]
-            np.uint32(seed),  # type: ignore[arg-type]
-            Strengths.of(option),
-        )
-        for row, others, seed, option in zip(members, nonmembers, seeds, options, strict=True)
-    ]
+    for option in options:
+        check_compatible(option, model, data.x.shape[1:], members.shape[1])
     on = mesh()
-    records = Records(place_shared(data.x, on), place_shared(data.y, on))
-    measure = partial(_bytes_needed, plan, on, records, jobs[:1])
-    width = choose_width(engine or EngineOptions(), on, len(jobs), measure)
-    cause = _likely_cause(data)
-    return _Run(plan, on, records, jobs, common.epochs, cause, progress or (lambda _: None)).train(width)
+    call = Call(
+        on,
+        Records(place_shared(data.x, on), place_shared(data.y, on)),
+        engine or EngineOptions(),
+        common.epochs,
+        sum(2 if option.distillation.reference else 1 for option in options),
+        _likely_cause(data),
+        progress or (lambda _: None),
+        time.perf_counter(),
+    )
+    jobs = [
+        _Job(position, option, divide(option, row.astype(np.int32), seed), _test_records(others, seed, common), seed)
+        for position, (row, others, seed, option) in enumerate(zip(members, nonmembers, seeds, options, strict=True))
+    ]
+    return _train(call, data, Network(model, data.x.shape[1:], data.num_classes), jobs)
 
 
-class _Run:
-    """One call: what is compiled, where it runs, the models to train, and a clock."""
+class _Job:
+    """One model to train, on the host."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        on: Mesh,
-        records: Records,
-        jobs: list[Model],
-        epochs: int,
-        cause: str,
-        progress: Callable[[Progress], None],
-    ) -> None:
-        self.plan, self.on, self.records, self.jobs = plan, on, records, jobs
-        self.epochs, self.cause, self.progress = epochs, cause, progress
-        self.started = time.perf_counter()
-        self.chunks = Chunks(steps_per_epoch(plan, len(jobs[0].members)) if jobs else 1, epochs)
+    def __init__(self, position: int, options: TrainOptions, parts: Parts, test: np.ndarray, seed: np.uint32) -> None:
+        self.position, self.options, self.parts, self.test, self.seed = position, options, parts, test, seed
+        self.switches = Switches.of(options)
+        self.shapes = tuple(len(part) for part in vars(parts).values())
 
-    def train(self, width: int) -> Iterator[Trained]:
-        """Train all models, group by group; where memory is too small for a group, go on with half the width."""
-        first = 0
-        while first < len(self.jobs):
-            group = range(first, min(first + width * self.on.size, len(self.jobs)))
-            try:
-                state, curves = self._group(group, width)
-            except jax.errors.JaxRuntimeError as error:
-                if width == 1 or not is_out_of_memory(error):
-                    raise
-                note = f"device memory is full with {width} models side by side; going on with {width // 2}"
-                self._report(group, 0.0, float("nan"), note)
-                width //= 2
-                continue
-            yield from _results(group, state, curves)
-            first = group.stop
-
-    def _group(self, group: range, width: int) -> tuple[State, np.ndarray]:
-        """Train a group to the end. What it lacks is filled with copies, which take no steps where they are alone."""
-        size = width * self.on.size
-        jobs = [self.jobs[i] for i in group]
-        models = jax.tree.map(lambda *leaves: np.stack(leaves), *(jobs + [jobs[-1]] * (size - len(jobs))))
-        is_busy = np.arange(0, size, width) < len(jobs)
-        state = initialise(self.plan, self.on, models)
-        curves = np.full((size, self.epochs, 4), np.nan, np.float32)
-        for chunk in self.chunks:
-            stop = np.where(is_busy, chunk.stop, chunk.start).astype(np.int32)
-            state, rows = advance(self.plan, self.on, width, self.records, models, state, np.int32(chunk.start), stop)
-            running = np.asarray(state.loss)[: len(jobs)]  # waits for the chunk to end
-            curves[:, chunk.epochs] = np.asarray(rows)[:, : len(curves[0, chunk.epochs])]
-            losses = curves[: len(jobs), : chunk.epochs.stop, 0]
-            self._check(group, losses, running)
-            self._report(
-                group, chunk.stop / self.chunks.per_epoch, float(losses[:, -1:].mean()) if losses.size else np.nan
-            )
-        return state, curves
-
-    def _check(self, group: range, losses: np.ndarray, running: np.ndarray) -> None:
-        """Raise if the loss of some epoch, or of the epoch so far, is not finite."""
-        is_finite = np.isfinite(np.column_stack([losses, running]))
-        bad = np.flatnonzero(~is_finite.all(axis=1))
-        if len(bad):
-            epoch = int(is_finite[bad].argmin(axis=1).min()) + 1
-            raise DivergedError([group[i] for i in bad], epoch, self.cause)
-
-    def _report(self, group: range, epoch: float, loss: float, note: str = "") -> None:
-        seconds = time.perf_counter() - self.started
-        self.progress(Progress(len(self.jobs), group.start, tuple(group), epoch, self.epochs, seconds, loss, note))
+    def model(self, answers: Float[np.ndarray, "d C"] | None = None) -> Model:
+        """Return what the device is given: of a student if there are answers, else of the model itself or a teacher."""
+        parts, switches = self.parts, self.switches
+        trained_on = parts.trained_on if answers is None else parts.distilled_on
+        strengths = Strengths.of(self.options)
+        return Model(  # NumPy until it is placed on the devices
+            trained_on,  # type: ignore[arg-type]
+            self.test,  # type: ignore[arg-type]
+            np.uint32(self.seed),  # type: ignore[arg-type]
+            strengths,
+            parts.held_out if switches.early_stopping else None,  # type: ignore[arg-type]
+            parts.reference if switches.adversarial else None,  # type: ignore[arg-type]
+            answers,  # type: ignore[arg-type]
+        )
 
 
-def _results(group: range, state: State, curves: np.ndarray) -> Iterator[Trained]:
-    flat = to_flat(*jax.tree.map(np.asarray, (state.parameters, state.statistics)))
-    for i, position in enumerate(group):
-        own = {name: value[i].copy() for name, value in flat.items()}  # a view would keep the whole group in memory
-        yield Trained(position, own, *(curves[i, :, column].copy() for column in range(4)))
+def _train(call: Call, data: Dataset, network: Network, jobs: list[_Job]) -> Iterator[Trained]:
+    """Train jobs that share compiled code together, one kind after the other."""
+    kinds: dict[tuple[Switches, tuple[int, ...]], list[_Job]] = {}
+    for job in jobs:
+        kinds.setdefault((job.switches, job.shapes), []).append(job)
+    for (switches, _), alike in kinds.items():
+        names = [job.position for job in alike]
+        size = alike[0].options.batch_size
+        if not switches.distillation:
+            plan = Plan(network, data.scale, min(size, len(alike[0].parts.trained_on)), switches)
+            yield from train_alike(call, plan, [job.model() for job in alike], names)
+            continue
+        plan = Plan(
+            network, data.scale, min(size, len(alike[0].parts.trained_on)), replace(switches, distillation=False)
+        )
+        teachers = train_alike(call, plan, [job.model() for job in alike], names)
+        answers = [_answers(network, data, job, teacher) for job, teacher in zip(alike, teachers, strict=True)]
+        plan = Plan(network, data.scale, min(size, len(alike[0].parts.distilled_on)), switches)
+        yield from train_alike(call, plan, [job.model(own) for job, own in zip(alike, answers, strict=True)], names)
 
 
-def _bytes_needed(plan: Plan, on: Mesh, records: Records, jobs: list[Model], width: int) -> int:
-    return bytes_needed(plan, on, width, records, jobs[0])
+def _answers(network: Network, data: Dataset, job: _Job, teacher: Trained) -> Float[np.ndarray, "d C"]:
+    """Return a teacher's softened answers to the records that its student learns from."""
+    x = data.x[job.parts.distilled_on]
+    logits = predict(network.options, teacher.parameters, x, data.scale, data.num_classes)
+    logits = logits / np.float32(job.options.distillation.temperature)
+    answers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return answers / answers.sum(axis=1, keepdims=True)
 
 
 def _common(options: Sequence[TrainOptions], num_models: int) -> TrainOptions:
-    """Return what all options share; they may differ only in traced strengths."""
+    """Return options whose epochs, batch size and test records are those of all."""
     if len(options) != num_models or not options:
         raise RequestError(f"train: {len(options)} sets of options for {num_models} models; give one per model")
     for name in ("epochs", "batch_size", "test_records"):
@@ -159,9 +137,9 @@ def _common(options: Sequence[TrainOptions], num_models: int) -> TrainOptions:
     return options[0]
 
 
-def _test_records(nonmembers: np.ndarray, seed: int, count: int) -> Int[np.ndarray, "T"]:
-    """Return the first `count` nonmembers in an order that the model's seed decides."""
-    return np.random.default_rng(int(seed)).permutation(nonmembers)[:count].astype(np.int32)
+def _test_records(nonmembers: np.ndarray, seed: int, options: TrainOptions) -> Int[np.ndarray, "T"]:
+    """Return the first nonmembers in an order that the model's seed decides."""
+    return np.random.default_rng(int(seed)).permutation(nonmembers)[: options.test_records].astype(np.int32)
 
 
 def _likely_cause(data: Dataset) -> str:

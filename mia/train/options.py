@@ -1,8 +1,15 @@
 """What can be chosen about training and the engine: dataclasses, checked when built. Imports nothing heavy."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mia.checks import RequestError, at_least, fraction, non_negative, positive
+from mia.train.defence_options import (
+    AdversarialOptions,
+    AugmentationOptions,
+    DistillationOptions,
+    DpOptions,
+    EarlyStoppingOptions,
+)
 
 
 @dataclass
@@ -10,7 +17,7 @@ class TrainOptions:
     """How one model is trained: Adam with inverse-time decay on the cross-entropy, and the defences in training.
 
     The strengths of the defences and the learning rate are arguments of the compiled code: changing them compiles
-    nothing again. A strength of zero is no defence at all.
+    nothing again (switching on one of those below `label_smoothing` does). A strength of zero is no defence at all.
     """
 
     epochs: int = 100
@@ -22,6 +29,14 @@ class TrainOptions:
     weight_decay: float = 0.0  # decoupled (AdamW): parameters shrink by learning_rate * weight_decay per step
     dropout: float = 0.0  # share of inputs of the last dense layers that is dropped; 0 keeps all
     label_smoothing: float = 0.0  # share of each label spread evenly over all classes
+    confidence_penalty: float = 0.0  # beta: the loss loses beta * entropy of the answer (Pereyra et al. 2017)
+    mixup: float = 0.0  # alpha: batches are mixed with a share drawn from Beta(alpha, alpha) (Zhang et al. 2018)
+    relaxloss: float = 0.0  # alpha: the mean loss that training keeps to (Chen, Yu, Fritz 2022)
+    early_stopping: EarlyStoppingOptions = field(default_factory=EarlyStoppingOptions)
+    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
+    adversarial: AdversarialOptions = field(default_factory=AdversarialOptions)
+    distillation: DistillationOptions = field(default_factory=DistillationOptions)
+    dp: DpOptions = field(default_factory=DpOptions)
     test_records: int = 1000  # at most so many nonmembers make the test curve of each epoch; 0: no test curve
 
     def __post_init__(self) -> None:
@@ -34,11 +49,41 @@ class TrainOptions:
         non_negative("train.weight_decay", self.weight_decay)
         fraction("train.dropout", self.dropout, below_one=True)
         fraction("train.label_smoothing", self.label_smoothing)
+        non_negative("train.confidence_penalty", self.confidence_penalty)
+        non_negative("train.mixup", self.mixup)
+        non_negative("train.relaxloss", self.relaxloss)
         at_least("train.test_records", self.test_records, 0)
+        if self.mixup and self.relaxloss:
+            raise RequestError(f"train.mixup={self.mixup!r} and train.relaxloss={self.relaxloss!r} exclude one another")
+        if self.dp.is_on:
+            self._refuse_beside_dp()
+
+    def _refuse_beside_dp(self) -> None:
+        """Refuse what looks at several records at once: its cost in privacy is not in epsilon."""
+        for key, is_on in {
+            "train.mixup": self.mixup,
+            "train.relaxloss": self.relaxloss,
+            "train.adversarial.strength": self.adversarial.strength,
+            "train.distillation.reference": self.distillation.reference,
+            "train.early_stopping.holdout": self.early_stopping.holdout,
+        }.items():
+            if is_on:
+                raise RequestError(f"{key}={is_on!r} cannot stand beside train.dp: epsilon would not account for it")
+
+    def effective(self) -> "TrainOptions":
+        """Return the same training with what does not count set to its default: a patience without a held-out part."""
+        return replace(
+            self,
+            early_stopping=self.early_stopping if self.early_stopping.holdout else EarlyStoppingOptions(),
+            adversarial=self.adversarial if self.adversarial.strength else AdversarialOptions(),
+            distillation=self.distillation if self.distillation.reference else DistillationOptions(),
+            dp=self.dp if self.dp.is_on else DpOptions(),
+        )
 
     def undefended(self) -> "TrainOptions":
         """Return the same training with every defence at strength zero."""
-        return replace(self, l2=0.0, weight_decay=0.0, dropout=0.0, label_smoothing=0.0)
+        training = ("epochs", "batch_size", "learning_rate", "learning_rate_decay", "epsilon", "test_records")
+        return TrainOptions(**{name: getattr(self, name) for name in training})
 
 
 @dataclass

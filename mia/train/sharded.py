@@ -12,7 +12,8 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from mia.train.devices import MODELS
-from mia.train.one import Model, Plan, Records, State, initial_state, train_steps
+from mia.train.one import train_steps
+from mia.train.state import Model, Plan, Records, State, initial_state
 
 SHARED, SHARDED = PartitionSpec(), PartitionSpec(MODELS)
 

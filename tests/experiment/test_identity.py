@@ -17,12 +17,21 @@ from mia.models.options import MlpOptions
 from mia.records import Dataset
 from mia.shadow_data.options import RealOptions
 from mia.split.options import SplitOptions
+from mia.train.defence_options import AdversarialOptions, DistillationOptions, DpOptions, EarlyStoppingOptions
+from mia.train.options import TrainOptions
 
 ANOTHER_POOL = {
     "seed", "split.protocol", "split.size",
     "model.name", "model.hidden", "model.activation", "model.depth", "model.width", "model.norm",
     "train.epochs", "train.batch_size", "train.learning_rate", "train.learning_rate_decay", "train.epsilon",
     "train.l2", "train.weight_decay", "train.dropout", "train.label_smoothing", "train.test_records",
+    "train.confidence_penalty", "train.mixup", "train.relaxloss",
+    "train.early_stopping.holdout", "train.early_stopping.patience",
+    "train.augmentation.flip", "train.augmentation.shift", "train.augmentation.cutout",
+    "train.adversarial.strength", "train.adversarial.reference",
+    "train.distillation.reference", "train.distillation.temperature",
+    "train.dp.noise_multiplier", "train.dp.clipping_norm", "train.dp.epsilon", "train.dp.delta", "train.dp.sampling",
+    "train.dp.microbatch",
 }  # fmt: skip
 ANOTHER_RUN = {"split.num_shadows", "split.num_targets", "attacker.adaptive", "attack.*", "defence.*", "shadow_data.*"}
 NEITHER = {"engine.models_per_batch", "tracking.experiment", "tracking.uri", "rerun"}
@@ -30,7 +39,8 @@ BY_ITS_RECORDS = {"data.*"}
 """What the data set is asked for with counts through the records that come of it."""
 
 DATA = Dataset("blobs", np.zeros((400, 6), np.float32), np.arange(400, dtype=np.int32) % 3, 3)
-WORDS = ["pool", "relu", "batch", "laplace", "redraw", "wide", "full", "global", "median", "density", "logits", "2"]
+WORDS = ["pool", "relu", "batch", "laplace", "redraw", "wide", "full", "global", "median", "density", "logits", "2",
+         "shuffled"]
 GROUPS = [(group.removeprefix("schema/"), kind()) for group, _, kind in schemas() if group and "/" in group
           and group != "schema/data"]  # fmt: skip
 BASE = Config(
@@ -38,12 +48,21 @@ BASE = Config(
     split=SplitOptions(num_shadows=3),
 )  # fmt: skip
 
+SWITCHED_ON = {
+    "train.early_stopping": TrainOptions(early_stopping=EarlyStoppingOptions(0.2)),
+    "train.adversarial": TrainOptions(adversarial=AdversarialOptions(1.0)),
+    "train.distillation": TrainOptions(distillation=DistillationOptions(0.5)),
+    "train.dp": TrainOptions(dp=DpOptions(clipping_norm=1.0)),
+}
+"""A defence's other values count only while it is on."""
+
 
 def base_of(key: str, **parts: Any) -> Config:
     """Return a config in which the key counts."""
     if key == "split.num_targets":
         return replace(BASE, split=SplitOptions("pool", num_shadows=3))
-    return replace(BASE, **parts)
+    switched_on = SWITCHED_ON.get(key.rpartition(".")[0])
+    return replace(BASE, **parts, **({"train": switched_on} if switched_on else {}))
 
 
 def cases() -> Iterator[tuple[str, Config, Config]]:
@@ -78,7 +97,9 @@ def changes(prefix: str, base_for: Any, *path: str) -> Iterator[tuple[str, Confi
         yield prefix, base_for(prefix), with_other(base_for(prefix), list(path))
         return
     for one in fields(options):
-        if one.name != "name":
+        if is_dataclass(getattr(options, one.name)):
+            yield from changes(f"{prefix}.{one.name}", base_for, *path, one.name)
+        elif one.name != "name":
             base = base_for(f"{prefix}.{one.name}")
             yield f"{prefix}.{one.name}", base, with_other(base, [*path, one.name])
 

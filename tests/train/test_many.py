@@ -11,7 +11,7 @@ import pytest
 from mia.checks import RequestError
 from mia.models.network import Network
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
-from mia.train import many
+from mia.train import group
 from mia.train.loss import Strengths, training_loss
 from mia.train.many import DivergedError, train_many
 from mia.train.optimiser import optimiser
@@ -142,7 +142,7 @@ def test_strength_zero_is_bit_identical_to_no_defence():
 
     def defended(parameters):
         logits = x @ parameters["kernel"] + parameters["bias"]
-        return training_loss(logits, labels, weights, parameters, strengths)
+        return training_loss(logits, jax.nn.one_hot(labels, 3), weights, parameters, strengths)
 
     with jax.disable_jit():  # one operation after another: nothing is merged differently in the two
         expected, found = jax.grad(plain)(parameters), jax.grad(defended)(parameters)
@@ -187,7 +187,7 @@ def test_divergence_names_the_models_and_the_likely_cause(table, split):
 def test_full_memory_halves_the_width_and_says_so(table, split, monkeypatch):
     members, nonmembers = split(5, 30, 120)
     expected = train(table, members, nonmembers)
-    real, widths, notes = many.advance, [], []
+    real, widths, notes = group.advance, [], []
 
     def small_memory(plan, on, width, *rest):
         widths.append(width)
@@ -195,7 +195,7 @@ def test_full_memory_halves_the_width_and_says_so(table, split, monkeypatch):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
         return real(plan, on, width, *rest)
 
-    monkeypatch.setattr(many, "advance", small_memory)
+    monkeypatch.setattr(group, "advance", small_memory)
     engine = EngineOptions("3")
     trained = train(table, members, nonmembers, engine=engine, progress=lambda report: notes.append(report.note))
     assert widths[0] > 1

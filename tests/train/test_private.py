@@ -1,0 +1,182 @@
+"""DP-SGD: gradients like a slow twin's, noise as stated, batches as drawn, epsilon as the library's, memory bounded."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import dp_accounting
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from dp_accounting.pld import PLDAccountant
+from scipy import stats
+
+from mia.checks import RequestError
+from mia.models.layers import Training
+from mia.models.network import Network
+from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
+from mia.train.defence_options import DpOptions
+from mia.train.devices import mesh
+from mia.train.gradient import Batch, clipped_gradient, private_gradient
+from mia.train.loss import Strengths, record_losses
+from mia.train.many import train_many
+from mia.train.options import TrainOptions
+from mia.train.private import in_microbatches, noisy_mean, poisson_batch
+from mia.train.privacy import epsilon_of, with_noise
+from mia.train.sharded import bytes_needed
+from mia.train.state import Model, Plan, Records
+from mia.train.switches import Switches
+
+KEY = jax.random.key(0)
+MODELS = {
+    "mlp": (MlpOptions(hidden=[9, 7]), (5,)),
+    "cnn": (CnnOptions(), (8, 8, 1)),
+    "cnn valid": (CnnOptions(), (18, 17, 2)),
+    "wide_resnet": (WideResnetOptions(depth=10, width=1), (8, 8, 1)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_clipped_gradients_equal_those_of_one_record_after_another(name):
+    model, shape = MODELS[name]
+    network = Network(model, shape, 3)
+    parameters, _ = network.initialise(KEY)
+    rng = np.random.default_rng(0)
+    x = jnp.array(rng.normal(size=(6, *shape)), jnp.float32)
+    labels, weights = jnp.array(rng.integers(0, 3, 6)), jnp.array([1.0, 1, 1, 1, 1, 0])
+    options = TrainOptions(label_smoothing=0.1, confidence_penalty=0.2, dp=DpOptions(clipping_norm=1.0))
+    strengths, switches = Strengths.of(options), Switches.of(options)
+    batch = Batch(x, labels, jax.nn.one_hot(labels, 3))
+
+    def one(parameters, i):
+        logits, _ = network.apply(parameters, {}, x[i : i + 1], Training(KEY, jnp.float32(0), jnp.ones(1)))
+        return record_losses(logits, batch.targets[i : i + 1], strengths, switches)[0]
+
+    gradients = [jax.grad(one)(parameters, i) for i in range(5)]
+    norms = [math.sqrt(sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(own))) for own in gradients]
+    clip = float(np.median(norms))  # some are clipped and some are not
+    expected = jax.tree.map(
+        lambda *leaves: sum(leaf * min(1, clip / norm) for leaf, norm in zip(leaves, norms, strict=True)), *gradients
+    )
+    training = Training(KEY, jnp.float32(0), weights)
+    found, _ = clipped_gradient(
+        network, parameters, batch, training, replace(strengths, clipping_norm=jnp.float32(clip)), switches
+    )
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5)
+    assert norms[int(np.argmax(norms))] > clip
+
+
+@pytest.mark.parametrize("microbatch", [5, 64])
+def test_no_noise_and_no_clipping_is_plain_training(microbatch, table, split):
+    members, nonmembers = split(2, 40, 120)
+    plain = TrainOptions(epochs=3, batch_size=16, learning_rate=0.01, l2=0.01, weight_decay=0.1)
+    dp = DpOptions(clipping_norm=1e9, sampling="shuffled", microbatch=microbatch)
+    both = [plain, replace(plain, dp=dp)]
+    rows = members[[0, 0]], nonmembers[[0, 0]]
+    one, other = train_many(table, *rows, np.zeros(2, np.uint32), MlpOptions(hidden=[16]), both)
+    for name, value in one.parameters.items():
+        np.testing.assert_allclose(other.parameters[name], value, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(other.train_loss, one.train_loss, rtol=1e-4)
+
+
+def test_noise_has_the_stated_deviation_and_is_fresh_in_every_parameter():
+    total = {"a": jnp.zeros((50, 40)), "b": jnp.zeros(3000)}
+    found = noisy_mean(total, 8.0, KEY, jnp.float32(1.5), jnp.float32(0.4))
+    drawn = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(found)])
+    scaled = drawn / (1.5 * 0.4 / 8)
+    assert stats.kstest(scaled, "norm").pvalue > 0.01
+    low, high = stats.chi2.ppf([0.001, 0.999], len(scaled))
+    assert low < (scaled**2).sum() < high
+    assert len(np.unique(drawn)) > 4990
+    other = noisy_mean(total, 8.0, jax.random.key(1), jnp.float32(1.5), jnp.float32(0.4))
+    both = np.corrcoef(drawn, np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(other)]))[0, 1]
+    assert abs(both) < 0.06
+
+
+def test_noise_comes_before_the_penalty_and_none_is_drawn_at_zero():
+    parameters = {"kernel": jnp.arange(6.0)}
+    total = {"kernel": jnp.full(6, 4.0)}
+    strengths = Strengths.of(TrainOptions(l2=0.5))
+    found = private_gradient(total, jnp.float32(2), parameters, KEY, strengths)
+    np.testing.assert_allclose(found["kernel"], 2 + parameters["kernel"])
+
+
+def test_poisson_batches_hold_each_record_on_its_own():
+    keys = jax.random.split(KEY, 400)
+    rows, weights, used = jax.vmap(lambda key: poisson_batch(key, 50, 10, 4))(keys)
+    assert rows.shape == (400, 13, 4)
+    flat = weights.reshape(400, -1)
+    counts = np.asarray(flat.sum(axis=1)).astype(int)
+    np.testing.assert_array_equal(used, -(-counts // 4))
+    for row, count in zip(np.asarray(rows).reshape(400, -1), counts, strict=True):
+        assert len(np.unique(row[:count])) == count
+    assert stats.binomtest(int(counts.sum()), 400 * 50, 0.2).pvalue > 0.001
+    assert 0.7 < counts.var() / (50 * 0.2 * 0.8) < 1.4
+    times = np.bincount(np.concatenate([r[:c] for r, c in zip(np.asarray(rows).reshape(400, -1), counts, strict=True)]))
+    assert stats.chisquare(times).pvalue > 0.001
+
+
+def test_microbatches_hold_every_record_once():
+    rows, weights = in_microbatches(jnp.arange(7) + 1, jnp.array([1.0] * 6 + [0]), 3)
+    np.testing.assert_array_equal(rows, [[1, 2, 3], [4, 5, 6], [7, 0, 0]])
+    np.testing.assert_array_equal(weights, [[1, 1, 1], [1, 1, 1], [0, 0, 0]])
+
+
+def test_the_size_of_microbatches_changes_nothing_but_roundoff(table, split):
+    members, nonmembers = split(1, 60, 120)
+    options = TrainOptions(epochs=2, batch_size=30, learning_rate=0.01)
+    found = []
+    for microbatch in (7, 64):
+        dp = DpOptions(noise_multiplier=0.5, clipping_norm=0.3, microbatch=microbatch)
+        seeds = np.zeros(1, np.uint32)
+        (one,) = train_many(table, members, nonmembers, seeds, MlpOptions(hidden=[16]), [replace(options, dp=dp)])
+        found.append(one.parameters)
+    for name, value in found[0].items():
+        np.testing.assert_allclose(found[1][name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_memory_is_bounded_as_the_batch_grows(pictures):
+    network, on = Network(CnnOptions(), (8, 8, 1), 3), mesh()
+    records = Records(jnp.array(pictures.x), jnp.array(pictures.y))
+
+    def needed(batch_size, dp):
+        options = TrainOptions(batch_size=batch_size, dp=dp)
+        model = Model(np.arange(4096, dtype=np.int32) % 96, np.arange(0, dtype=np.int32), np.uint32(0),
+                      Strengths.of(options))  # fmt: skip
+        return bytes_needed(Plan(network, 1.0, batch_size, Switches.of(options)), on, 1, records, model)
+
+    private = DpOptions(clipping_norm=1.0, sampling="shuffled", microbatch=32)
+    plain_growth = needed(4096, DpOptions()) - needed(32, DpOptions())
+    assert needed(4096, private) - needed(32, private) < 0.02 * plain_growth
+
+
+@pytest.mark.parametrize(("num_records", "batch_size", "epochs"), [(1000, 50, 3), (1001, 50, 2), (30, 64, 2)])
+def test_epsilon_is_that_of_the_library_called_by_hand(num_records, batch_size, epochs):
+    options = TrainOptions(epochs=epochs, batch_size=batch_size, dp=DpOptions(1.3, 2.0, delta=1e-4))
+    batch = min(batch_size, num_records)
+    steps = epochs * math.ceil(num_records / batch)
+    event = dp_accounting.PoissonSampledDpEvent(batch / num_records, dp_accounting.GaussianDpEvent(1.3))
+    by_hand = PLDAccountant().compose(dp_accounting.SelfComposedDpEvent(event, steps)).get_epsilon(1e-4)
+    assert epsilon_of(options, num_records) == by_hand
+
+
+def test_the_noise_for_an_epsilon_spends_it_and_hardly_less():
+    options = TrainOptions(epochs=2, batch_size=50, dp=DpOptions(clipping_norm=1.0, epsilon=1.5))
+    found = with_noise(options, 1000)
+    assert found.dp.epsilon is None
+    assert 1.45 < epsilon_of(found, 1000) <= 1.5
+    assert epsilon_of(options, 1000) == epsilon_of(found, 1000)
+    assert with_noise(found, 1000) == found
+    assert epsilon_of(replace(options, dp=DpOptions(clipping_norm=1.0)), 1000) == math.inf
+
+
+def test_batch_normalisation_is_refused():
+    pictures = SimpleNamespace(shape=(8, 8, 1))
+    from mia.train.compatible import check_compatible
+
+    options = TrainOptions(dp=DpOptions(1.0, 1.0))
+    check_compatible(options, WideResnetOptions(), pictures.shape, 10)
+    with pytest.raises(RequestError, match=r"model\.norm='batch'"):
+        check_compatible(options, WideResnetOptions(norm="batch"), pictures.shape, 10)
