@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from mia import config
 from mia.checks import RequestError, did_you_mean
+from mia.variants import take_variants
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
@@ -45,7 +46,10 @@ def register() -> None:
         store.store(group=group, name=name, node=node)
     for name, file in sweep_files().items():
         try:
-            store.store(group="sweeps", name=name, node=config.read_yaml(file), package="_global_")
+            node = config.read_yaml(file)
+            for variant, values in take_variants(name, node, GROUPS).items():
+                store.store(group=name, name=variant, node=values, package="_global_")
+            store.store(group="sweeps", name=name, node=node, package="_global_")
         except RequestError as error:
             print(f"mia: warning: {error}", file=sys.stderr)
 

@@ -16,6 +16,7 @@ from mia.config import Config, as_yaml, flat, to_options
 from mia.data.options import DataOptions
 from mia.fingerprint import fingerprint
 from mia.home import home
+from mia.variants import spelt_out
 
 if TYPE_CHECKING:
     from mia.records import Dataset
@@ -52,7 +53,7 @@ class Job:
     @classmethod
     def of(cls, composed: DictConfig, sweep_id: str | None = None) -> "Job":
         """Return the job that Hydra has just composed."""
-        overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+        overrides = spelt_out(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
         return cls(to_options(composed, Config), flat(composed), as_yaml(composed), overrides, sweep_id)
 
     @property

@@ -39,8 +39,21 @@ BY_ITS_RECORDS = {"data.*"}
 """What the data set is asked for with counts through the records that come of it."""
 
 DATA = Dataset("blobs", np.zeros((400, 6), np.float32), np.arange(400, dtype=np.int32) % 3, 3)
-WORDS = ["pool", "relu", "batch", "laplace", "redraw", "wide", "full", "global", "median", "density", "logits", "2",
-         "shuffled"]
+WORDS = [
+    "pool",
+    "relu",
+    "batch",
+    "laplace",
+    "redraw",
+    "wide",
+    "full",
+    "global",
+    "median",
+    "density",
+    "logits",
+    "2",
+    "shuffled",
+]
 GROUPS = [(group.removeprefix("schema/"), kind()) for group, _, kind in schemas() if group and "/" in group
           and group != "schema/data"]  # fmt: skip
 BASE = Config(

@@ -22,8 +22,8 @@ from mia.train.gradient import Batch, clipped_gradient, private_gradient
 from mia.train.loss import Strengths, record_losses
 from mia.train.many import train_many
 from mia.train.options import TrainOptions
-from mia.train.private import in_microbatches, noisy_mean, poisson_batch
 from mia.train.privacy import epsilon_of, with_noise
+from mia.train.private import in_microbatches, noisy_mean, poisson_batch
 from mia.train.sharded import bytes_needed
 from mia.train.state import Model, Plan, Records
 from mia.train.switches import Switches
@@ -49,20 +49,20 @@ def test_clipped_gradients_equal_those_of_one_record_after_another(name):
     strengths, switches = Strengths.of(options), Switches.of(options)
     batch = Batch(x, labels, jax.nn.one_hot(labels, 3))
 
-    def one(parameters, i):
-        logits, _ = network.apply(parameters, {}, x[i : i + 1], Training(KEY, jnp.float32(0), jnp.ones(1)))
-        return record_losses(logits, batch.targets[i : i + 1], strengths, switches)[0]
+    def one(parameters, x, target):
+        logits, _ = network.apply(parameters, {}, x, Training(KEY, jnp.float32(0), jnp.ones(1)))
+        return record_losses(logits, target, strengths, switches)[0]
 
-    gradients = [jax.grad(one)(parameters, i) for i in range(5)]
+    gradient = jax.jit(jax.grad(one))
+    gradients = [gradient(parameters, x[i : i + 1], batch.targets[i : i + 1]) for i in range(5)]
     norms = [math.sqrt(sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(own))) for own in gradients]
     clip = float(np.median(norms))  # some are clipped and some are not
     expected = jax.tree.map(
         lambda *leaves: sum(leaf * min(1, clip / norm) for leaf, norm in zip(leaves, norms, strict=True)), *gradients
     )
     training = Training(KEY, jnp.float32(0), weights)
-    found, _ = clipped_gradient(
-        network, parameters, batch, training, replace(strengths, clipping_norm=jnp.float32(clip)), switches
-    )
+    limited = replace(strengths, clipping_norm=jnp.float32(clip))
+    found, _ = jax.jit(lambda given: clipped_gradient(network, given, batch, training, limited, switches))(parameters)
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5)
     assert norms[int(np.argmax(norms))] > clip

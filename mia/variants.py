@@ -1,0 +1,51 @@
+"""Variants: the configurations of a sweep that no grid of keys can list, such as defences with strengths of their own.
+
+A sweep file may hold `variants:`, a mapping from a name to overrides as one would type them. Hydra then knows a config
+group of the sweep's name (`+frontier=dropout_0.5`), and the sweep runs through all of it. Takes and gives configs; never
+runs anything.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mia.checks import RequestError
+
+_overrides: dict[str, dict[str, list[str]]] = {}
+"""Sweep -> variant -> overrides, of the sweep files read by this process."""
+
+
+def take_variants(sweep: str, node: DictConfig, groups: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the variants of a sweep file as nodes of a config group, and make the sweep run through them.
+
+    `node` is left without its `variants`.
+
+    Raises:
+        RequestError: `variants` is not a mapping from names to overrides.
+    """
+    if "variants" not in node:
+        return {}
+    found = OmegaConf.to_container(node.pop("variants"))
+    if not isinstance(found, Mapping) or not all(isinstance(text, str) for text in found.values()):
+        raise RequestError(f"sweeps/{sweep}.yaml: variants must map names to overrides, NAME: 'KEY=VALUE KEY=VALUE'")
+    _overrides[sweep] = {str(name): text.split() for name, text in found.items()}
+    OmegaConf.update(node, "hydra.sweeper.params", {f"+{sweep}": ",".join(_overrides[sweep])}, merge=True)
+    return {name: _node(overrides, groups) for name, overrides in _overrides[sweep].items()}
+
+
+def spelt_out(overrides: Iterable[str]) -> list[str]:
+    """Return overrides with each variant replaced by what it stands for, so that they can be typed anywhere."""
+    spelt: list[str] = []
+    for one in overrides:
+        sweep, _, name = one.lstrip("+").partition("=")
+        spelt += _overrides.get(sweep, {}).get(name, [one])
+    return spelt
+
+
+def _node(overrides: Iterable[str], groups: Iterable[str]) -> dict[str, Any]:
+    """Return a config that does what the overrides do: choices of groups first, then values."""
+    pairs = [one.partition("=") for one in overrides]
+    choices = [{f"override /{key}": value} for key, _, value in pairs if key in groups]
+    values = OmegaConf.from_dotlist([f"{key}={value}" for key, _, value in pairs if key not in groups])
+    return {"defaults": [*choices, "_self_"], **OmegaConf.to_container(values)}  # type: ignore[dict-item]
