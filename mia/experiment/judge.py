@@ -93,5 +93,8 @@ def privacy_cost(train: TrainOptions, num_records: int) -> tuple[dict[str, float
         "privacy/noise_multiplier": noise,
     }
     if dp.sampling == "shuffled":
-        return found, [SELECTION, "train.dp.sampling=shuffled is accounted as if batches were drawn by poisson sampling"]
+        return found, [
+            SELECTION,
+            "train.dp.sampling=shuffled is accounted as if batches were drawn by poisson sampling",
+        ]
     return found, [SELECTION]

@@ -17,7 +17,17 @@ SETUP = frozenset(
                  "optimiser", "optimizer", "momentum", "schedule", "warmup", "name")
 )  # fmt: skip
 """Keys of training that are no defence."""
-REVERSED = frozenset({"k", "digits", "epsilon", "patience"})
+SWITCHES = {
+    "early_stopping": ("holdout",),
+    "augmentation": ("shift", "cutout", "flip"),
+    "adversarial": ("strength",),
+    "distillation": ("reference",),
+    "dp": ("epsilon", "noise_multiplier", "clipping_norm"),
+}
+"""Defences of several options, and those of them that switch it on."""
+LAST = ("clipping_norm", "reference", "holdout", "flip")
+"""Options that say the strength only where no other one varies."""
+REVERSED = frozenset({"k", "digits", "epsilon", "patience", "clipping_norm"})
 """Options whose smaller values are the stronger defence."""
 
 
@@ -60,9 +70,31 @@ def defence_of(params: Mapping[str, str], axes: Sequence[str]) -> Defence:
 def _in_training(params: Mapping[str, str], axes: Sequence[str]) -> list[Defence]:
     families: dict[str, list[str]] = {}
     for key in axes:
-        if key.startswith("train.") and is_defence_key(key) and not is_off(params.get(key)):
+        if key.startswith("train.") and is_defence_key(key) and not _is_off(params.get(key)):
             families.setdefault(key.split(".")[1], []).append(key)
-    return [_defence(defence_words(family), keys, params) for family, keys in families.items()]
+    return [
+        _defence(defence_words(family), _strongest_first(family, keys), params)
+        for family, keys in families.items()
+        if _is_on(family, params)
+    ]
+
+
+def _is_on(family: str, params: Mapping[str, str]) -> bool:
+    """Whether a defence of several options is switched on: a patience alone stops nothing."""
+    switches = SWITCHES.get(family, ())
+    return not switches or any(not _is_off(params.get(f"train.{family}.{name}")) for name in switches)
+
+
+def _is_off(value: str | None) -> bool:
+    return is_off(value) or as_number(value) == math.inf
+
+
+def _strongest_first(family: str, keys: Sequence[str]) -> list[str]:
+    """Return the keys in the order in which they say how strong a defence is; what is left says only how."""
+    if family not in SWITCHES:
+        return list(keys)
+    first = [key for key in keys if key.rpartition(".")[2] not in LAST]
+    return first or sorted(keys, key=lambda key: LAST.index(key.rpartition(".")[2]))
 
 
 def _on_output(params: Mapping[str, str], axes: Sequence[str]) -> list[Defence]:

@@ -97,8 +97,35 @@ def test_defences_are_named_with_their_strength() -> None:
     assert defence_of({"train.l2": "0.005"}, ["split.size"]).words == "no defence"
     both = defence_of({"train.l2": "0.005", "defence.name": "top_k", "defence.k": "3"}, axes)
     assert both.words == "L2 + top-k 0.005, 3"
-    nested = defence_of({"train.dp.noise": "1.5", "train.dp.clip": "1.0"}, ["train.dp.noise", "train.dp.clip"])
-    assert nested.words == "DP-SGD 1.5, 1"
+
+
+STOPPING = {"train.early_stopping.holdout": "0.1", "train.early_stopping.patience": "4"}
+DP = {"train.dp.epsilon": "2.0", "train.dp.clipping_norm": "1.0"}
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        (STOPPING, "early stopping 4"),
+        (STOPPING | {"train.early_stopping.holdout": "0.0"}, "no defence"),
+        ({"train.early_stopping.holdout": "0.2"}, "early stopping 0.2"),
+        (DP, "DP-SGD 2"),
+        ({"train.dp.epsilon": "None", "train.dp.clipping_norm": "inf"}, "no defence"),
+        ({"train.dp.noise_multiplier": "1.5", "train.dp.clipping_norm": "1.0"}, "DP-SGD 1.5"),
+        ({"train.augmentation.flip": "0.5", "train.augmentation.shift": "2"}, "augmentation 2"),
+        ({"train.adversarial.strength": "0.0", "train.adversarial.reference": "0.3"}, "no defence"),
+        ({"train.distillation.reference": "0.5", "train.distillation.temperature": "8.0"}, "distillation 8"),
+    ],
+)
+def test_a_defence_of_several_options_is_on_by_its_switch(params: dict[str, str], words: str) -> None:
+    assert defence_of(params, list(params)).words == words
+
+
+def test_smaller_patience_and_epsilon_are_stronger() -> None:
+    for one in (STOPPING, DP):
+        key = next(key for key in one if key.endswith(("patience", "epsilon")))
+        weak, strong = (defence_of(one | {key: value}, list(one)) for value in ("16", "2"))
+        assert weak.order < strong.order
 
 
 def test_fewer_classes_shown_are_a_stronger_defence() -> None:
