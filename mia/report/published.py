@@ -9,9 +9,10 @@ import csv
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from mia.records import StoredRun
 from mia.report.axes import as_number, is_off
@@ -19,6 +20,7 @@ from mia.report.defence import is_defence_key
 from mia.report.settings import Setting, Sweep
 from mia.report.table import Cell, Table, estimate_cell, key_cells, key_columns
 from mia.report.words import metric_words
+from mia.train.options import TrainOptions
 
 SHADOWS = "split.num_shadows"
 UTILITY = ("target/train_accuracy", "target/test_accuracy")
@@ -68,15 +70,33 @@ def _place(params: Mapping[str, str]) -> tuple[str, float, float, str, float]:
 def published_for(run: StoredRun) -> list[Published]:
     """Return the published figures that a run can be held against."""
     params = run.params
-    has_defence = any(not is_off(value) for key, value in params.items() if key in _strengths(params))
-    if has_defence or params.get("split.protocol", "disjoint") != "disjoint":
+    if _has_defence(params) or params.get("split.protocol", "disjoint") != "disjoint":
         return []
     return [one for one in published_figures() if one.place == _place(params)]
 
 
-def _strengths(params: Mapping[str, str]) -> list[str]:
-    """Return the keys that say whether there is a defence: an output defence's options need its name."""
-    return [key for key in params if key == "defence.name" or (key.startswith("train.") and is_defence_key(key))]
+def _has_defence(params: Mapping[str, str]) -> bool:
+    """Whether there is a defence on the output, or in training any option that is neither off nor at its default."""
+    usual = _usual_training()
+    strengths = [key for key in params if key.startswith("train.") and is_defence_key(key)]
+    return not is_off(params.get("defence.name")) or any(
+        not is_off(params[key]) and (as_number(params[key]) or params[key]) != usual.get(key) for key in strengths
+    )
+
+
+@cache
+def _usual_training() -> dict[str, float | str]:
+    """Return the defaults of training by flat key, as numbers where they are such."""
+    flat: dict[str, float | str] = {}
+    groups: list[tuple[str, Any]] = [("train", TrainOptions())]
+    for prefix, options in groups:
+        for one in fields(options):
+            key, value = f"{prefix}.{one.name}", getattr(options, one.name)
+            if is_dataclass(value):
+                groups.append((key, value))
+            else:
+                flat[key] = as_number(str(value)) or str(value)
+    return flat
 
 
 def published_cells(run: StoredRun) -> dict[str, float]:

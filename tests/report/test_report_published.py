@@ -69,6 +69,9 @@ def test_the_sizes_of_the_study_have_its_figures_too():
         {"shadow_data__name": "noisy", "shadow_data__noise": 0.15},
         {"train__l2": 0.001},
         {"train__dropout": 0.5},
+        {"train__early_stopping__holdout": 0.1},
+        {"train__dp__noise_multiplier": 0.8},
+        {"train__dp__clipping_norm": 1.0},
         {"defence__name": "top_k", "defence__k": 3},
     ],
 )
