@@ -63,4 +63,9 @@ def _standardise(values: np.ndarray) -> np.ndarray:
     """Return mean 0 and deviation 1 (0 where all are equal), missing values at the mean."""
     if np.nanmin(values) == np.nanmax(values):  # rounding would give a deviation that is not quite 0
         return np.zeros(len(values), np.float32)
-    return np.nan_to_num((values - np.nanmean(values)) / np.nanstd(values)).astype(np.float32)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        deviation = np.nanstd(values)
+    if not 1e-150 < deviation < np.inf:  # the squares are out of range, as those of 1e200 and 1e-200 are
+        values = values / np.nanmax(np.abs(values))
+        deviation = np.nanstd(values)
+    return np.nan_to_num((values - np.nanmean(values)) / deviation).astype(np.float32)

@@ -22,7 +22,8 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
     return {
         "training_version": TRAINING_VERSION,
         "data": data.fingerprint,
-        "split": {"protocol": options.split.protocol, "size": options.split.size},
+        "split": {"protocol": options.split.protocol, "size": options.split.size}
+        | ({"overlap": True} if options.split.overlap else {}),
         "model": {"name": options.model.name} | distinct(options.model),
         "train": distinct(train.effective()),
         "seed": options.seed,

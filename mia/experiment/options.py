@@ -51,6 +51,11 @@ class ExperimentOptions:
                 f"shadow_data={self.shadow_data.name} needs split.protocol=disjoint: "
                 f"under {self.split.protocol} the shadows train on the target's own records"
             )
+        if self.shadow_data.name != "real" and self.split.overlap:
+            raise RequestError(
+                f"shadow_data={self.shadow_data.name} needs split.overlap=false: the attacker's own records are never "
+                "the target's, and 2 x split.size real ones are enough"
+            )
 
     @property
     def shadow_train(self) -> TrainOptions:

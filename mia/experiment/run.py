@@ -22,6 +22,7 @@ from mia.metrics.comparison import over_targets
 from mia.metrics.evaluation import per_class
 from mia.records import Dataset, Result, Scores, Signals
 from mia.seeds import stage_seed
+from mia.split.make import relaxed_rules
 from mia.store import PoolStore
 from mia.train.compatible import check_compatible
 
@@ -73,6 +74,7 @@ def run_experiment(
     reused = len(ensemble.rows) - ensemble.num_trained
     spent, notes = privacy_cost(options.train, options.split.size)
     metrics |= world.metrics | spent | {"pool/models_trained": ensemble.num_trained, "pool/models_reused": reused}
+    relaxed = relaxed_rules(options.split, split)
     result = Result(
         metrics=metrics | clock.metrics(),
         index=first.index,
@@ -84,7 +86,7 @@ def run_experiment(
         curves=ensemble.curves(),
         shadow_accuracy=shadow_accuracies(first.signals),
         class_names=data.class_names,
-        warnings=tuple(dict.fromkeys([*ensemble.warnings, *world.warnings, *warnings, *notes])),
+        warnings=tuple(dict.fromkeys([*relaxed, *ensemble.warnings, *world.warnings, *warnings, *notes])),
         growth=grow(options.attack, first, options.seed) if options.attack.growth else (),
     )
     return result, ensemble

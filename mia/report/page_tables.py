@@ -6,6 +6,7 @@ Takes a sweep, gives HTML. The same cells as in Markdown and LaTeX, for every at
 import math
 
 from mia.report.markup import Html, element, joined
+from mia.report.published import CAPTION, published_table
 from mia.report.settings import Sweep
 from mia.report.summary import caption
 from mia.report.table import Cell, Table, attack_table, failure_words, summary_table
@@ -42,7 +43,13 @@ def summary_section(sweep: Sweep) -> Html:
     )
 
 
-def _table(table: Table, position: int) -> Html:
+def published_section(sweep: Sweep) -> Html:
+    """Return what others have published of the same experiments beside ours; nothing where there is nothing."""
+    table = published_table(sweep)
+    return joined([element("p", CAPTION, class_="quiet"), _table(table, 0, "published")]) if table else Html("")
+
+
+def _table(table: Table, position: int, name: str = "summary") -> Html:
     """Return a table whose first column is the whole setting; it stays in sight when the others scroll."""
     first = table.num_keys - 1
     headings = [
@@ -54,7 +61,7 @@ def _table(table: Table, position: int) -> Html:
         for k, (setting, row) in enumerate(zip(table.settings, table.rows, strict=True))
     ]
     content = element("table", element("thead", element("tr", headings)), element("tbody", rows))
-    return element("div", content, class_="scroll", data_table="summary", data_name=position, hidden=position > 0,
+    return element("div", content, class_="scroll", data_table=name, data_name=position, hidden=position > 0,
                    tabindex=0, role="region", aria_label="table of settings")  # fmt: skip
 
 

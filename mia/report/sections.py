@@ -17,7 +17,8 @@ from mia.report.chart import Exhibit
 from mia.report.costs import duration_words
 from mia.report.embedded import embedded_charts, embedded_library
 from mia.report.markup import Html, element, joined, raw_text
-from mia.report.page_tables import summary_section
+from mia.report.page_tables import published_section, summary_section
+from mia.report.published import TITLE
 from mia.report.settings import Setting, Sweep
 from mia.report.style import DARK, LIGHT
 from mia.report.words import value_words
@@ -42,6 +43,7 @@ def page_html(page: Page) -> str:
     sweep = page.sweep
     sections = [
         ("summary", "Summary", summary_section(sweep)),
+        ("published", TITLE, published_section(sweep)),
         *((one.name, one.title, _figure(one, page.stills[one.name])) for one in page.exhibits),
         ("reproduce", "How to reproduce each row", _commands(sweep)),
         ("warnings", "What the runs warned about", _warnings(sweep)),

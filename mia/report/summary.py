@@ -11,6 +11,7 @@ from mia.report.axes import SEED, latest_attempts
 from mia.report.exposed import Cell as CsvCell
 from mia.report.exposed import csv_text
 from mia.report.grouping import read_sweep
+from mia.report.published import CAPTION, TITLE, published_cells, published_table
 from mia.report.settings import Sweep
 from mia.report.table import Cell, Table, attack_table, failure_words, summary_table
 
@@ -19,7 +20,10 @@ LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textascii
 
 
 def summary_rows(runs: Iterable[StoredRun]) -> list[dict[str, CsvCell]]:
-    """Return one row per setting (all that varies but the seed): means, deviations as `<metric>_sd`, number of runs."""
+    """Return one row per setting (all that varies but the seed): means, deviations as `<metric>_sd`, number of runs.
+
+    Where figures are published, they stand beside them as `published/<source>/<metric>`.
+    """
     sweep = read_sweep(runs)
     rows: list[dict[str, CsvCell]] = []
     for setting in sweep.settings:
@@ -31,12 +35,14 @@ def summary_rows(runs: Iterable[StoredRun]) -> list[dict[str, CsvCell]]:
                 row[metric] = estimate.value
             if math.isfinite(estimate.deviation):
                 row[f"{metric}_sd"] = estimate.deviation
+        if setting.runs:
+            row |= published_cells(setting.runs[0])
         rows.append(row)
     return rows
 
 
 def run_rows(runs: Iterable[StoredRun]) -> list[dict[str, CsvCell]]:
-    """Return one row per run, finished or not: what varied, every metric, how to repeat it."""
+    """Return one row per run, finished or not: what varied, every metric, published figures, how to repeat it."""
     counted = latest_attempts(runs)
     sweep = read_sweep(counted)
     keys = [*sweep.axes, SEED]
@@ -44,6 +50,7 @@ def run_rows(runs: Iterable[StoredRun]) -> list[dict[str, CsvCell]]:
         {"run": run.id, "name": run.name, "status": run.status}
         | {key: run.params.get(key, "") for key in keys}
         | {name: run.metrics[name] for name in sorted(run.metrics)}
+        | published_cells(run)
         | {"error": run.tags.get("mia.error", ""), "command": run.tags.get("mia.command", "")}
         for run in counted
     ]
@@ -55,7 +62,7 @@ def summary_csv(runs: Iterable[StoredRun]) -> str:
 
 
 def summary_markdown(runs: Iterable[StoredRun]) -> str:
-    """Return the summary as Markdown: the table (best in bold), AUC of all attacks, what failed and why."""
+    """Return the summary as Markdown: the table (best in bold), published figures, AUC of all attacks, what failed."""
     sweep = read_sweep(runs)
     if not sweep.settings:
         return "No runs yet.\n"
@@ -63,6 +70,8 @@ def summary_markdown(runs: Iterable[StoredRun]) -> str:
     if sweep.finished:
         attack = f" Leakage is that of `{sweep.attacks[0]}`." if sweep.attacks else ""
         parts.append(f"{caption(sweep)}{attack}\n\n{_markdown(summary_table(sweep))}")
+    if table := published_table(sweep):
+        parts.append(f"{TITLE}. {CAPTION}\n\n{_markdown(table)}")
     if len(sweep.attacks) > 1:
         parts.append(f"AUC of every attack:\n\n{_markdown(attack_table(sweep))}")
     if sweep.unfinished:

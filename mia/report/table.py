@@ -125,10 +125,13 @@ def _runs_cell(setting: Setting) -> Cell:
 def _metric_cells(settings: Sequence[Setting], metric: str) -> list[Cell]:
     estimates = [setting.estimate(metric) for setting in settings]
     best = _best(settings, metric)
-    return [
-        Cell(spread_words(e.value, e.deviation, DIGITS), e.value, position in best, _interval_words(e))
-        for position, e in enumerate(estimates)
-    ]
+    return [estimate_cell(e, is_best=position in best) for position, e in enumerate(estimates)]
+
+
+def estimate_cell(estimate: Estimate, *, is_best: bool = False) -> Cell:
+    """Return a result with its deviation over seeds, or the 95% interval of a single run."""
+    text = spread_words(estimate.value, estimate.deviation, DIGITS)
+    return Cell(text, estimate.value, is_best, _interval_words(estimate))
 
 
 def _interval_words(estimate: Estimate) -> str:

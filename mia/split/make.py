@@ -7,6 +7,9 @@ Guarantees:
 - every model has `size` members and `size` non-members, each without repeats, and the two are disjoint;
 - `disjoint` (Shokri et al. 2017, section V): no shadow uses any of the target's 2 x size records; shadows draw
   independently of one another and may overlap;
+- `disjoint` with `overlap`: that guarantee alone is given up. Shadows draw from all records, uniformly and without
+  regard to who is the target's member: drawing first from what the target leaves would make its non-members commoner
+  among the shadows' non-members, and so tell the attacker who they are;
 - `pool` (Carlini et al. 2022, section V): every model trains on a random half of the same 2 x size records; shadows
   2j-1 and 2j are each other's complement, so every record is IN for exactly half of an even number of shadows;
 - model k's records depend on the seed, the protocol, the size and k alone: adding shadows changes none of the others.
@@ -46,18 +49,32 @@ def make_split(
     halves = _pool_halves if options.protocol == "pool" else _disjoint_halves
     members, nonmembers = halves(options, num_records, seed, shadow_records)
     split = Split(options.protocol, members.astype(np.int32), nonmembers.astype(np.int32), num_records)
-    check_split(split, options.size)
+    check_split(split, options.size, may_overlap=options.overlap)
     return split
 
 
-def check_split(split: Split, size: int) -> None:
+def relaxed_rules(options: SplitOptions, split: Split) -> tuple[str, ...]:
+    """Return what the split does not guarantee although the protocol does, one line each, for a person."""
+    if not options.overlap:
+        return ()
+    target = np.concatenate([split.members[0], split.nonmembers[0]])
+    shared = np.isin(np.stack([split.members[1:], split.nonmembers[1:]]), target).mean()
+    line = (
+        "split.overlap=true relaxes the rule that shadows never use the target's records: of each shadow's "
+        f"{2 * options.size:,} records {shared:.0%} on average are among the target's {2 * options.size:,}, whether "
+        "the target trained on them or not"
+    )
+    return (line,)
+
+
+def check_split(split: Split, size: int, *, may_overlap: bool = False) -> None:
     """Assert the guarantees of the module docstring."""
     for members, nonmembers in zip(split.members, split.nonmembers, strict=True):
         assert len(members) == len(nonmembers) == size, "every model has size members and size non-members"
         assert len(np.union1d(members, nonmembers)) == 2 * size, "members and non-members are distinct and disjoint"
     assert split.members.min() >= 0, "indices lie in the data set"
     assert max(split.members.max(), split.nonmembers.max()) < split.num_records, "indices lie in the data set"
-    if split.protocol == "disjoint":
+    if split.protocol == "disjoint" and not may_overlap:
         target = np.concatenate([split.members[0], split.nonmembers[0]])
         shadows = np.concatenate([split.members[1:].ravel(), split.nonmembers[1:].ravel()])
         assert not np.isin(shadows, target).any(), "shadows never use the target's records"
@@ -67,16 +84,22 @@ def _check_size(options: SplitOptions, num_records: int, shadow_records: Indices
     size, pool = options.size, options.protocol == "pool"
     if shadow_records is not None:
         assert not pool, "the attacker's own records need the disjoint protocol"
+        assert not options.overlap, "the attacker's own records are never the target's"
         if len(shadow_records) < 2 * size:
             raise RequestError(
                 f"split.size={size} needs {2 * size} records for the shadows, the attacker has {len(shadow_records)}"
             )
         num_records -= len(shadow_records)
-    parts = 2 if pool or shadow_records is not None else 4
+    parts = 2 if pool or options.overlap or shadow_records is not None else 4
     if num_records < parts * size:
+        fits = (
+            "; split.overlap=true lets shadows draw from the target's records too, and needs 2 x size"
+            if parts == 4 and num_records >= 2 * size
+            else ""
+        )
         raise RequestError(
             f"split.size={size} needs {parts} x size = {parts * size} records under split.protocol={options.protocol}, "
-            f"the data set has {num_records}: at most split.size={num_records // parts}"
+            f"the data set has {num_records}: at most split.size={num_records // parts}{fits}"
         )
 
 
@@ -90,7 +113,8 @@ def _disjoint_halves(
 ) -> tuple[np.ndarray, np.ndarray]:
     own = np.arange(num_records) if shadow_records is None else np.setdiff1d(np.arange(num_records), shadow_records)
     target = _halve(stage_generator(seed, "split/target"), own, options.size)
-    rest = np.setdiff1d(own, np.concatenate(target)) if shadow_records is None else shadow_records
+    left = own if options.overlap else np.setdiff1d(own, np.concatenate(target))
+    rest = left if shadow_records is None else shadow_records
     shadows = [
         _halve(stage_generator(seed, "split/shadow", shadow), rest, options.size)
         for shadow in range(1, options.num_shadows + 1)

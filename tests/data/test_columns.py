@@ -1,6 +1,7 @@
 """Columns become features whose meaning is known: properties of the encoding."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,12 @@ def test_numbers_have_mean_zero_and_deviation_one(values):
     expected = 0 if len(set(values)) == 1 else 1
     np.testing.assert_allclose(x.std(dtype=np.float64), expected, atol=1e-5)
     assert (np.diff(x[np.argsort(values), 0]) >= 0).all()
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e308])
+def test_numbers_of_any_size_are_standardised(size):
+    x, _ = encode([Column("n", "number", np.array([1.0, np.nan, -1.0]) * size)])
+    np.testing.assert_array_equal(x[:, 0], [1, 0, -1])
 
 
 def test_a_missing_number_is_the_mean_beside_a_bit():

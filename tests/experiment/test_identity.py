@@ -21,7 +21,7 @@ from mia.train.defence_options import AdversarialOptions, DistillationOptions, D
 from mia.train.options import TrainOptions
 
 ANOTHER_POOL = {
-    "seed", "split.protocol", "split.size",
+    "seed", "split.protocol", "split.size", "split.overlap",
     "model.name", "model.hidden", "model.activation", "model.depth", "model.width", "model.norm",
     "train.epochs", "train.batch_size", "train.learning_rate", "train.learning_rate_decay", "train.epsilon",
     "train.l2", "train.weight_decay", "train.dropout", "train.label_smoothing", "train.test_records",
@@ -181,3 +181,9 @@ def test_every_verdict_is_about_a_key_that_is_there():
 def test_other_records_name_another_pool(change):
     options, other = BASE.experiment(), replace(DATA, **change)
     assert pool_identity(options, DATA, options.train) != pool_identity(options, other, options.train)
+
+
+def test_the_strict_split_keeps_the_name_it_had_before_it_could_be_relaxed():
+    options = BASE.experiment()
+    assert pool_identity(options, DATA, options.train)["split"] == {"protocol": "disjoint", "size": 300}
+    assert run_identity(options, DATA)["split"] == {"protocol": "disjoint", "size": 300, "num_shadows": 3}

@@ -11,6 +11,7 @@ from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.experiment.run import run_experiment
 from mia.models.options import MlpOptions
 from mia.records import Dataset
+from mia.shadow_data.options import MarginalOptions
 from mia.split.options import SplitOptions
 from mia.store import Pool, PoolStore
 from mia.train.options import TrainOptions
@@ -102,9 +103,10 @@ def test_every_other_model_as_target_gives_means_and_deviations(data, store):
     np.testing.assert_array_equal(result.scores["gap"].score, one.scores["gap"].score)
 
 
-def test_a_target_that_learnt_nothing_tells_nothing(data, store):
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_target_that_learnt_nothing_tells_nothing(data, store, overlap):
     """With a vanishing learning rate the target is as it was drawn: every attack stays at chance."""
-    untrained = change(OPTIONS, train={"learning_rate": 1e-12, "epochs": 1}, split={"size": 100})
+    untrained = change(OPTIONS, train={"learning_rate": 1e-12, "epochs": 1}, split={"size": 100, "overlap": overlap})
     result, _ = trained(untrained, data, store)
     for name in ("gap", "loss"):
         assert result.metrics[f"attack/{name}/auc_low"] < 0.5 < result.metrics[f"attack/{name}/auc_high"]
@@ -114,6 +116,19 @@ def test_too_large_a_split_is_refused_before_anything_is_written(data, store):
     with pytest.raises(RequestError, match=r"at most split\.size=100"):
         run_experiment(change(OPTIONS, split={"size": 101}), data, store)
     assert not list(store.folder.iterdir())
+
+
+def test_a_relaxed_rule_makes_room_and_is_told_with_the_result(data, store):
+    result, _ = trained(change(OPTIONS, split={"size": 190, "overlap": True}), data, store)
+    (line,) = (line for line in result.warnings if line.startswith("split.overlap=true relaxes"))
+    assert "of each shadow's 380 records 9" in line
+    strict, _ = trained(change(OPTIONS, split={"size": 100}), data, store)
+    assert not any("overlap" in line for line in strict.warnings)
+
+
+def test_an_attacker_with_own_records_has_no_rule_to_relax():
+    with pytest.raises(RequestError, match=r"shadow_data=marginal needs split\.overlap=false"):
+        replace(OPTIONS, split=replace(OPTIONS.split, overlap=True), shadow_data=MarginalOptions())
 
 
 def test_gap_stands_beside_every_attack():
