@@ -46,10 +46,10 @@ def register() -> None:
         store.store(group=group, name=name, node=node)
     for name, file in sweep_files().items():
         try:
-            node = config.read_yaml(file)
-            for variant, values in take_variants(name, node, GROUPS).items():
+            sweep = config.read_yaml(file)
+            for variant, values in take_variants(name, sweep, GROUPS).items():
                 store.store(group=name, name=variant, node=values, package="_global_")
-            store.store(group="sweeps", name=name, node=node, package="_global_")
+            store.store(group="sweeps", name=name, node=sweep, package="_global_")
         except RequestError as error:
             print(f"mia: warning: {error}", file=sys.stderr)
 

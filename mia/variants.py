@@ -1,8 +1,9 @@
 """Variants: the configurations of a sweep that no grid of keys can list, such as defences with strengths of their own.
 
 A sweep file may hold `variants:`, a mapping from a name to overrides as one would type them. Hydra then knows a config
-group of the sweep's name (`+frontier=dropout_0.5`), and the sweep runs through all of it. Takes and gives configs; never
-runs anything.
+group of the sweep's name (`+frontier=dropout_0.5`), and the sweep runs through all of it.
+
+Takes and gives configs; never runs anything.
 """
 
 from collections.abc import Iterable, Mapping
