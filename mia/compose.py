@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from mia import config
 from mia.checks import RequestError, did_you_mean
-from mia.variants import take_variants
+from mia.variants import take_variants, variant_names
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
@@ -115,7 +115,7 @@ def _unknown_choice(text: str) -> str:
     choices = (
         sorted(sweep_files())
         if group == "sweeps"
-        else sorted(file.stem for file in (HOME / "conf" / group).glob("*.yaml"))
+        else variant_names(group) or sorted(file.stem for file in (HOME / "conf" / group).glob("*.yaml"))
     )
     if not group or not choices:
         wrong = group or choice

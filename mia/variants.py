@@ -6,7 +6,7 @@ group of the sweep's name (`+frontier=dropout_0.5`), and the sweep runs through 
 Takes and gives configs; never runs anything.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -27,12 +27,17 @@ def take_variants(sweep: str, node: DictConfig, groups: Iterable[str]) -> dict[s
     """
     if "variants" not in node:
         return {}
-    found = OmegaConf.to_container(node.pop("variants"))
-    if not isinstance(found, Mapping) or not all(isinstance(text, str) for text in found.values()):
+    found = node.pop("variants")
+    if not isinstance(found, DictConfig) or not all(isinstance(text, str) for text in found.values()):
         raise RequestError(f"sweeps/{sweep}.yaml: variants must map names to overrides, NAME: 'KEY=VALUE KEY=VALUE'")
     _overrides[sweep] = {str(name): text.split() for name, text in found.items()}
     OmegaConf.update(node, "hydra.sweeper.params", {f"+{sweep}": ",".join(_overrides[sweep])}, merge=True)
     return {name: _node(overrides, groups) for name, overrides in _overrides[sweep].items()}
+
+
+def variant_names(sweep: str) -> list[str]:
+    """Return the variants of a sweep; none where it has none, or there is no such sweep."""
+    return list(_overrides.get(sweep, ()))
 
 
 def spelt_out(overrides: Iterable[str]) -> list[str]:

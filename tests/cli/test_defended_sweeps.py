@@ -1,0 +1,120 @@
+"""Sweeps over defences, end to end: variants beside a grid, both attackers, what DP-SGD costs, the report."""
+
+import csv
+import shlex
+from collections import Counter
+
+import pytest
+from omegaconf import OmegaConf
+
+from mia.checks import RequestError
+from mia.compose import GROUPS, compose_config, register, sweep_files
+from mia.config import Config, to_options
+from mia.sweep import plan_sweep
+from mia.tracking import Tracker, TrackingOptions
+from mia.train.options import TrainOptions
+from mia.variants import spelt_out, take_variants
+
+TINY = ("split.size=40", "split.num_shadows=2", "train.epochs=3", "model.hidden=[16]", "attack=[gap,loss]")
+
+
+def tracker(home):
+    return Tracker.open(TrackingOptions(), home)
+
+
+@pytest.fixture(scope="module")
+def registered():
+    register()
+
+
+def defences_of(sweep):
+    """Return what each variant of a sweep does, compared with a training that has no defence."""
+    plain, found = TrainOptions(), []
+    for job in plan_sweep([f"+sweeps={sweep}", "split.size=50", "attacker.adaptive=true"]).jobs:
+        one = to_options(compose_config(job), Config)
+        train = one.train.effective()
+        set_up = ("epochs", "batch_size")
+        on = {name: value for name, value in vars(train).items() if value != getattr(plain, name)}
+        found.append(({k: v for k, v in on.items() if k not in set_up}, one.defence))
+    return found
+
+
+@pytest.mark.parametrize("sweep", ["frontier", "mitigation", "dp"])
+def test_every_variant_is_another_defence_and_one_is_none(registered, sweep):
+    found = defences_of(sweep)
+    assert len({repr(one) for one in found}) == len(found)
+    assert sum(not training and output.name == "none" for training, output in found) == 1
+    if sweep == "frontier":
+        strengths = Counter((*training, output.name) for training, output in found)
+        assert sum(count >= 4 for count in strengths.values()) >= 6
+
+
+def test_the_frontier_is_drawn_for_two_sizes_and_both_attackers(registered):
+    jobs = plan_sweep(["+sweeps=frontier"]).jobs
+    kinds = Counter(tuple(sorted(job)) for job in jobs)
+    assert set(kinds.values()) == {1}
+    for key, values in {"split.size": {"2500", "5000"}, "attacker.adaptive": {"True", "False"}}.items():
+        assert {one.partition("=")[2] for job in jobs for one in job if one.startswith(key)} == values
+
+
+def test_variants_are_spelt_out_so_that_a_row_can_be_repeated_without_the_sweep(registered):
+    overrides = ["split.size=100", "+frontier=top_k_3", "train.l2=1"]
+    assert spelt_out(overrides) == ["split.size=100", "defence=top_k", "defence.k=3", "train.l2=1"]
+    assert spelt_out(["+paper=adult", "train=default"]) == ["+paper=adult", "train=default"]
+
+
+def test_a_variant_can_be_chosen_for_a_single_run(registered):
+    config = compose_config(["+frontier=early_stopping_4", "train.l2=0.5"])
+    assert (config.train.early_stopping.patience, config.train.l2, config.defence.name) == (4, 0.5, "none")
+    assert compose_config(["+mitigation=top_k_1"]).defence.k == 1
+
+
+@pytest.mark.parametrize("bad", ["variants: [a, b]", "variants: {a: {train: 1}}", "variants: word"])
+def test_variants_that_are_no_names_with_overrides_are_refused(bad):
+    with pytest.raises(RequestError, match=r"sweeps/mine\.yaml: variants must map names to overrides"):
+        take_variants("mine", OmegaConf.create(bad), GROUPS)
+
+
+def test_a_sweep_over_defences_leaves_rows_that_can_be_repeated_and_a_report(mia, empty_home):
+    request = ["+sweeps=frontier", "data=digits", "model=mlp", "split.size=40", *TINY[1:]]
+    chosen = "+frontier=none,early_stopping_2,temperature_5"
+    code, _, err = mia(empty_home, "-m", *request, chosen)
+    assert code == 0, err
+    store = tracker(empty_home)
+    (sweep,) = store.runs(kind="sweep")
+    children = store.children(sweep.id)
+    assert len(children) == 6
+    assert all(run.status == "FINISHED" for run in children)
+    models = {(run.params["attacker.adaptive"], run.tags["mia.command"].count("early")): run for run in children}
+    assert models["False", 2].metrics["pool/models_trained"] == 0  # the target and the undefended shadows were there
+    command = models["True", 2].tags["mia.command"]
+    assert "train.early_stopping.holdout=0.1 train.early_stopping.patience=2" in command
+    with store.artifact(sweep.id, "summary.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 6
+    page = store.artifact(sweep.id, "report.html").read_text()
+    assert "early stopping" in page
+    assert "temperature" in page
+    again, _, err = mia(empty_home, *shlex.split(command)[1:])
+    assert again == 0
+    assert "finished before as run" in err
+
+
+def test_dp_sgd_logs_what_it_costs_and_that_selection_is_not_in_it(mia, empty_home):
+    private = ("train.dp.epsilon=3", "train.dp.clipping_norm=1", "train.dp.delta=1e-3")
+    code, out, err = mia(empty_home, *TINY, *private)
+    assert code == 0, err
+    (run,) = tracker(empty_home).runs(kind="run")
+    assert 2.9 < run.metrics["privacy/epsilon"] <= 3
+    assert run.metrics["privacy/delta"] == 1e-3
+    assert run.metrics["privacy/noise_multiplier"] > 0.5
+    assert run.metrics["privacy/epsilon_lower_bound"] <= 3
+    assert "choosing the best of several runs costs more" in " ".join(out.split())
+    code, _, err = mia(empty_home, *TINY, "train.dp.clipping_norm=1")
+    assert code == 0, err
+    assert not any(name == "privacy/epsilon" for name in tracker(empty_home).runs(kind="run", limit=1)[0].metrics)
+
+
+def test_the_headers_of_all_sweeps_say_question_figure_and_cost():
+    for name, file in sweep_files().items():
+        text = file.read_text()
+        assert all(word in text for word in ("# Question:", "# Look at:", "# Cost:")), name
