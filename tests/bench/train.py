@@ -18,6 +18,7 @@ import numpy as np
 
 from mia.models.options import CnnOptions, MlpOptions, ModelOptions, WideResnetOptions
 from mia.records import Dataset
+from mia.train.defence_options import DpOptions
 from mia.train.options import EngineOptions, TrainOptions
 
 OPTIONS: dict[str, ModelOptions] = {"cnn": CnnOptions(), "mlp": MlpOptions(), "wide_resnet": WideResnetOptions()}
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--test-records", type=int, default=0)
     parser.add_argument("--models-per-batch", default="auto")
+    parser.add_argument("--dp", action="store_true", help="DP-SGD: each record's gradient clipped, noise added")
     chosen = parser.parse_args()
 
     import jax
@@ -66,7 +68,8 @@ def main() -> None:
     )
     data = synthetic(chosen.model, 2 * chosen.size)
     members, nonmembers = rows_of(chosen.models, chosen.size)
-    options = TrainOptions(epochs=chosen.epochs, batch_size=chosen.batch, test_records=chosen.test_records)
+    private = DpOptions(noise_multiplier=1.0, clipping_norm=1.0) if chosen.dp else DpOptions()
+    options = TrainOptions(epochs=chosen.epochs, batch_size=chosen.batch, test_records=chosen.test_records, dp=private)
     engine = EngineOptions(chosen.models_per_batch)
     seeds = np.arange(chosen.models, dtype=np.uint32)
     reports, arrivals = [], []
