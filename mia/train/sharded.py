@@ -16,9 +16,7 @@ from mia.train.one import train_steps
 from mia.train.state import Model, Plan, Records, State, initial_state
 
 SHARED, SHARDED = PartitionSpec(), PartitionSpec(MODELS)
-WIDE = {
-    "xla_cpu_prefer_vector_width": 512
-}  # the same bits, in fewer instructions; only a CPU that has AVX-512 heeds it
+WIDE = {"xla_cpu_prefer_vector_width": 512}  # the same bits; heeded where a CPU has AVX-512
 
 
 @partial(jax.jit, static_argnums=(0, 1))

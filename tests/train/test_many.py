@@ -11,7 +11,7 @@ import pytest
 from mia.checks import RequestError
 from mia.models.network import Network
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
-from mia.train import group
+from mia.train import devices, group, many
 from mia.train.loss import Strengths, training_loss
 from mia.train.many import DivergedError, train_many
 from mia.train.optimiser import optimiser
@@ -54,6 +54,16 @@ def test_models_side_by_side_change_nothing_but_roundoff(width, table, split):
     for one, other in zip(one_by_one, side_by_side, strict=True):
         for name, value in one.parameters.items():
             np.testing.assert_allclose(other.parameters[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", [MLP, CnnOptions()], ids=lambda model: model.name)
+def test_the_number_of_devices_changes_nothing(model, pictures, split, monkeypatch):
+    members, nonmembers = split(3, 30, 96)
+    on_all = train(pictures, members, nonmembers, model=model)
+    monkeypatch.setattr(many, "mesh", lambda: jax.sharding.Mesh(np.array(jax.devices()[:1]), (devices.MODELS,)))
+    on_one = train(pictures, members, nonmembers, model=model)
+    for one, other in zip(on_one, on_all, strict=True):
+        assert_same(one, other)
 
 
 def test_one_epoch_equals_a_plain_loop(table):
