@@ -4,6 +4,10 @@ XLA's CPU backend runs the gradients of `lax.conv` inside a loop on a naive path
 outside it); matrix products keep their speed there. So on a CPU pictures are cut into patches, which are multiplied
 with the kernel as a matrix, and the gradients are written out with few passes over memory.
 
+Where one step of the study's CNN goes (batch 32, one core of a busy machine, ms of about 9.5): kernel gradients 2.4
+(first convolution) and 1.1, forward products 1.7 and 1.0, input gradient of the second 1.1 and adding its patches up
+0.4, cutting patches 0.4 and 0.3, routing gradients through the pool 0.3, dense layers 0.4, Adam 0.2, tanh 0.1.
+
 Takes and gives float arrays [B height width channels]. Never pads: callers do.
 """
 
