@@ -28,7 +28,7 @@ def synthetic(kind: str, count: int) -> Dataset:
     """Return pictures of 10 classes, or for an mlp 446 random bits and 30 classes."""
     rng = np.random.default_rng(0)
     if kind == "mlp":
-        bits = rng.integers(0, 2, (count, 446)).astype(np.float32)
+        bits = rng.integers(0, 2, (count, 446), dtype=np.uint8)  # as the loader of Locations gives them
         return Dataset("bits", bits, rng.integers(0, 30, count, dtype=np.int32), 30)
     y = rng.integers(0, 10, count, dtype=np.int32)
     typical = rng.integers(0, 256, (10, 32, 32, 3))
