@@ -13,6 +13,11 @@ from mia.train.gradient import Batch
 from mia.train.state import AUGMENTATION, MIXUP, ORDER, Model, Plan, Records, features, key_of
 
 
+def steps_per_epoch(plan: Plan, num_members: int) -> int:
+    """Return the number of batches of an epoch; the last may be short."""
+    return -(-num_members // plan.batch_size)
+
+
 def epoch_order(plan: Plan, model: Model, epoch: Scalar) -> tuple[Int[Array, "steps B"], Float[Array, "steps B"]]:
     """Return positions among the members for each step of an epoch, and weights 0 for padding in the last."""
     order = jnp.argsort(jax.random.bits(key_of(model, ORDER, epoch), (len(model.members),)))

@@ -15,9 +15,9 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 
 from mia.models.network import to_flat
+from mia.train.batches import steps_per_epoch
 from mia.train.chunks import Chunks
 from mia.train.early_stopping import has_stopped
-from mia.train.one import steps_per_epoch
 from mia.train.options import EngineOptions
 from mia.train.results import DivergedError, Progress, Trained
 from mia.train.sharded import advance, bytes_needed, initialise

@@ -7,26 +7,16 @@ for the host, and failure is data (a loss that is not finite).
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int, Scalar
 
-from mia.models.layers import Training
-from mia.models.network import Tree
-from mia.train.adversary import improve
-from mia.train.batches import epoch_order, make_batch, padded
+from mia.train.batches import epoch_order, padded, steps_per_epoch
 from mia.train.early_stopping import after_epoch, has_stopped
-from mia.train.gradient import BatchResult, batch_gradient, clipped_gradient, evaluate, private_gradient
-from mia.train.optimiser import optimiser
-from mia.train.private import in_microbatches, poisson_batch
-from mia.train.state import DROPOUT, NOISE, REFERENCE, SAMPLING, Model, Plan, Records, State, features, key_of
+from mia.train.gradient import evaluate
+from mia.train.state import Model, Plan, Records, State, features
+from mia.train.step import take_step
 
 MAX_EPOCHS = 128  # rows of the learning curve that one call can fill
 EVALUATION_BATCH = 128
-
-
-def steps_per_epoch(plan: Plan, num_members: int) -> int:
-    """Return the number of batches of an epoch; the last may be short."""
-    return -(-num_members // plan.batch_size)
 
 
 def train_steps(
@@ -48,7 +38,7 @@ def train_steps(
         last = end if state.stopping is None else jnp.where(_is_over(model, state), begin, end)
 
         def step(i: Scalar, state: State) -> State:
-            return _step(plan, records, model, state, positions[i], weights[i], number * steps + i)
+            return take_step(plan, records, model, state, positions[i], weights[i], number * steps + i)
 
         state = jax.lax.fori_loop(begin, last, step, state)
 
@@ -77,82 +67,6 @@ def _end_epoch(plan: Plan, records: Records, model: Model, state: State) -> tupl
 def _is_over(model: Model, state: State) -> Array:
     assert state.stopping is not None
     return has_stopped(state.stopping, model.strengths.patience)
-
-
-def _step(
-    plan: Plan, records: Records, model: Model, state: State, positions: Array, weights: Array, number: Scalar
-) -> State:
-    if plan.switches.dp:
-        gradient, result = _private_step(plan, records, model, state, positions, weights, number)
-        adversary = None
-    else:
-        gradient, result, adversary = _plain_step(plan, records, model, state, positions, weights, number)
-    updates, optimiser_state = optimiser(model.strengths).update(gradient, state.optimiser, state.parameters)
-    return State(
-        optax.apply_updates(state.parameters, updates),
-        result.statistics,
-        optimiser_state,
-        state.loss + result.loss,
-        state.correct + result.correct,
-        state.stopping,
-        adversary,
-    )
-
-
-def _plain_step(
-    plan: Plan, records: Records, model: Model, state: State, positions: Array, weights: Array, number: Scalar
-) -> tuple[Tree, BatchResult, Tree | None]:
-    """Return the gradient of a batch, and the adversary after its own step, where there is one."""
-    training = Training(key_of(model, DROPOUT, number), model.strengths.dropout, weights)
-    batch = make_batch(plan, records, model, positions, weights, number)
-    adversary = state.adversary
-    if adversary is not None and model.reference is not None:
-        drawn = jax.random.randint(key_of(model, REFERENCE, number), weights.shape, 0, len(model.reference))
-        others = model.reference[drawn]
-        apply = lambda x: plan.network.apply(state.parameters, state.statistics, x)[0]  # noqa: E731
-        adversary = improve(
-            adversary,
-            (apply(batch.x), batch.labels, weights),
-            (apply(features(plan, records, others)), records.y[others]),
-        )
-    gradient, result = batch_gradient(
-        plan.network,
-        state.parameters,
-        state.statistics,
-        batch,
-        training,
-        model.strengths,
-        plan.switches,
-        number // steps_per_epoch(plan, len(model.members)),
-        None if adversary is None else adversary["parameters"],
-    )
-    return gradient, result, adversary
-
-
-def _private_step(
-    plan: Plan, records: Records, model: Model, state: State, positions: Array, weights: Array, number: Scalar
-) -> tuple[Tree, BatchResult]:
-    """Return the gradient of DP-SGD, a microbatch at a time: memory does not grow with the batch."""
-    microbatch, num_members = plan.switches.microbatch, len(model.members)
-    if plan.switches.is_poisson:
-        key = key_of(model, SAMPLING, number)
-        rows, row_weights, used = poisson_batch(key, num_members, plan.batch_size, microbatch)
-        count = jnp.float32(plan.batch_size)  # as expected: the number drawn is private
-    else:
-        rows, row_weights = in_microbatches(positions, weights, microbatch)
-        used, count = jnp.int32(len(rows)), weights.sum()
-
-    def add(i: Scalar, total: tuple[Tree, tuple[Scalar, Scalar]]) -> tuple[Tree, tuple[Scalar, Scalar]]:
-        own = number * len(rows) + i
-        training = Training(key_of(model, DROPOUT, own), model.strengths.dropout, row_weights[i])
-        batch = make_batch(plan, records, model, rows[i], row_weights[i], own)
-        part = clipped_gradient(plan.network, state.parameters, batch, training, model.strengths, plan.switches)
-        return jax.tree.map(jnp.add, total, part)
-
-    nothing = jax.tree.map(jnp.zeros_like, state.parameters), (jnp.float32(0), jnp.float32(0))
-    total, curve = jax.lax.fori_loop(0, used, add, nothing)
-    gradient = private_gradient(total, count, state.parameters, key_of(model, NOISE, number), model.strengths)
-    return gradient, BatchResult(state.statistics, *curve)
 
 
 def _evaluation(plan: Plan, records: Records, chosen: Int[Array, "T"], state: State) -> tuple[Scalar, Scalar]:
