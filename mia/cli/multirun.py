@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,7 @@ def _check_all(plan: Plan) -> tuple[list[Job], list[str]]:
     from mia.experiment.identity import run_identity
 
     jobs, names = [], []
-    for overrides in plan.jobs:
+    for overrides in _with_bar(plan.jobs):
         job = Job(to_options(compose_config(overrides), Config), {}, "", overrides)
         try:
             data = load_data(job.config.data)
@@ -79,6 +79,16 @@ def _check_all(plan: Plan) -> tuple[list[Job], list[str]]:
         except RequestError as error:
             raise RequestError(f"{error} (in the sweep's configuration {' '.join(overrides)})") from error
     return jobs, names
+
+
+def _with_bar(overrides: list[list[str]]) -> Iterable[list[str]]:
+    """Show on a terminal how far the check of a large grid is."""
+    if not sys.stderr.isatty():
+        return overrides
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(overrides, "checking", console=Console(stderr=True), transient=True)
 
 
 def _all_finished(tracker: "Tracker", jobs: list[Job], names: list[str], sweep_id: str) -> dict[int, Outcome]:
