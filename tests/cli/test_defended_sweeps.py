@@ -64,8 +64,8 @@ def test_variants_are_spelt_out_so_that_a_row_can_be_repeated_without_the_sweep(
 
 
 def test_a_variant_can_be_chosen_for_a_single_run(registered):
-    config = compose_config(["+frontier=early_stopping_4", "train.l2=0.5"])
-    assert (config.train.early_stopping.patience, config.train.l2, config.defence.name) == (4, 0.5, "none")
+    config = compose_config(["+frontier=early_stopping_0.2", "train.l2=0.5"])
+    assert (config.train.early_stopping.holdout, config.train.l2, config.defence.name) == (0.2, 0.5, "none")
     assert compose_config(["+mitigation=top_k_1"]).defence.k == 1
 
 
@@ -77,7 +77,7 @@ def test_variants_that_are_no_names_with_overrides_are_refused(bad):
 
 def test_a_sweep_over_defences_leaves_rows_that_can_be_repeated_and_a_report(mia, empty_home):
     request = ["+sweeps=frontier", "data=digits", "model=mlp", "split.size=40", *TINY[1:]]
-    chosen = "+frontier=none,early_stopping_2,temperature_5"
+    chosen = "+frontier=none,early_stopping_0.2,temperature_5"
     code, _, err = mia(empty_home, "-m", *request, chosen)
     assert code == 0, err
     store = tracker(empty_home)
@@ -86,9 +86,9 @@ def test_a_sweep_over_defences_leaves_rows_that_can_be_repeated_and_a_report(mia
     assert len(children) == 6
     assert all(run.status == "FINISHED" for run in children)
     models = {(run.params["attacker.adaptive"], run.tags["mia.command"].count("early")): run for run in children}
-    assert models["False", 2].metrics["pool/models_trained"] == 0  # the target and the undefended shadows were there
-    command = models["True", 2].tags["mia.command"]
-    assert "train.early_stopping.holdout=0.1 train.early_stopping.patience=2" in command
+    assert models["False", 1].metrics["pool/models_trained"] == 0  # the target and the undefended shadows were there
+    command = models["True", 1].tags["mia.command"]
+    assert "train.early_stopping.holdout=0.2" in command
     with store.artifact(sweep.id, "summary.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 6
     page = store.artifact(sweep.id, "report.html").read_text()
