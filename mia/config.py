@@ -123,14 +123,15 @@ def to_options(composed: DictConfig, kind: type) -> Any:
 
 def _refuse_unknown(node: DictConfig, kind: type, prefix: str) -> None:
     """Refuse keys that no dataclass has: an override with + gets past OmegaConf's own check."""
-    known = [one.name for one in fields(kind)]
-    for key in map(str, node):
+    known = [f"{prefix}{one.name}" for one in fields(kind)]
+    for name in map(str, node):
+        key = f"{prefix}{name}"
         if key not in known:
             meant = did_you_mean(key, known if prefix else [*known, "sweeps"])
-            raise RequestError(f"{prefix}{key} is not a config key{meant or '; known: ' + ', '.join(known)}")
-        value = None if OmegaConf.is_missing(node, key) else node[key]
+            raise RequestError(f"{key} is not a config key{meant or '; known: ' + ', '.join(known)}")
+        value = None if OmegaConf.is_missing(node, name) else node[name]
         if isinstance(value, DictConfig) and is_dataclass(inner := OmegaConf.get_type(value)):
-            _refuse_unknown(value, inner, f"{prefix}{key}.")
+            _refuse_unknown(value, inner, f"{key}.")
 
 
 def flat(composed: DictConfig) -> dict[str, str | int | float | bool | None]:

@@ -61,14 +61,19 @@ def _workers(launcher: Any) -> int:
 
 
 def header(file: Path) -> str:
-    """Return the comment at the top of a sweep file."""
-    lines = []
+    """Return the comment at the top of a sweep file, a line for each paragraph: indented lines go on with the last."""
+    paragraphs: list[str] = []
     for line in file.read_text().splitlines():
         if not line.startswith("#"):
             break
-        if "@package" not in line:
-            lines.append(line.removeprefix("#").strip())
-    return "\n".join(lines).strip()
+        text = line.removeprefix("#")
+        if "@package" in text:
+            continue
+        if paragraphs and text.startswith("  "):
+            paragraphs[-1] += f" {text.strip()}"
+        else:
+            paragraphs.append(text.strip())
+    return "\n".join(paragraphs).strip()
 
 
 def _sweep_file(parsed: list[Override]) -> Path | None:

@@ -14,6 +14,10 @@ mia: how much does a trained classifier tell about who was in its training set?
   mia --cfg job [KEY=VALUE ...]          print the config, run nothing
   mia --hydra-help                       what Hydra itself can do
 
+In training: train.l2, weight_decay, dropout, label_smoothing, confidence_penalty, mixup, relaxloss (0 is off),
+  early_stopping, augmentation, adversarial, distillation, dp (groups: mia --cfg job shows their keys).
+Sweeps with variants (dp, frontier, mitigation): +SWEEP=VARIANT takes one of them; a wrong name lists them all.
+
 What can be chosen with GROUP=NAME (attacks: attack=[NAME,NAME]); every other key of the config with KEY=VALUE:
 """
 ENDING = """
@@ -29,6 +33,9 @@ def text() -> str:
     lines = [f"  {group:<12} {_names(home / 'conf' / group)}" for group in GROUPS]
     lines.append(f"  {'+paper':<12} {_names(home / 'conf' / 'paper')}")
     lines.append(f"  {'+sweeps':<12} {_names(home / 'sweeps')}")
+    own = Path.cwd() / "sweeps"
+    if own.resolve() != (home / "sweeps").resolve() and (names := _names(own)):
+        lines.append(f"  {'':<12} and yours in {own}: {names}")
     return COMMANDS + "\n".join(lines) + "\n" + ENDING
 
 

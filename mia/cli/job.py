@@ -109,6 +109,7 @@ def run_job(job: Job) -> Outcome:
         data = load_data(options.data, observer.loading)
         check(job, data)
         name = fingerprint(run_identity(options, data))
+        from mia.cli.publish import print_stored
         from mia.tracking import Tracker
 
         tracker = Tracker.open(job.config.tracking, home())
@@ -119,6 +120,9 @@ def run_job(job: Job) -> Outcome:
             observer.say(f"finished before as run {found.id} ({found.name}); rerun=true runs it again")
             if warning := tracker.reuse(found, job.sweep_id):
                 observer.say(f"mia: warning: {warning}")
+            if job.sweep_id is None:
+                observer.close()
+                print_stored(tracker, found.id)
             return Outcome("reused", found.id)
         return _run(job, data, name, tracker, observer)
 

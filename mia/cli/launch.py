@@ -75,7 +75,7 @@ def run_sweep_job(composed: DictConfig) -> str:
     register()
     job = Job.of(composed, os.environ[SWEEP_VARIABLE])
     number = int(HydraConfig.get().job.num)
-    print(f"[{number + 1}] {' '.join(job.overrides)}", file=sys.stderr, flush=True)
+    print(f"[{number + 1}] {' '.join(HydraConfig.get().overrides.task)}", file=sys.stderr, flush=True)
     outcome = run_and_catch(job)
     try:
         with whole_file(Path(os.environ[FOLDER_VARIABLE]) / f"{number:05d}.json") as path:

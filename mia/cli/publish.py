@@ -1,6 +1,7 @@
 """From a result to the store and the terminal: metrics, curves, figures, tables, and what to do next."""
 
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,6 +14,10 @@ from mia.records import Dataset, Result
 
 if TYPE_CHECKING:
     from mia.tracking.run import Run
+    from mia.tracking.tracker import Tracker
+
+TABLE = "result.txt"  # the terminal's table, so that a run that is finished can show it again
+TABLE_WIDTH = 80
 
 
 def describe(job: Job, data: Dataset) -> dict[str, str]:
@@ -32,6 +37,7 @@ def publish(run: "Run", job: Job, result: Result, ensemble: Ensemble, data: Data
     chosen = {f"{name}/{key}": value for name, one in result.scores.items() for key, value in one.details.items()}
     run.set_tags({"mia.pools": ",".join(ensemble.fingerprints), "mia.warnings": "\n".join(result.warnings)})
     run.log_table([{"what": key, "value": value} for key, value in chosen.items()], "attack_details.csv")
+    run.log_text(_table_text(result), TABLE)
     for name, content in files_of(result, data).items():
         run.log_bytes(name, content)
 
@@ -78,6 +84,25 @@ def print_result(result: Result, run: "Run") -> None:
     """Print the table of utility and leakage, the run's id and how to see more."""
     from mia.report.console import console_table
 
-    console = Console()
-    console.print(console_table(result))
-    console.print(f"run {run.id} in {home()}; browse it with: mia ui", highlight=False, soft_wrap=True)
+    Console().print(console_table(result))
+    _print_ending(run.id)
+
+
+def print_stored(tracker: "Tracker", run_id: str) -> None:
+    """Print the same of a run that was finished before."""
+    with suppress(FileNotFoundError):
+        print(tracker.artifact(run_id, TABLE).read_text(encoding="utf-8"), end="")
+    _print_ending(run_id)
+
+
+def _table_text(result: Result) -> str:
+    from mia.report.console import console_table
+
+    console = Console(file=io.StringIO(), width=TABLE_WIDTH, color_system=None)
+    with console.capture() as captured:
+        console.print(console_table(result))
+    return captured.get()
+
+
+def _print_ending(run_id: str) -> None:
+    Console().print(f"run {run_id} in {home()}; browse it with: mia ui", highlight=False, soft_wrap=True)

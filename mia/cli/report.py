@@ -30,9 +30,9 @@ def command(arguments: list[str]) -> int:
     sweep = find_sweep(tracker, config.sweep)
     title = sweep.tags.get("mia.sweep", sweep.name)
     question = sweep.tags.get("mia.question", "")
-    path = write_report(
-        tracker.children(sweep.id), Path(config.out), title=title, question=question, fetch=fetcher(tracker)
-    )
+    command = sweep.tags.get("mia.command", "")
+    runs, out = tracker.children(sweep.id), Path(config.out)
+    path = write_report(runs, out, title=title, question=question, command=command, fetch=fetcher(tracker))
     print(path)
     return ALL_IS_WELL
 

@@ -66,7 +66,8 @@ def store_report(tracker: "Tracker", sweep: "Run", plan: Plan, runs: list[Stored
 
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "report.html"
-        write_report(runs, made, title=plan.name, question=plan.question, fetch=fetcher(tracker))
+        command = tracker.get(sweep.id).tags.get("mia.command", "")
+        write_report(runs, made, title=plan.name, question=plan.question, command=command, fetch=fetcher(tracker))
         for path in sorted(Path(folder).rglob("*")):
             if path.is_file():
                 sweep.log_bytes(path.relative_to(folder).as_posix(), path.read_bytes())

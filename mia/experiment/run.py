@@ -74,7 +74,7 @@ def run_experiment(
     reused = len(ensemble.rows) - ensemble.num_trained
     spent, notes = privacy_cost(options.train, options.split.size)
     metrics |= world.metrics | spent | {"pool/models_trained": ensemble.num_trained, "pool/models_reused": reused}
-    relaxed = relaxed_rules(options.split, split)
+    said = [*options.train.idle(), *relaxed_rules(options.split, split)]
     result = Result(
         metrics=metrics | clock.metrics(),
         index=first.index,
@@ -86,7 +86,7 @@ def run_experiment(
         curves=ensemble.curves(),
         shadow_accuracy=shadow_accuracies(first.signals),
         class_names=data.class_names,
-        warnings=tuple(dict.fromkeys([*relaxed, *ensemble.warnings, *world.warnings, *warnings, *notes])),
+        warnings=tuple(dict.fromkeys([*said, *ensemble.warnings, *world.warnings, *warnings, *notes])),
         growth=grow(options.attack, first, options.seed) if options.attack.growth else (),
     )
     return result, ensemble

@@ -39,8 +39,18 @@ def console_table(result: Result) -> "Group":
         parts.append(_utility_table(result))
     if result.scores:
         parts.append(_leakage_table(result))
+    if privacy := _privacy_words(result.metrics):
+        parts.append(Text(privacy))
     parts += [Text(f"! {line}", style="yellow") for line in result.warnings]
     return Group(*parts)
+
+
+def _privacy_words(metrics: Mapping[str, float]) -> str:
+    """Return what DP-SGD guarantees and how, or nothing."""
+    if "privacy/epsilon" not in metrics:
+        return ""
+    epsilon, delta, noise = (metrics[f"privacy/{name}"] for name in ("epsilon", "delta", "noise_multiplier"))
+    return f"Privacy: epsilon {epsilon:.3g} at delta {delta:.3g} (DP-SGD, noise multiplier {noise:.4g})"
 
 
 def _has_utility(metrics: Mapping[str, float]) -> bool:
@@ -114,8 +124,9 @@ def _null_words(metrics: Mapping[str, float], attack: str) -> str:
 
 
 def models_words(scores: Scores) -> str:
-    """Return how many IN and OUT models are behind each score, as a range where records differ."""
-    return f"{_range_words(scores.num_in)}/{_range_words(scores.num_out)}"
+    """Return how many IN and OUT models are behind each score, as a range where records differ; a dash for none."""
+    words = f"{_range_words(scores.num_in)}/{_range_words(scores.num_out)}"
+    return "-" if words == "0/0" else words
 
 
 def _range_words(counts: np.ndarray) -> str:

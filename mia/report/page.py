@@ -26,7 +26,7 @@ COLOURS_OF_STILLS = 96
 
 
 def write_report(
-    runs: Iterable[StoredRun], out: Path, *, title: str, question: str = "", fetch: Fetch = no_files
+    runs: Iterable[StoredRun], out: Path, *, title: str, question: str = "", command: str = "", fetch: Fetch = no_files
 ) -> Path:
     """Write the report of a sweep, or of a single run, and return the path of its HTML file.
 
@@ -38,6 +38,7 @@ def write_report(
         out: a folder, made if it is not there, or the path of the HTML file.
         title: the sweep's name, for people.
         question: what the sweep asks, as its file's header says it.
+        command: what was typed to run it.
         fetch: finds an artifact of a run (`scores.npz`, `per_class.csv`), or None.
 
     Raises:
@@ -59,7 +60,7 @@ def write_report(
     for name, text in texts.items():
         _write(target.parent / name, text)
     beside = [*texts, *([f"{FIGURES}/*.png and .pdf"] if exhibits else [])]
-    _write(target, page_html(Page(title, question, sweep, exhibits, stills, beside)))
+    _write(target, page_html(Page(title, question, command, sweep, exhibits, stills, beside)))
     return target
 
 

@@ -32,6 +32,7 @@ class Page:
 
     title: str
     question: str
+    command: str
     sweep: Sweep
     exhibits: Sequence[Exhibit]
     stills: Mapping[str, bytes]  # a PNG for each exhibit, for print and for readers without scripts
@@ -80,10 +81,11 @@ def _theme_css() -> str:
 
 def _header(page: Page) -> Html:
     question = [element("p", page.question.strip(), class_="question")] if page.question.strip() else []
+    command = [element("pre", element("code", page.command))] if page.command else []
     cards = [
         element("div", element("b", value), element("span", text), class_="card") for value, text in _cards(page.sweep)
     ]
-    return joined([element("h1", page.title), question, element("div", cards, class_="cards")])
+    return joined([element("h1", page.title), question, command, element("div", cards, class_="cards")])
 
 
 def _cards(sweep: Sweep) -> list[tuple[str, str]]:

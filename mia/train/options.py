@@ -1,6 +1,6 @@
 """What can be chosen about training and the engine: dataclasses, checked when built. Imports nothing heavy."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from mia.checks import RequestError, at_least, fraction, non_negative, positive
 from mia.train.defence_options import (
@@ -10,6 +10,9 @@ from mia.train.defence_options import (
     DpOptions,
     EarlyStoppingOptions,
 )
+
+STRENGTHS = {"early_stopping": "holdout", "adversarial": "strength", "distillation": "reference"}
+"""Of defences with values that count only while a strength is above zero; beside them `dp`, which says it itself."""
 
 
 @dataclass
@@ -72,13 +75,21 @@ class TrainOptions:
 
     def effective(self) -> "TrainOptions":
         """Return the same training with what does not count set to its default: a patience without a held-out part."""
-        return replace(
-            self,
-            early_stopping=self.early_stopping if self.early_stopping.holdout else EarlyStoppingOptions(),
-            adversarial=self.adversarial if self.adversarial.strength else AdversarialOptions(),
-            distillation=self.distillation if self.distillation.reference else DistillationOptions(),
-            dp=self.dp if self.dp.is_on else DpOptions(),
-        )
+        off = {name: type(one)() for name, key in STRENGTHS.items() if not getattr(one := getattr(self, name), key)}
+        return replace(self, **off, dp=self.dp if self.dp.is_on else DpOptions())
+
+    def idle(self) -> list[str]:
+        """Return one line for each value that was set and does not count, since its defence is off."""
+        effective, lines = self.effective(), []
+        for group, strength in {**STRENGTHS, "dp": "clipping_norm"}.items():
+            given, counted = getattr(self, group), getattr(effective, group)
+            lines += [
+                f"train.{group}.{one.name}={value!r} does nothing: "
+                f"train.{group}.{strength}={getattr(given, strength)!r} switches it off"
+                for one in fields(given)
+                if (value := getattr(given, one.name)) != getattr(counted, one.name)
+            ]
+        return lines
 
     def undefended(self) -> "TrainOptions":
         """Return the same training with every defence at strength zero."""

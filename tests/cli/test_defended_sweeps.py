@@ -1,6 +1,8 @@
 """Sweeps over defences, end to end: variants beside a grid, both attackers, what DP-SGD costs, the report."""
 
 import csv
+import html
+import re
 import shlex
 from collections import Counter
 
@@ -10,7 +12,7 @@ from omegaconf import OmegaConf
 from mia.checks import RequestError
 from mia.compose import GROUPS, compose_config, register, sweep_files
 from mia.config import Config, to_options
-from mia.sweep import plan_sweep
+from mia.sweep import header, plan_sweep
 from mia.tracking import Tracker, TrackingOptions
 from mia.train.options import TrainOptions
 from mia.variants import spelt_out, take_variants
@@ -94,6 +96,7 @@ def test_a_sweep_over_defences_leaves_rows_that_can_be_repeated_and_a_report(mia
     page = store.artifact(sweep.id, "report.html").read_text()
     assert "early stopping" in page
     assert "temperature" in page
+    assert f"mia -m {shlex.join([*request, chosen])}" in html.unescape(page)
     again, _, err = mia(empty_home, *shlex.split(command)[1:])
     assert again == 0
     assert "finished before as run" in err
@@ -109,6 +112,9 @@ def test_dp_sgd_logs_what_it_costs_and_that_selection_is_not_in_it(mia, empty_ho
     assert run.metrics["privacy/noise_multiplier"] > 0.5
     assert run.metrics["privacy/epsilon_lower_bound"] <= 3
     assert "choosing the best of several runs costs more" in " ".join(out.split())
+    guarantee = re.search(r"Privacy: epsilon (\S+) at delta 0\.001 \(DP-SGD, noise multiplier (\S+)\)", out)
+    assert float(guarantee[1]) == pytest.approx(run.metrics["privacy/epsilon"], rel=0.01)
+    assert float(guarantee[2]) == pytest.approx(run.metrics["privacy/noise_multiplier"], rel=0.001)
     code, _, err = mia(empty_home, *TINY, "train.dp.clipping_norm=1")
     assert code == 0, err
     assert not any(name == "privacy/epsilon" for name in tracker(empty_home).runs(kind="run", limit=1)[0].metrics)
@@ -118,3 +124,4 @@ def test_the_headers_of_all_sweeps_say_question_figure_and_cost():
     for name, file in sweep_files().items():
         text = file.read_text()
         assert all(word in text for word in ("# Question:", "# Look at:", "# Cost:")), name
+        assert [line.partition(":")[0] for line in header(file).splitlines()] == ["Question", "Look at", "Cost"]

@@ -88,9 +88,12 @@ def test_the_metrics_follow_from_the_stored_scores(default_run, shared_home):
 
 
 def test_the_same_command_again_runs_nothing(mia, default_run, shared_home):
-    code, _, err = mia(shared_home, *SMALL)
+    code, out, err = mia(shared_home, *SMALL)
     assert code == 0
     assert "finished before" in err
+    assert [line.rstrip() for line in out.splitlines()] == [
+        line.rstrip() for line in default_run[0].stdout.splitlines()
+    ]  # the numbers once more
     assert default_run[1].id in err
     assert latest(shared_home).id == default_run[1].id
 

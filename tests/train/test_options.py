@@ -2,6 +2,7 @@ import pytest
 
 from mia.checks import RequestError
 from mia.models.options import MlpOptions, WideResnetOptions
+from mia.train.defence_options import DpOptions, EarlyStoppingOptions
 from mia.train.options import EngineOptions, TrainOptions
 
 
@@ -25,6 +26,18 @@ from mia.train.options import EngineOptions, TrainOptions
 def test_impossible_values_name_their_key(make, key):
     with pytest.raises(RequestError, match=f"^{key}"):
         make()
+
+
+def test_what_was_set_and_does_nothing_is_named():
+    assert TrainOptions().idle() == []
+    assert TrainOptions(early_stopping=EarlyStoppingOptions(0.1, patience=9)).idle() == []
+    assert TrainOptions(dp=DpOptions(1.0, 1.0, delta=1e-3)).idle() == []
+    off = TrainOptions(early_stopping=EarlyStoppingOptions(patience=9), dp=DpOptions(delta=1e-3))
+    assert off.effective() == TrainOptions()
+    assert off.idle() == [
+        "train.early_stopping.patience=9 does nothing: train.early_stopping.holdout=0.0 switches it off",
+        "train.dp.delta=0.001 does nothing: train.dp.clipping_norm=inf switches it off",
+    ]
 
 
 def test_undefended_has_no_strength_left():
