@@ -2,10 +2,12 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Column, Table
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
 
 from mia.checks import RequestError
 from mia.cli.arguments import only_overrides
@@ -30,7 +32,7 @@ def command(arguments: list[str]) -> int:
         return ALL_IS_WELL
     users = _users(config)
     unused = [name for name in names if not users.get(name)]
-    console.print(_table(store, unused if config.prune else names, users))
+    console.print(_list(store, unused if config.prune else names, users))
     if not config.prune:
         return ALL_IS_WELL
     if not unused:
@@ -68,32 +70,17 @@ def _users(config: PoolsConfig) -> dict[str, list[str]]:
     return users
 
 
-def _table(store: PoolStore, names: list[str], users: dict[str, list[str]]) -> Table:
-    name, size, age = (Column(header, no_wrap=True) for header in ("pool", "size", "age"))
-    table = Table(
-        name,
-        Column("what", overflow="fold"),
-        "models",
-        size,
-        age,
-        Column("runs", min_width=8),
-        title=str(store.folder),
-        box=SIMPLE,
-        pad_edge=False,
-    )
+def _list(store: PoolStore, names: list[str], users: dict[str, list[str]]) -> Group:
+    """Return two lines for each pool: how big, how old and whose it is, then what it holds."""
+    lines: list[RenderableType] = [Text(str(store.folder), style="italic")]
     for pool in names:
         found = store.describe(pool)
         runs = users.get(pool, [])
-        shown = ", ".join(run[:8] for run in runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")
-        table.add_row(
-            pool,
-            _words(found["identity"]),
-            str(found["models"]),
-            f"{found['bytes'] / 2**20:.1f} MiB",
-            _age(time.time() - found["changed"]),
-            shown or "none",
-        )
-    return table
+        shown = runs[0][:8] + (f" + {len(runs) - 1}" if len(runs) > 1 else "") if runs else "none"
+        size, age = f"{found['bytes'] / 2**20:.1f} MiB", _age(time.time() - found["changed"])
+        lines.append(Text(f"{pool} {found['models']:>4} models {size:>10} {age:>11}  runs: {shown}"))
+        lines.append(Padding(Text(_words(found["identity"]), style="dim"), (0, 0, 0, 4)))
+    return Group(*lines)
 
 
 def _age(seconds: float) -> str:
@@ -104,15 +91,20 @@ def _age(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def _words(identity: dict[str, object]) -> str:
-    parts = {group: identity.get(group) for group in ("model", "split", "train")}
-    words = [
-        f"{group}.{key}={value}"
-        for group, values in parts.items()
-        if isinstance(values, dict)
-        for key, value in values.items()
-    ]
-    return " ".join(words) or "unknown: pool.json is missing or damaged"
+def _words(identity: dict[str, Any]) -> str:
+    """Return the model, then every key that is not at its default, as one would type it."""
+    values = dict(_flat("", {group: identity.get(group) or {} for group in ("model", "split", "train")}))
+    name = values.pop("model.name", None)
+    words = [str(name), *(f"{key}={value}" for key, value in values.items())]
+    return " ".join(words) if name else "unknown: pool.json is missing or damaged"
+
+
+def _flat(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}{key}.", value)
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _agreed(count: int) -> bool:

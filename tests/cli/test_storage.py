@@ -138,6 +138,8 @@ def test_pools_are_listed_with_their_runs_and_only_unused_ones_are_removed(mia, 
     assert used.name in out
     assert unused.name in out
     assert run.id[:8] in out
+    assert "mlp model.hidden=[4] split.protocol=disjoint split.size=20 train.epochs=2" in " ".join(out.split())
+    assert "unknown: pool.json is missing or damaged" in out
 
     code, out, err = mia(home, "pools", "prune")
     assert (code, "nothing removed" in out, "yes=true" in err) == (0, True, True)
