@@ -14,7 +14,7 @@ from mia.train.adversary import improve
 from mia.train.batches import make_batch, steps_per_epoch
 from mia.train.gradient import BatchResult, batch_gradient, clipped_gradient, private_gradient
 from mia.train.optimiser import optimiser
-from mia.train.private import in_microbatches, poisson_batch
+from mia.train.private import in_microbatches, poisson_batch, poisson_microbatch
 from mia.train.state import DROPOUT, NOISE, REFERENCE, SAMPLING, Model, Plan, Records, State, features, key_of
 
 
@@ -74,18 +74,22 @@ def _private_step(
 ) -> tuple[Tree, BatchResult]:
     """Return the gradient of DP-SGD, a microbatch at a time: memory does not grow with the batch."""
     microbatch, num_members = plan.switches.microbatch, len(model.members)
+    most = -(-num_members // microbatch)
     if plan.switches.is_poisson:
-        key = key_of(model, SAMPLING, number)
-        rows, row_weights, used = poisson_batch(key, num_members, plan.batch_size, microbatch)
+        counts = poisson_batch(key_of(model, SAMPLING, number), num_members, plan.batch_size)
+        take = lambda i: poisson_microbatch(counts, i, microbatch)  # noqa: E731
+        used = -(-counts[-1] // microbatch)
         count = jnp.float32(plan.batch_size)  # as expected: the number drawn is private
     else:
         rows, row_weights = in_microbatches(positions, weights, microbatch)
+        take = lambda i: (rows[i], row_weights[i])  # noqa: E731
         used, count = jnp.int32(len(rows)), weights.sum()
 
     def add(i: Scalar, total: tuple[Tree, tuple[Scalar, Scalar]]) -> tuple[Tree, tuple[Scalar, Scalar]]:
-        own = number * len(rows) + i
-        training = Training(key_of(model, DROPOUT, own), model.strengths.dropout, row_weights[i])
-        batch = make_batch(plan, records, model, rows[i], row_weights[i], own)
+        chosen, in_use = take(i)
+        own = number * most + i
+        training = Training(key_of(model, DROPOUT, own), model.strengths.dropout, in_use)
+        batch = make_batch(plan, records, model, chosen, in_use, own)
         part = clipped_gradient(plan.network, state.parameters, batch, training, model.strengths, plan.switches)
         return jax.tree.map(jnp.add, total, part)
 

@@ -3,6 +3,7 @@
 Takes options, gives plain values that JAX keeps as constants. The strengths of those that are on stay traced.
 """
 
+import math
 from dataclasses import dataclass
 
 from mia.train.options import TrainOptions
@@ -37,5 +38,11 @@ class Switches:
             distillation=options.distillation.reference > 0,
             dp=dp.is_on,
             is_poisson=dp.is_on and dp.sampling == "poisson",
-            microbatch=dp.microbatch if dp.is_on else 0,
+            microbatch=_microbatch(options) if dp.is_on else 0,
         )
+
+
+def _microbatch(options: TrainOptions) -> int:
+    """Return how many records are clipped at once: no more than are in most batches (Poisson ones differ in size)."""
+    usual = options.batch_size if options.dp.sampling == "shuffled" else math.ceil(1.25 * options.batch_size)
+    return min(options.dp.microbatch, usual)

@@ -23,7 +23,7 @@ from mia.train.loss import Strengths, record_losses
 from mia.train.many import train_many
 from mia.train.options import TrainOptions
 from mia.train.privacy import epsilon_of, with_noise
-from mia.train.private import in_microbatches, noisy_mean, poisson_batch
+from mia.train.private import in_microbatches, noisy_mean, normals, poisson_batch, poisson_microbatch
 from mia.train.sharded import bytes_needed
 from mia.train.state import Model, Plan, Records
 from mia.train.switches import Switches
@@ -95,6 +95,26 @@ def test_noise_has_the_stated_deviation_and_is_fresh_in_every_parameter():
     assert abs(both) < 0.06
 
 
+def test_normal_numbers_use_every_word_and_have_no_edges():
+    count = 200_001
+    drawn = np.asarray(normals(KEY, count), dtype=np.float64)
+    assert stats.kstest(drawn, "norm").pvalue > 0.01
+    assert np.isfinite(drawn).all()
+    assert stats.normaltest(drawn).pvalue > 0.001  # skewness and kurtosis
+    halves = drawn[: count // 2], drawn[count // 2 + 1 :]  # the two words of each block of the generator
+    assert abs(np.corrcoef(*halves)[0, 1]) < 4 / np.sqrt(count / 2)
+    assert abs(np.corrcoef(halves[0] ** 2, halves[1] ** 2)[0, 1]) < 4 / np.sqrt(count / 2)
+    assert len(np.intersect1d(drawn, np.asarray(normals(jax.random.key(1), count), dtype=np.float64))) < count / 8
+    np.testing.assert_array_equal(drawn, normals(KEY, count))
+
+
+def test_an_empty_batch_is_noise_alone(table, split):
+    members, nonmembers = split(1, 2, 20)
+    options = TrainOptions(epochs=30, batch_size=1, dp=DpOptions(1.0, 1.0))  # a quarter of the batches is empty
+    (one,) = train_many(table, members, nonmembers, np.zeros(1, np.uint32), MlpOptions(hidden=[4]), [options])
+    assert all(np.isfinite(value).all() for value in one.parameters.values())
+
+
 def test_noise_comes_before_the_penalty_and_none_is_drawn_at_zero():
     parameters = {"kernel": jnp.arange(6.0)}
     total = {"kernel": jnp.full(6, 4.0)}
@@ -105,11 +125,15 @@ def test_noise_comes_before_the_penalty_and_none_is_drawn_at_zero():
 
 def test_poisson_batches_hold_each_record_on_its_own():
     keys = jax.random.split(KEY, 400)
-    rows, weights, used = jax.vmap(lambda key: poisson_batch(key, 50, 10, 4))(keys)
+    running = jax.vmap(lambda key: poisson_batch(key, 50, 10))(keys)
+    of_one = jax.vmap(poisson_microbatch, in_axes=(None, 0, None))
+    rows, weights = jax.vmap(of_one, in_axes=(0, None, None))(running, jnp.arange(13), 4)
     assert rows.shape == (400, 13, 4)
     flat = weights.reshape(400, -1)
     counts = np.asarray(flat.sum(axis=1)).astype(int)
-    np.testing.assert_array_equal(used, -(-counts // 4))
+    np.testing.assert_array_equal(running[:, -1], counts)
+    assert (np.diff(flat, axis=1) <= 0).all()  # padding stands at the end
+    assert ((rows >= 0) & (rows < 50)).all()
     for row, count in zip(np.asarray(rows).reshape(400, -1), counts, strict=True):
         assert len(np.unique(row[:count])) == count
     assert stats.binomtest(int(counts.sum()), 400 * 50, 0.2).pvalue > 0.001
