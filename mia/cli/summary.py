@@ -96,6 +96,7 @@ def _axes(runs: list[StoredRun]) -> list[str]:
 
 
 def _leakage(runs: list[StoredRun]) -> list[str]:
-    """Return the leakage metrics worth a column: those of the attacks that ran."""
-    names = {name.split("/")[1] for run in runs for name in run.metrics if name.startswith("attack/")}
-    return [f"attack/{name}/{metric}" for name in sorted(names) for metric in VIEW_LEAKAGE]
+    """Return the leakage metrics worth a column: those of the attacks that ran, the strongest first."""
+    from mia.report.grouping import read_sweep
+
+    return [f"attack/{name}/{metric}" for name in read_sweep(runs).attacks for metric in VIEW_LEAKAGE]

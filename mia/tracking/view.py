@@ -67,9 +67,16 @@ def _key(sweep_id: str) -> str:
     return f"sweep-{sweep_id[:12]}" if sweep_id else "mia"
 
 
+def mark(sweep_id: str) -> str:
+    """Return the tag that the runs of a sweep need where they are too many to be listed."""
+    return f"mia.sweep.{sweep_id}"
+
+
 def _filter(sweep_id: str, shown: Sequence[str]) -> str:
     if 0 < len(shown) <= MOST_IDS:
         return f"attributes.run_id IN ({', '.join(repr(run_id) for run_id in shown)})"
+    if shown:
+        return f"tags.`{mark(sweep_id)}` = 'true'"
     return f"tags.`mlflow.parentRunId` = '{sweep_id}'" if sweep_id else "tags.`mia.kind` = 'run'"
 
 

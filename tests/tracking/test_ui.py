@@ -42,6 +42,21 @@ def test_view_of_a_sweep_shows_its_runs(tracker: Tracker):
     assert run.id in state_of(tracker, f"mlflow.sharedViewState.{key}")["searchFilter"]
 
 
+def test_the_view_of_a_big_sweep_finds_linked_runs_too(tracker: Tracker, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(view, "MOST_IDS", 2)
+    other, sweep = tracker.open_sweep("other", "o"), tracker.open_sweep("digits", "s")
+    for parent in (other, sweep, sweep):
+        with tracker.run(name="a", parent_id=parent.id) as run:
+            pass
+        if parent is other:
+            tracker.link(run.id, sweep.id)
+    tracker.prepare_view("Sweep digits", ["train.l2"], ["attack/gap/accuracy"], sweep.id)
+    search = state_of(tracker, f"mlflow.sharedViewState.sweep-{sweep.id[:12]}")["searchFilter"]
+    found = tracker._client.search_runs([tracker.experiment_id], search)
+    assert {run.info.run_id for run in found} == {run.id for run in tracker.children(sweep.id)}
+    assert len(found) == 3
+
+
 def test_views_fit_into_a_tag():
     ids = [f"{number:032x}" for number in range(view.MOST_IDS)]
     _, value = view.saved_view("t", [f"axis{k}" for k in range(6)], [f"attack/a{k}/auc" for k in range(12)], "s", ids)
