@@ -70,7 +70,7 @@ def _utility_table(result: Result) -> "Table":
         train, test = (result.metrics.get(f"{who}/{part}_accuracy", math.nan) for part in ("train", "test"))
         if math.isfinite(train) or math.isfinite(test):
             count = len(result.shadow_accuracy) if who == "shadow" and result.shadow_accuracy is not None else 1
-            name = f"{count} shadows, mean" if who == "shadow" else who
+            name = who if who == "target" else "1 shadow" if count == 1 else f"{count} shadows, mean"
             table.add_row(name, value_words(train), value_words(test), value_words(train - test))
     return table
 
