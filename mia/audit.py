@@ -80,7 +80,7 @@ def read_audit(path: Path) -> Audit:
 
 def _load(path: Path) -> Mapping[str, np.ndarray]:
     optional = tuple(name for name in KNOWN if name not in REQUIRED)
-    return read_npz(str(path), f"signals={path}", REQUIRED, optional)
+    return read_npz(str(path), f"signals={path}", REQUIRED, optional, is_strict=True)
 
 
 def _check_names(arrays: Mapping[str, np.ndarray], path: Path) -> None:

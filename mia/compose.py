@@ -79,8 +79,8 @@ def _explain(error: Exception, overrides: Iterable[str], name: str) -> str:
     if isinstance(error, MissingConfigException):
         return _unknown_choice(str(error))
     text = str(error)
-    if nameless := next((one for one in overrides if one.lstrip("+~").startswith("=")), None):
-        return f"{nameless} names no key; write KEY=VALUE"
+    if words := _not_one_pair(text, overrides):
+        return words
     wanted = re.match(
         r"(?:Could not \w+(?: from config)?|Error merging override|Could not append to config) ?'?([^'\s=]+)", text
     )
@@ -88,16 +88,26 @@ def _explain(error: Exception, overrides: Iterable[str], name: str) -> str:
         return " ".join(text.split("See https://", maxsplit=1)[0].split())
     key = wanted[1].rstrip(".").lstrip("+~")
     if any(re.search(r"is not in struct|not in '\w+'", str(one)) for one in chain):
-        return _unknown_key(key, name)
+        return _unknown_key(key, overrides, name)
     return _wrong_value(key, chain, overrides)
 
 
-def _unknown_key(key: str, name: str) -> str:
-    known = config.keys(compose_config([], name))
+def _not_one_pair(text: str, overrides: Iterable[str]) -> str:
+    """Return what is wrong with an override that is not one key with one value, or nothing."""
+    if text.startswith("Ambiguous value for argument") and (listed := re.search(r"'(.+?)'", text)):
+        return f"{listed[1]} lists several values: mia -m sweeps over them, KEY=[A,B] is one list"
+    nameless = next((one for one in overrides if one.lstrip("+~").startswith("=")), None)
+    return f"{nameless} names no key; write KEY=VALUE" if nameless else ""
+
+
+def _unknown_key(key: str, overrides: Iterable[str], name: str) -> str:
+    chosen = [one for one in overrides if re.fullmatch(rf"({'|'.join(GROUPS)})=\w+", one) and name == "config"]
+    known = config.keys(compose_config(chosen, name))
     parent = key.rpartition(".")[0]
     siblings = [other for other in known if other.rpartition(".")[0] == parent]
     close = did_you_mean(key, siblings) or did_you_mean(key, known)
-    values = ", ".join(siblings) if parent and siblings else "mia --cfg job shows all"
+    listed = siblings if parent or name != "config" else []
+    values = ", ".join(listed) or "mia --cfg job shows all"
     return f"{key} is not a config key{close or ';'} known: {values}".replace("?;", "?")
 
 
@@ -117,7 +127,10 @@ def _unknown_choice(text: str) -> str:
         if group == "sweeps"
         else variant_names(group) or sorted(file.stem for file in (HOME / "conf" / group).glob("*.yaml"))
     )
+    if group == "hydra/launcher":
+        extra = "slurm" if "submitit" in choice else "joblib"
+        return f"{group}={choice} is not installed: pip install '.[{extra}]' brings {extra}"
     if not group or not choices:
-        wrong = group or choice
-        return f"{wrong} is not a config group{did_you_mean(wrong, GROUPS)}; known: {', '.join([*GROUPS, 'sweeps'])}"
+        wrong, groups = group or choice, [*GROUPS, "paper", "sweeps"]
+        return f"{wrong} is not a config group{did_you_mean(wrong, groups)}; known: {', '.join(groups)}"
     return f"{group}={choice} is not known{did_you_mean(choice, choices)}; known: {', '.join(choices)}"

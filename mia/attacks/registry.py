@@ -170,7 +170,7 @@ def _check_signals(name: str, spec: AttackSpec, signals: Signals) -> None:
     membership = signals.shadow_membership[:, signals.is_candidate]
     offline = name.replace("online", "offline")
     lacking = {
-        "shadows": (signals.num_shadows > 0, "needs shadow models, there are none: raise split.num_shadows"),
+        "shadows": (signals.num_shadows > 0, "needs shadow models, and there are none"),
         "in_models": (
             (membership == IN).any(),
             f"needs shadows trained on the target's records, there are none: set split.protocol=pool or use {offline}",

@@ -57,7 +57,11 @@ def command(overrides: list[str]) -> int:
 
     console = Console()
     console.print(console_table(result))
-    console.print(f"scores.npz and metrics.json are in {out}; run {run.id}, browse it with: mia ui", highlight=False)
+    console.print(
+        f"scores.npz, metrics.json, records.csv, per_class.csv and figures are in {out}; run {run.id}, "
+        "browse it with: mia ui",
+        highlight=False,
+    )
     return ALL_IS_WELL
 
 

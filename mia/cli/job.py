@@ -122,7 +122,7 @@ def run_job(job: Job) -> Outcome:
                 observer.say(f"mia: warning: {warning}")
             if job.sweep_id is None:
                 observer.close()
-                print_stored(tracker, found.id)
+                print_stored(tracker, found)
             return Outcome("reused", found.id)
         return _run(job, data, name, tracker, observer)
 
@@ -164,7 +164,7 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
         complain(error, A_RUN_FAILED)
         return Outcome("failed", begun[0].id if begun else "", one_line(error))
     observer.close()
-    print_result(result, run)
+    print_result(result, run, job.name)
     return Outcome("finished", run.id)
 
 

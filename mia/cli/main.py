@@ -6,10 +6,11 @@ person is one line on stderr; the traceback comes with MIA_DEBUG=1.
 
 import importlib
 import os
+import re
 import sys
 import traceback
 
-from mia.checks import RequestError
+from mia.checks import RequestError, did_you_mean
 from mia.files import StorageError
 
 COMMANDS = {"ui": "ui", "report": "report", "audit": "audit", "pools": "pools"}
@@ -31,6 +32,11 @@ def dispatch(arguments: list[str]) -> int:
         return ALL_IS_WELL
     command = COMMANDS.get(arguments[0]) if arguments else None
     try:
+        if arguments and re.fullmatch(r"\w+", arguments[0]) and not command:
+            meant = did_you_mean(arguments[0], COMMANDS)
+            raise RequestError(
+                f"{arguments[0]} is no command{meant or ';'} known: {', '.join(COMMANDS)}; else KEY=VALUE"
+            )
         module = importlib.import_module(f"mia.cli.{command or 'experiment'}")
         return module.command(arguments[1:] if command else arguments)
     except RequestError as error:

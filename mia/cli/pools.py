@@ -15,6 +15,7 @@ from mia.cli.main import ALL_IS_WELL
 from mia.compose import compose_config, register
 from mia.config import PoolsConfig, to_options
 from mia.home import home
+from mia.records import StoredRun
 from mia.store import PoolStore
 
 
@@ -48,8 +49,8 @@ def command(arguments: list[str]) -> int:
     return ALL_IS_WELL
 
 
-def _users(config: PoolsConfig) -> dict[str, list[str]]:
-    """Return the ids of the finished runs of every experiment that used each pool.
+def _users(config: PoolsConfig) -> dict[str, list[StoredRun]]:
+    """Return the finished runs of every experiment that used each pool.
 
     Raises:
         RequestError: pools are to be removed while runs are going on, which may need any of them.
@@ -63,23 +64,24 @@ def _users(config: PoolsConfig) -> dict[str, list[str]]:
         tracker.close_dead_runs()
         if running := tracker.running():
             raise RequestError(f"prune=true while run {running[0].id} ({running[0].name}) goes on: wait for its end")
-    users: dict[str, list[str]] = {}
+    users: dict[str, list[StoredRun]] = {}
     for run in tracker.runs_with_pools():
         for name in run.tags["mia.pools"].split(","):
-            users.setdefault(name, []).append(run.id)
+            users.setdefault(name, []).append(run)
     return users
 
 
-def _list(store: PoolStore, names: list[str], users: dict[str, list[str]]) -> Group:
+def _list(store: PoolStore, names: list[str], users: dict[str, list[StoredRun]]) -> Group:
     """Return two lines for each pool: how big, how old and whose it is, then what it holds."""
     lines: list[RenderableType] = [Text(str(store.folder), style="italic")]
     for pool in names:
         found = store.describe(pool)
         runs = users.get(pool, [])
-        shown = runs[0][:8] + (f" + {len(runs) - 1}" if len(runs) > 1 else "") if runs else "none"
+        shown = runs[0].id[:8] + (f" + {len(runs) - 1}" if len(runs) > 1 else "") if runs else "none"
         size, age = f"{found['bytes'] / 2**20:.1f} MiB", _age(time.time() - found["changed"])
         lines.append(Text(f"{pool} {found['models']:>4} models {size:>10} {age:>11}  runs: {shown}"))
-        lines.append(Padding(Text(_words(found["identity"]), style="dim"), (0, 0, 0, 4)))
+        data = runs[0].tags.get("mia.data", "").partition(":")[0] if runs else ""
+        lines.append(Padding(Text(_words(found["identity"], data), style="dim"), (0, 0, 0, 4)))
     return Group(*lines)
 
 
@@ -91,11 +93,14 @@ def _age(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def _words(identity: dict[str, Any]) -> str:
-    """Return the model, then every key that is not at its default, as one would type it."""
+def _words(identity: dict[str, Any], data: str) -> str:
+    """Return data and model, then every key that is not at its default, as one would type it."""
     values = dict(_flat("", {group: identity.get(group) or {} for group in ("model", "split", "train")}))
     name = values.pop("model.name", None)
-    words = [str(name), *(f"{key}={value}" for key, value in values.items())]
+    words = [data or f"data {str(identity.get('data'))[:8]}", str(name)]
+    words += [f"{key}={value}" for key, value in values.items()]
+    words += [f"seed={identity['seed']}"] if identity.get("seed") else []
+    words += ["on the attacker's own records"] if "own_records" in identity else []
     return " ".join(words) if name else "unknown: pool.json is missing or damaged"
 
 

@@ -10,7 +10,7 @@ from mia.cli.job import Job
 from mia.experiment.pools import Ensemble
 from mia.experiment.run import scores_file
 from mia.home import home
-from mia.records import Dataset, Result
+from mia.records import Dataset, Result, StoredRun
 
 if TYPE_CHECKING:
     from mia.tracking.run import Run
@@ -80,19 +80,25 @@ def _log_curves(run: "Run", result: Result) -> None:
             run.log_metrics({"shadows/train_accuracy": train, "shadows/test_accuracy": test}, step=shadow)
 
 
-def print_result(result: Result, run: "Run") -> None:
-    """Print the table of utility and leakage, the run's id and how to see more."""
+def print_result(result: Result, run: "Run", name: str) -> None:
+    """Print what was run, the table of utility and leakage, the run's id and how to see more."""
     from mia.report.console import console_table
 
+    _print_name(name)
     Console().print(console_table(result))
     _print_ending(run.id)
 
 
-def print_stored(tracker: "Tracker", run_id: str) -> None:
+def print_stored(tracker: "Tracker", found: StoredRun) -> None:
     """Print the same of a run that was finished before."""
+    _print_name(found.name)
     with suppress(FileNotFoundError):
-        print(tracker.artifact(run_id, TABLE).read_text(encoding="utf-8"), end="")
-    _print_ending(run_id)
+        print(tracker.artifact(found, TABLE).read_text(encoding="utf-8"), end="", flush=True)
+    _print_ending(found.id)
+
+
+def _print_name(name: str) -> None:
+    Console().print(name, style="bold", highlight=False, markup=False)
 
 
 def _table_text(result: Result) -> str:

@@ -1,5 +1,6 @@
 """`mia report sweep=NAME`: the report of a sweep, read from the store; nothing is trained."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,8 +46,14 @@ def find_sweep(tracker: "Tracker", wanted: str) -> StoredRun:
     """
     sweeps = tracker.sweeps()
     for sweep in sweeps:
-        if wanted == sweep.tags.get("mia.sweep") or (len(wanted) >= 6 and sweep.id.startswith(wanted)):
+        if len(wanted) >= 6 and sweep.id.startswith(wanted):
             return sweep
+    if named := [sweep for sweep in sweeps if wanted == sweep.tags.get("mia.sweep")]:
+        if others := [sweep.id[:8] for sweep in named[1:]]:
+            print(
+                f"the latest of {len(named)} sweeps called {wanted}; others: sweep={', '.join(others)}", file=sys.stderr
+            )
+        return named[0]
     names = list(dict.fromkeys(sweep.tags.get("mia.sweep", sweep.id) for sweep in sweeps))
     known = f"there are: {', '.join(names)}" if names else "there is none yet: mia -m +sweeps=digits"
     raise RequestError(f"sweep={wanted} is not in the store{did_you_mean(wanted, names)}; {known}")

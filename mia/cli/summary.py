@@ -78,7 +78,7 @@ def fetcher(tracker: "Tracker") -> Callable[[StoredRun, str], Path | None]:
 
     def fetch(run: StoredRun, name: str) -> Path | None:
         try:
-            return tracker.artifact(run.id, name)
+            return tracker.artifact(run, name)
         except FileNotFoundError:
             return None
 

@@ -43,8 +43,10 @@ def load_arrays(options: ArraysOptions, progress: Progress | None = None) -> Dat
     return validate(dataset, where)
 
 
-def read_npz(path: str, where: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """Return the named arrays of an .npz file.
+def read_npz(
+    path: str, where: str, required: tuple[str, ...], optional: tuple[str, ...] = (), *, is_strict: bool = False
+) -> dict[str, np.ndarray]:
+    """Return the named arrays of an .npz file; with `is_strict`, others must not look like one that is absent.
 
     Raises:
         RequestError: there is no such file, it is not an .npz, is damaged, holds pickled objects or lacks an array.
@@ -57,6 +59,8 @@ def read_npz(path: str, where: str, required: tuple[str, ...], optional: tuple[s
         with zipfile.ZipFile(file) as archive:
             sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
         _check_members(sizes, where, required)
+        if is_strict:
+            _check_strangers(sizes, where, (*required, *optional))
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
             return {name: stored[name] for name in (*required, *optional) if name in sizes}
     except zipfile.BadZipFile as error:
@@ -75,12 +79,20 @@ def _check_members(sizes: dict[str, int], where: str, required: tuple[str, ...])
         if name not in sizes:
             found = ", ".join(sorted(sizes)[:10]) or "nothing"
             hint = did_you_mean(name, sizes)
+            form = ", ".join(f"{one}=" for one in required)
             raise RequestError(
-                f"{where} holds {found}, but no array {name!r}{hint}; save it with np.savez(path, x=, y=)"
+                f"{where} holds {found}, but no array {name!r}{hint}; save it with np.savez(path, {form})"
             )
     for name, size in sizes.items():
         if size > MAX_BYTES:
             raise RequestError(f"{where} holds {name!r} of {size:,} bytes; an array may have {MAX_BYTES:,}")
+
+
+def _check_strangers(sizes: dict[str, int], where: str, known: tuple[str, ...]) -> None:
+    """Refuse an array that would be ignored, though its name seems to be meant for one that is not there."""
+    for name in sizes:
+        if name not in known and (hint := did_you_mean(name, [one for one in known if one not in sizes])):
+            raise RequestError(f"{where} holds {name!r}, which is none of {', '.join(known)}{hint}")
 
 
 def _features(x: np.ndarray, where: str) -> np.ndarray:

@@ -114,7 +114,12 @@ def _line(series: Series, places: Sequence[str]) -> dict[str, Any]:
         "type": "scatter",
         "mode": MODES[series.shape],
         "line": {"color": colour, "width": series.width, "dash": "dash" if series.is_dashed else "solid"},
-        "marker": {"symbol": symbol, "size": 9, "color": colour, "line": {"width": 1.5 if series.is_hollow else 0}},
+        "marker": {
+            "symbol": symbol,
+            "size": 12 if series.is_hollow else 8,
+            "color": colour,
+            "line": {"width": 1.5 if series.is_hollow else 0},
+        },
         **_error_bars(series),
     }
     if any(places):

@@ -31,8 +31,8 @@ def _draw_line(axes: "Axes", series: Series) -> Any:
         linestyle="none" if series.shape == "points" else (0, (4, 2)) if series.is_dashed else "-",
         linewidth=series.width,
         marker=None if series.shape == "line" else style.MATPLOTLIB_MARKS[series.mark],
-        markersize=5.5,
-        markerfacecolor=COLOURS["paper"] if series.is_hollow else colour,
+        markersize=8 if series.is_hollow else 5,  # a ring around a filled mark in the same place
+        markerfacecolor="none" if series.is_hollow else colour,
         **look,
     )
     return line

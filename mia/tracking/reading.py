@@ -75,13 +75,14 @@ class Reader:
         history = self._call(self._client.get_metric_history, run_id, name)
         return [from_stored(one.value) for one in sorted(history, key=lambda one: (one.step, one.timestamp))]
 
-    def artifact(self, run_id: str, path: str) -> Path:
-        """Return a file or folder of a run, fetched to a temporary folder if a server keeps it.
+    def artifact(self, run: StoredRun | str, path: str) -> Path:
+        """Return a file or folder of a run (or of the one with an id), fetched to a temporary folder from a server.
 
         Raises:
             FileNotFoundError: the run has no such file.
         """
-        kept = self.get(run_id).artifacts
+        run = self.get(run) if isinstance(run, str) else run
+        kept, run_id = run.artifacts, run.id
         folder = local_path(kept)
         if folder is None:
             parent = Path(path).parent.as_posix().removeprefix(".")

@@ -183,6 +183,20 @@ def test_an_audit_of_the_files_contract_writes_scores_and_metrics(mia, shared_ho
     assert len(rows) == 80
 
 
+def test_an_audit_refuses_names_that_are_nearly_right(mia, shared_home, tmp_path):
+    arrays = {"target_logits": np.zeros((6, 2)), "target_member": np.arange(6) % 2, "labels": np.zeros(6, int)}
+    strange = {"shadow_logit": np.zeros((1, 6, 2)), "shadow_members": np.zeros((1, 6))}
+    for content, named in (
+        (arrays | strange, "'shadow_logit', which is none of"),
+        ({k: v for k, v in arrays.items() if k != "target_member"}, "np.savez(path, labels=, target_member=)"),
+    ):
+        np.savez(tmp_path / "typo.npz", **content)
+        code, _, err = mia(shared_home, "audit", f"signals={tmp_path / 'typo.npz'}", f"out={tmp_path / 'typo'}")
+        assert (code, named in err) == (2, True), err
+    np.savez(tmp_path / "more.npz", **arrays, labels_coarse=np.zeros(6))  # one's own, and nothing is missing
+    assert mia(shared_home, "audit", f"signals={tmp_path / 'more.npz'}", f"out={tmp_path / 'more'}")[0] == 0
+
+
 def test_an_audit_without_shadows_says_what_its_thresholds_are_worth(mia, shared_home, tmp_path):
     generator = np.random.default_rng(0)
     np.savez(
