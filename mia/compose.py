@@ -26,6 +26,8 @@ HOME = CHECKOUT if (CHECKOUT / "conf" / "config.yaml").is_file() else PACKAGE
 
 
 GROUPS = ("data", "split", "shadow_data", "model", "train", "defence", "attack", "engine", "tracking")
+LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "slurm", "submitit_local": "slurm"}
+"""Launchers of Hydra's that come with an extra of ours."""
 
 
 def sweep_files() -> dict[str, Path]:
@@ -127,9 +129,10 @@ def _unknown_choice(text: str) -> str:
         if group == "sweeps"
         else variant_names(group) or sorted(file.stem for file in (HOME / "conf" / group).glob("*.yaml"))
     )
+    if group == "hydra/launcher" and choice in LAUNCHERS:
+        return f"{group}={choice} is not installed: pip install '.[{LAUNCHERS[choice]}]'"
     if group == "hydra/launcher":
-        extra = "slurm" if "submitit" in choice else "joblib"
-        return f"{group}={choice} is not installed: pip install '.[{extra}]' brings {extra}"
+        choices = ["basic", *LAUNCHERS]
     if not group or not choices:
         wrong, groups = group or choice, [*GROUPS, "paper", "sweeps"]
         return f"{wrong} is not a config group{did_you_mean(wrong, groups)}; known: {', '.join(groups)}"

@@ -126,20 +126,22 @@ class Tracker(Reader):
             self._call(self._client.set_terminated, run.id, "KILLED")
         return dead
 
-    def _mark(self, runs: Sequence[StoredRun], tag: str) -> None:
-        """Tag runs, those of other sweeps too, so that one search finds them."""
-        for run in runs:
+    def _mark(self, sweep_id: str) -> None:
+        """Tag the runs that count in a sweep, linked ones too, and no others, so that one search finds them."""
+        tag, counted = view.mark(sweep_id), self.children(sweep_id)
+        for run in counted:
             if tag not in run.tags:
                 self._call(self._client.set_tag, run.id, tag, "true")
+        for run_id in {run.id for run in self._search(view.condition(sweep_id))} - {run.id for run in counted}:
+            self._call(self._client.delete_tag, run_id, tag)  # it was tried again
 
     def prepare_view(self, title: str, axes: Sequence[str], leakage: Sequence[str], sweep_id: str = "") -> str | None:
         """Store a view that compares a sweep's runs (or all runs); return its link, to follow the UI's address.
 
         Returns None where that did not work.
         """
-        children = self.children(sweep_id) if sweep_id else []
-        if len(children) > view.MOST_IDS:
-            self._mark(children, view.mark(sweep_id))
-        tag, value = view.saved_view(title, axes, leakage, sweep_id, [run.id for run in children])
+        if sweep_id:
+            self._mark(sweep_id)
+        tag, value = view.saved_view(title, axes, leakage, sweep_id)
         is_stored = store_view(self._client, self._call, self.experiment_id, tag, value)
         return view.link(self.experiment_id, sweep_id) if is_stored else None

@@ -16,7 +16,6 @@ UTILITY = "target/test_accuracy"
 LEAKAGE = ("attack/shadow_svm/accuracy", "attack/shadow_svm/tpr_at_1pct_fpr", "attack/gap/accuracy")
 AXES = ("split.size", "train.l2")
 SECTION = "mia"
-MOST_IDS = 100  # a tag holds 20,000 characters
 
 
 def experiment_tags() -> dict[str, str]:
@@ -38,20 +37,17 @@ def run_link(experiment_id: str, run_id: str) -> str:
     return f"/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
-def saved_view(
-    title: str, axes: Sequence[str], leakage: Sequence[str], sweep_id: str = "", shown: Sequence[str] = ()
-) -> tuple[str, str]:
+def saved_view(title: str, axes: Sequence[str], leakage: Sequence[str], sweep_id: str = "") -> tuple[str, str]:
     """Return the experiment tag (name and value) that holds a view.
 
     Args:
         title: its name in the UI's list of views.
         axes: the config keys that were swept.
         leakage: the metrics that tell how much leaks, the foremost first; the usual ones if none are given.
-        sweep_id: the run of the sweep whose children are shown; all runs if empty.
-        shown: the ids of these children, where some are another sweep's or were tried twice.
+        sweep_id: the run of the sweep whose marked runs are shown; all runs if empty.
     """
     leakage = leakage or LEAKAGE
-    state = {**_table(axes, leakage, _filter(sweep_id, shown)), **_charts(axes, leakage)}
+    state = {**_table(axes, leakage, condition(sweep_id)), **_charts(axes, leakage)}
     now = int(time.time() * 1000)
     packed = "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
     envelope = {"name": title, "createdAt": now, "updatedAt": now, "state": packed}  # what MLflow 3.16 and later read
@@ -68,16 +64,13 @@ def _key(sweep_id: str) -> str:
 
 
 def mark(sweep_id: str) -> str:
-    """Return the tag that the runs of a sweep need where they are too many to be listed."""
+    """Return the tag of the runs that count in a sweep, whichever sweep made them."""
     return f"mia.sweep.{sweep_id}"
 
 
-def _filter(sweep_id: str, shown: Sequence[str]) -> str:
-    if 0 < len(shown) <= MOST_IDS:
-        return f"attributes.run_id IN ({', '.join(repr(run_id) for run_id in shown)})"
-    if shown:
-        return f"tags.`{mark(sweep_id)}` = 'true'"
-    return f"tags.`mlflow.parentRunId` = '{sweep_id}'" if sweep_id else "tags.`mia.kind` = 'run'"
+def condition(sweep_id: str) -> str:
+    """Return the search for a sweep's marked runs, or for all runs."""
+    return f"tags.`{mark(sweep_id)}` = 'true'" if sweep_id else "tags.`mia.kind` = 'run'"
 
 
 def _table(axes: Sequence[str], leakage: Sequence[str], search: str) -> dict[str, Any]:

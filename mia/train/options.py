@@ -11,8 +11,13 @@ from mia.train.defence_options import (
     EarlyStoppingOptions,
 )
 
-STRENGTHS = {"early_stopping": "holdout", "adversarial": "strength", "distillation": "reference"}
-"""Of defences with values that count only while a strength is above zero; beside them `dp`, which says it itself."""
+STRENGTHS = {
+    "early_stopping": "holdout",
+    "adversarial": "strength",
+    "distillation": "reference",
+    "dp": "clipping_norm",
+}
+"""Of defences whose other values count only while this one is not at its default, which is no defence."""
 
 
 @dataclass
@@ -75,13 +80,17 @@ class TrainOptions:
 
     def effective(self) -> "TrainOptions":
         """Return the same training with what does not count set to its default: a patience without a held-out part."""
-        off = {name: type(one)() for name, key in STRENGTHS.items() if not getattr(one := getattr(self, name), key)}
-        return replace(self, **off, dp=self.dp if self.dp.is_on else DpOptions())
+        off = {}
+        for group, strength in STRENGTHS.items():
+            given, default = getattr(self, group), type(getattr(self, group))()
+            if getattr(given, strength) == getattr(default, strength):
+                off[group] = default
+        return replace(self, **off)
 
     def idle(self) -> list[str]:
         """Return one line for each value that was set and does not count, since its defence is off."""
         effective, lines = self.effective(), []
-        for group, strength in {**STRENGTHS, "dp": "clipping_norm"}.items():
+        for group, strength in STRENGTHS.items():
             given, counted = getattr(self, group), getattr(effective, group)
             lines += [
                 f"train.{group}.{one.name}={value!r} does nothing: "

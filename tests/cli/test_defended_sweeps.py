@@ -122,6 +122,4 @@ def test_dp_sgd_logs_what_it_costs_and_that_selection_is_not_in_it(mia, empty_ho
 
 def test_the_headers_of_all_sweeps_say_question_figure_and_cost():
     for name, file in sweep_files().items():
-        text = file.read_text()
-        assert all(word in text for word in ("# Question:", "# Look at:", "# Cost:")), name
-        assert [line.partition(":")[0] for line in header(file).splitlines()] == ["Question", "Look at", "Cost"]
+        assert [line.partition(":")[0] for line in header(file).splitlines()] == ["Question", "Look at", "Cost"], name

@@ -2,9 +2,9 @@
 
 import pytest
 
-from mia.compose import compose_config, register, sweep_files
+from mia.compose import compose_config, register
 from mia.config import Config, to_options
-from mia.sweep import header, plan_sweep
+from mia.sweep import plan_sweep
 
 PAPER = {  # Shokri et al. 2017, table II: training records and shadows
     "adult": (10_000, 20),
@@ -51,10 +51,3 @@ def test_a_sweep_varies_one_thing(sweep, data, swept):
 def test_the_setting_of_a_sweep_can_be_exchanged():
     found = configurations("+sweeps=shadow_data", "paper=adult", "split.num_shadows=3")
     assert {(one.data.name, one.split.num_shadows) for one in found} == {("adult", 3)}
-
-
-@pytest.mark.parametrize("name", ["datasets", "classes", "noise", "shadow_data", "num_shadows"])
-def test_a_sweep_says_its_question_its_figure_and_its_cost(name):
-    text = header(sweep_files()[name])
-    for word in ("Question: ", "Look at: ", "Cost: "):
-        assert word in text

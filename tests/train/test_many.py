@@ -12,6 +12,7 @@ from mia.checks import RequestError
 from mia.models.network import Network
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
 from mia.train import devices, group, many
+from mia.train.defence_options import DistillationOptions
 from mia.train.loss import Strengths, training_loss
 from mia.train.many import DivergedError, train_many
 from mia.train.optimiser import optimiser
@@ -214,10 +215,15 @@ def test_full_memory_halves_the_width_and_says_so(table, split, monkeypatch):
         assert_same(one, other)
 
 
-def test_progress_rises_to_one(table, split):
-    members, nonmembers = split(3, 30, 120)
+@pytest.mark.parametrize(
+    "options",
+    [[SHORT] * 3, [replace(SHORT, distillation=DistillationOptions(0.5)), SHORT]],
+    ids=["three models", "a teacher counts as a model"],
+)
+def test_progress_rises_to_one(options, table, split):
+    members, nonmembers = split(len(options), 40, 120)
     reports = []
-    train(table, members, nonmembers, progress=reports.append)
+    train(table, members, nonmembers, options=options, progress=reports.append)
     fractions = [report.fraction for report in reports]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1

@@ -252,17 +252,6 @@ def test_a_student_learns_from_answers_and_never_from_labels_or_the_teachers_rec
     assert differ(before, *train(replace(table, y=labels), members, nonmembers, options))
 
 
-def test_progress_counts_teachers_too_and_rises_to_one(table, split):
-    members, nonmembers = split(2, 40, 120)
-    reports = []
-    options = [ON["distillation"], SHORT]
-    list(train_many(table, members, nonmembers, np.arange(2, dtype=np.uint32), MLP, options, progress=reports.append))
-    fractions = [report.fraction for report in reports]
-    assert fractions == sorted(fractions)
-    assert fractions[-1] == 1
-    assert reports[-1].num_models == 3
-
-
 def test_the_adversary_makes_members_and_reference_look_alike(table, split):
     """Adversarial regularisation lowers the leakage of the records that it trains on, compared with its reference."""
     members, nonmembers = split(1, 60, 120)
