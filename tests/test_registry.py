@@ -1,4 +1,4 @@
-"""Extensions: found in a folder and among installed packages, never imported too early, and never in one another's way."""
+"""Extensions: found in a folder and among installed packages, and never imported before they are asked for."""
 
 import sys
 
