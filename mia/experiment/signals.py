@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from mia.defences.filters import Defence
-from mia.defences.registry import make_defence
+from mia.defences import make_defence
+from mia.defences.answers import Defence
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble
 from mia.records import IN, OUT, Dataset, Signals, Split
