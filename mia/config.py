@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mia.attacks.options import AttackOptions
 from mia.checks import RequestError, did_you_mean
-from mia.data import options as data_options
+from mia.data import DATASETS, DataOptions
 from mia.defences import options as defence_options
 from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.models import options as model_options
@@ -29,7 +29,7 @@ class Config:
     """The whole config of `mia`: one experiment, where it is tracked, and whether it may be run again."""
 
     seed: int = 0
-    data: data_options.DataOptions = MISSING
+    data: DataOptions = MISSING
     split: SplitOptions = field(default_factory=SplitOptions)
     shadow_data: shadow_data_options.ShadowDataOptions = MISSING
     model: model_options.ModelOptions = MISSING
@@ -91,8 +91,9 @@ def schemas() -> Iterator[tuple[str | None, str, type]]:
         ("config", Config), ("audit", AuditConfig), ("ui", UiConfig), ("report", ReportConfig), ("pools", PoolsConfig),
     ):  # fmt: skip
         yield "schema", name, node
+    for name, entry in DATASETS.items():
+        yield "schema/data", name, entry.options
     for group, module, base in (
-        ("data", data_options, data_options.DataOptions),
         ("model", model_options, model_options.ModelOptions),
         ("defence", defence_options, defence_options.DefenceOptions),
         ("shadow_data", shadow_data_options, shadow_data_options.ShadowDataOptions),
@@ -153,7 +154,7 @@ def _walk(prefix: str, node: Any, *, groups: bool = False) -> Iterator[tuple[str
     for key in node:
         name, value = f"{prefix}{key}", None if OmegaConf.is_missing(node, key) else node[key]
         if isinstance(value, DictConfig):
-            if groups or not len(value):
+            if groups or (not len(value) and prefix == "attack."):
                 yield name, True
             yield from _walk(f"{name}.", value, groups=groups)
         elif isinstance(value, ListConfig):

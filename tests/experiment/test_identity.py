@@ -10,7 +10,7 @@ import pytest
 from mia.attacks.options import AttackOptions
 from mia.checks import RequestError
 from mia.config import Config, schemas
-from mia.data.options import DigitsOptions
+from mia.data.digits import DigitsOptions
 from mia.defences.options import NoneOptions
 from mia.experiment.identity import pool_identity, run_identity
 from mia.models.options import MlpOptions

@@ -9,23 +9,50 @@ import hashlib
 import logging
 import os
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from mia.checks import RequestError
-from mia.data.options import OfficialOptions
-from mia.data.progress import Bar, Progress
-from mia.data.sources import SOURCES, Source
+from mia.data import cache
+from mia.data.options import DataOptions, Progress
+from mia.data.validate import one_line
 
 _BLOCK = 1 << 20
 _TIMEOUT = 30  # seconds without a byte
 _log = logging.getLogger(__name__)
 
 
-def cache_folder() -> Path:
-    """Return the folder, of the user's cache, for downloads and decoded arrays; it may be deleted at any time."""
-    import pooch
+@dataclass(frozen=True)
+class Source:
+    """One official file.
 
-    return Path(pooch.os_cache("mia"))
+    A hash is `<kind>:<hex>`; kinds are md5, sha256, and git: the SHA-1 git gives the file's content.
+    """
+
+    file: str
+    folder: str  # URL of the folder it lies in
+    size: int | None  # bytes; None where it is not known
+    hash: str
+    content_hash: str | None = None  # of the unpacked bytes, where re-compressed copies are good too
+
+    @property
+    def url(self) -> str:
+        """Where the file is downloaded from."""
+        return self.folder + self.file
+
+
+@dataclass
+class OfficialOptions(DataOptions):
+    """A data set that its authors publish as files, found on disk or downloaded."""
+
+    root: str | None = None  # a folder that holds the official files; else $MIA_DATA_DIR/<name>/, else the cache folder
+    sources: ClassVar[tuple[Source, ...]] = ()  # in the order the loader reads them
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.root is not None and (not self.root.strip() or "\0" in self.root):
+            raise RequestError(f"data.root={self.root!r} must be a folder, or null")
 
 
 def obtain(options: OfficialOptions, progress: Progress | None = None) -> list[Path]:
@@ -35,7 +62,7 @@ def obtain(options: OfficialOptions, progress: Progress | None = None) -> list[P
         RequestError: a folder does not exist, a file has another hash, or a download failed.
     """
     folders = search_folders(options)
-    return [_obtain(options.name, source, folders, progress) for source in SOURCES[options.name]]
+    return [_obtain(options.name, source, folders, progress) for source in options.sources]
 
 
 def search_folders(options: OfficialOptions) -> list[Path]:
@@ -51,13 +78,7 @@ def search_folders(options: OfficialOptions) -> list[Path]:
     environment = os.environ.get("MIA_DATA_DIR")
     if environment:
         folders.append(_folder("MIA_DATA_DIR", environment) / options.name)
-    return [*folders, cache_folder() / options.name]
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's text on one line, cut where it is long."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
+    return [*folders, cache.cache_folder() / options.name]
 
 
 def _folder(name: str, value: str) -> Path:
@@ -162,6 +183,27 @@ def _fetch(source: Source, path: Path, progress: Progress | None) -> None:
     size = f" ({source.size / 1e6:.1f} MB)" if source.size else ""
     _log.info("downloading %s%s to %s", source.url, size, path.parent)
     downloader = pooch.HTTPDownloader(
-        progressbar=Bar(progress) if progress else False, chunk_size=_BLOCK, timeout=_TIMEOUT
+        progressbar=_Bar(progress) if progress else False, chunk_size=_BLOCK, timeout=_TIMEOUT
     )
     downloader(source.url, str(path), None)
+
+
+class _Bar:
+    """The progress bar that pooch expects, passing what it is told on to a `Progress`."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.total = 0
+        self._done = 0
+        self._progress = progress
+
+    def update(self, step: int) -> None:
+        """Count `step` more bytes; pooch rounds its last block up."""
+        self._done = min(self._done + step, self.total or self._done + step)
+        self._progress(self._done, self.total)
+
+    def reset(self) -> None:
+        """Start again from 0."""
+        self._done = 0
+
+    def close(self) -> None:
+        """Do nothing: whoever drew the bar closes it."""
