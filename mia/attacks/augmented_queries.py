@@ -10,10 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from mia.attacks.quantities import quantities
+from mia.attacks.shared_statistics import shared_statistics
 from mia.attacks.statistics import true_class
 from mia.checks import RequestError
 from mia.records import Signals
+
+MOST_QUERIES = 18
+"""Nine shifts of a picture, each plain and mirrored."""
 
 View = tuple[int, int, bool]
 """Pixels down, pixels to the right, mirrored or not."""
@@ -82,7 +85,7 @@ def phi_of_views(name: str, signals: Signals, queries: int, shift: int) -> Float
     Raises:
         RequestError: nobody can be asked, the records are not pictures, or the shift is too large for them.
     """
-    shared = quantities(signals)
+    shared = shared_statistics(signals)
     if (queries, shift) in shared.views:
         return shared.views[queries, shift]
     request = f"attack.{name}.queries={queries}"
