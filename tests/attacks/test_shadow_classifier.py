@@ -13,6 +13,7 @@ from mia.attacks.shadow_classifier import (
     ShadowMlpOptions,
     ShadowSvmOptions,
     classifiers,
+    shadow_svm,
     workers,
 )
 from mia.checks import RequestError
