@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int8
 
 from mia.attacks.augmented_queries import MOST_QUERIES, phi_of_views
 from mia.attacks.masked_statistics import count_models, masked_mean, masked_median, masked_std, pooled_std
-from mia.attacks.per_record import Needs, compare
+from mia.attacks.per_record import Needs, compare, records_in_question
 from mia.attacks.shared_statistics import shared_statistics
 from mia.attacks.spec import attack
 from mia.checks import RequestError, at_least, one_of
@@ -136,22 +136,23 @@ def _compare(
 ) -> Scores:
     is_global = options.variance == "global" or (options.variance == "auto" and signals.num_shadows < GLOBAL_BELOW)
     _check_spread(name, signals, kinds)
-    phi, asked = shared_statistics(signals).phi, signals.candidates
-    views = phi_of_views(name, signals, options.queries, options.shift) if options.queries > 1 else None
-    rigid = np.zeros(len(signals.labels), bool)  # records whose shadows all say the same
-
-    def score_view(row: int, phi: Float[np.ndarray, "M n"], membership: Int8[np.ndarray, "K n"]) -> Fit:
-        fits = {kind: _fit(phi[1:], membership == kind, options.location, is_global) for kind in kinds}
-        return of_fits(phi[row], fits), np.min([spread for _, spread in fits.values()], axis=0)
+    asked, records = signals.candidates, np.arange(len(signals.labels))
+    views = shared_statistics(signals).phi[None]
+    if options.queries > 1:
+        records = records_in_question(signals)
+        views = phi_of_views(name, signals, records, options.queries, options.shift)
+    rigid = np.zeros(len(signals.labels), bool)  # records whose shadows all say the same, of some view
 
     def score(row: int, membership: Membership) -> PerRecord:
-        if views is None or (row and not _has_own(signals, row)):  # one view of the stand-in's records is all there is
-            found, spread = score_view(row, phi, membership)
-            rigid[:] |= (row == 0) & (spread < NO_SPREAD)
-            return found
-        found = np.full(len(signals.labels), np.nan)
-        found[asked] = np.mean([score_view(row, view, membership[:, asked])[0] for view in views], axis=0)
-        return found
+        found, used = [], membership if len(records) == len(signals.labels) else membership[:, records]
+        for phi in views:
+            fits = {kind: _fit(phi[1:], used == kind, options.location, is_global) for kind in kinds}
+            found.append(of_fits(phi[row], fits))
+            if row == 0:
+                rigid[records] |= np.min([spread for _, spread in fits.values()], axis=0) < NO_SPREAD
+        answer = np.full(len(signals.labels), np.nan)
+        answer[records] = found[0] if len(found) == 1 else np.mean(found, axis=0)
+        return answer
 
     each = 1 if is_global else 2
     is_ratio = IN in kinds
@@ -181,12 +182,6 @@ def _check_spread(name: str, signals: Signals, kinds: tuple[int, ...]) -> None:
                 f"attack={name} needs records with two {word} shadows to estimate a variance, "
                 f"with {signals.num_shadows} shadows there are none: raise split.num_shadows"
             )
-
-
-def _has_own(signals: Signals, row: int) -> bool:
-    """Whether the candidates hold members and non-members of a stand-in, so that its views were asked for too."""
-    own = signals.shadow_membership[row - 1, signals.shadow_own[row - 1] & signals.is_candidate]
-    return bool((own == IN).any() and (own == OUT).any())
 
 
 def _warn_rigid(rigid: Bool[np.ndarray, "Q"]) -> tuple[str, ...]:

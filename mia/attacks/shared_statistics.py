@@ -20,6 +20,14 @@ KEY = "statistics"
 
 
 @dataclass(frozen=True)
+class Views:
+    """What models said about changed copies of some records."""
+
+    records: Int[np.ndarray, "R"]  # positions along the record axis, ascending
+    phi: Float[np.ndarray, "V M R"]
+
+
+@dataclass(frozen=True)
 class SharedStatistics:
     """Shared statistics of one `Signals`; rows are models, the target first."""
 
@@ -27,7 +35,7 @@ class SharedStatistics:
     log_confidence: Float[np.ndarray, "M N"]  # log p_y
     confidence: Float[np.ndarray, "M N"]  # p_y, at least the smallest normal number, so that no ratio is 0 / 0
     population_confidence: Float[np.ndarray, "M Z"] | None  # the same; None where the signals have no population
-    views: dict[tuple[int, int], Float[np.ndarray, "V M Q"]] = field(default_factory=dict)  # phi by queries and shift
+    views: dict[tuple[int, int], Views] = field(default_factory=dict)  # by queries and shift
 
     def first(self, num_shadows: int) -> "SharedStatistics":
         """Return the statistics of the target and the first shadows alone; nothing is copied."""
@@ -37,7 +45,7 @@ class SharedStatistics:
             self.log_confidence[:rows],
             self.confidence[:rows],
             None if population is None else population[:rows],
-            {asked: phi[:, :rows] for asked, phi in self.views.items()},
+            {asked: Views(views.records, views.phi[:, :rows]) for asked, views in self.views.items()},
         )
 
 

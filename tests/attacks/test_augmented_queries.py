@@ -7,7 +7,7 @@ import pytest
 from attack_cases import EVERY, random_signals
 from attack_twins import lira
 
-from mia.attacks import run_attack
+from mia.attacks import per_record, run_attack
 from mia.attacks.augmented_queries import Noise, picture_view, picture_views
 from mia.attacks.growth import growth
 from mia.attacks.label_only import LabelOnlyOptions
@@ -164,6 +164,56 @@ def test_scores_of_several_views_are_averaged(name):
     assert scores.is_predicted is not None
     run_attack(name, signals, replace(EVERY[name], queries=3, location="median"), 0)
     assert all(len(given) == 2 for given in answers.values())  # nobody is asked twice
+
+
+@pytest.mark.parametrize("name", ["lira_online", "lira_offline"])
+def test_a_threshold_for_means_over_views_is_learnt_from_means_over_views(name):
+    """Also where the stand-ins' own records are not asked about, as under the disjoint protocol."""
+    signals, _, oracle = with_oracle(PICTURES)
+    is_candidate = np.arange(40) < 20
+    if name == "lira_offline":
+        membership = np.where(is_candidate, 0, signals.shadow_membership).astype(np.int8)
+        signals = replace(signals, shadow_membership=membership)
+    noise = np.random.default_rng(1).normal(size=(5, 40, 4))
+    signals = replace(
+        signals,
+        is_candidate=is_candidate,
+        shadow_own=np.tile(~is_candidate, (4, 1)),
+        target_outputs=signals.target_outputs + noise[0],
+        shadow_outputs=signals.shadow_outputs + noise[1:],
+        oracle=oracle,
+    )
+    oracle.signals = signals
+
+    def ask(model, x):
+        plain = signals.shadow_outputs[model - 1] if model else signals.target_outputs
+        known = [int(np.flatnonzero((PICTURES[:, :, ::-1] == one).all((1, 2, 3)))[0]) for one in x]
+        assert model or max(known) < 20, "the target is asked about the candidates alone"
+        return 2 * plain[known]
+
+    oracle.ask = ask
+    scores = run_attack(name, signals, replace(EVERY[name], queries=2), 0)
+    doubled = replace(signals, target_outputs=2 * signals.target_outputs, shadow_outputs=2 * signals.shadow_outputs)
+    plain, twice = (learnt_on(name, one) for one in (signals, doubled))
+    threshold = scores.details["threshold"]
+    assert min(np.abs((plain + twice) / 2 - threshold)) < 1e-9
+    assert min(np.abs(plain - threshold)) > 1e-9
+
+
+def learnt_on(name, signals):
+    """Return the scores that the single-view attack learns its threshold from."""
+    seen = []
+    learn = per_record.learn_thresholds
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(per_record, "learn_thresholds", lambda score, *more: (seen.append(score), learn(score, *more))[1])
+        run_attack(name, signals, EVERY[name], 0)
+    return seen[0]
+
+
+def test_shadows_that_agree_on_every_view_are_reported():
+    signals, _, _ = with_oracle(PICTURES)
+    scores = run_attack("lira_offline", signals, replace(EVERY["lira_offline"], variance="per_record", queries=2), 0)
+    assert any("records have shadows that all agree" in line for line in scores.warnings)
 
 
 def test_views_of_what_cannot_be_asked():
