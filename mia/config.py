@@ -7,12 +7,12 @@ that a misspelt key, a wrong type or an unknown name is an error before anything
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mia.attacks.options import AttackOptions
+from mia.attacks.options import AttackOptions, attack_schema, from_schema
 from mia.checks import RequestError, did_you_mean
 from mia.data import DATASETS, DataOptions
 from mia.defences import options as defence_options
@@ -22,6 +22,11 @@ from mia.shadow_data import options as shadow_data_options
 from mia.split.options import SplitOptions
 from mia.tracking.options import TrackingOptions
 from mia.train.options import EngineOptions, TrainOptions
+
+if TYPE_CHECKING:
+    AttackSchema = AttackOptions  # what `to_options` makes of it
+else:
+    AttackSchema = attack_schema()
 
 
 @dataclass
@@ -36,7 +41,7 @@ class Config:
     train: TrainOptions = field(default_factory=TrainOptions)
     defence: defence_options.DefenceOptions = MISSING
     attacker: AttackerOptions = field(default_factory=AttackerOptions)
-    attack: AttackOptions = field(default_factory=AttackOptions)
+    attack: AttackSchema = field(default_factory=AttackSchema)
     engine: EngineOptions = field(default_factory=EngineOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     rerun: bool = False
@@ -44,7 +49,7 @@ class Config:
     def experiment(self) -> ExperimentOptions:
         """Return the part that an experiment is made of."""
         shared = {one.name: getattr(self, one.name) for one in fields(ExperimentOptions)}
-        return ExperimentOptions(**shared)
+        return ExperimentOptions(**shared | {"attack": from_schema(self.attack)})
 
 
 @dataclass
@@ -54,7 +59,7 @@ class AuditConfig:
     signals: str = MISSING
     out: str = MISSING
     seed: int = 0
-    attack: AttackOptions = field(default_factory=AttackOptions)
+    attack: AttackSchema = field(default_factory=AttackSchema)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
@@ -115,11 +120,14 @@ def to_options(composed: DictConfig, kind: type) -> Any:
     for key in OmegaConf.missing_keys(composed):
         raise RequestError(f"{key} is not given: add {key}=...")
     try:
-        return OmegaConf.to_object(composed)
+        found: Any = OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, RequestError):
             raise error.__cause__ from None
         raise RequestError(_one_line(error)) from error
+    if hasattr(found, "attack"):
+        found.attack = from_schema(found.attack)
+    return found
 
 
 def _refuse_unknown(node: DictConfig, kind: type, prefix: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int8
+from jaxtyping import Float, Int, Int8
 
 from mia.attacks.thresholds import Thresholds, learn_thresholds
 from mia.records import IN, OUT, UNUSED, Scores, Signals
@@ -90,6 +90,12 @@ def learn_from_stand_ins(signals: Signals, score: Score) -> tuple[Thresholds | N
         np.concatenate(scores), np.concatenate(is_member), None, signals.num_classes, np.concatenate(weights)
     )
     return learnt, len(scores)
+
+
+def records_in_question(signals: Signals) -> Int[np.ndarray, "R"]:
+    """Return the positions of the records that are scored: the candidates, and the stand-ins' own."""
+    own = signals.shadow_own[:STAND_INS] & (signals.shadow_membership[:STAND_INS] != UNUSED)
+    return np.flatnonzero(signals.is_candidate | own.any(axis=0))
 
 
 def without(membership: Int8[np.ndarray, "K N"], shadow: int) -> Int8[np.ndarray, "K N"]:

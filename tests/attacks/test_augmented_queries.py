@@ -7,10 +7,11 @@ import pytest
 from attack_cases import EVERY, random_signals
 from attack_twins import lira
 
-from mia.attacks import options
+from mia.attacks import per_record, run_attack
+from mia.attacks.augmented_queries import Noise, picture_view, picture_views
 from mia.attacks.growth import growth
-from mia.attacks.registry import run_attack
-from mia.attacks.views import Noise, picture_view, picture_views
+from mia.attacks.label_only import LabelOnlyOptions
+from mia.attacks.lira import LiraOnlineOptions
 from mia.checks import RequestError
 
 
@@ -63,7 +64,7 @@ NUMBERS = GENERATOR.normal(0, 1, (40, 8)).astype(np.float32) * 10.0 ** np.arange
 def test_label_only_finds_what_the_labels_alone_tell(x, noise):
     signals, is_member, oracle = with_oracle(x)
     steps = []
-    chosen = options.LabelOnlyOptions(noise=noise)
+    chosen = LabelOnlyOptions(noise=noise)
     scores = run_attack("label_only", signals, chosen, 0, lambda *step: steps.append(step))
     assert (scores.score[is_member] == 1).all()
     assert (scores.score[~is_member] < 1).all()
@@ -74,11 +75,11 @@ def test_label_only_finds_what_the_labels_alone_tell(x, noise):
 
 def test_label_only_uses_the_label_and_nothing_else():
     signals, _, oracle = with_oracle(PICTURES)
-    one = run_attack("label_only", signals, options.LabelOnlyOptions(), 0)
+    one = run_attack("label_only", signals, LabelOnlyOptions(), 0)
     oracle_ask = oracle.ask
     oracle.ask = lambda model, x: (oracle_ask(model, x) > 2).astype(float)
     changed = replace(signals, target_outputs=signals.target_outputs / 9, shadow_outputs=signals.shadow_outputs * 3)
-    other = run_attack("label_only", changed, options.LabelOnlyOptions(), 0)
+    other = run_attack("label_only", changed, LabelOnlyOptions(), 0)
     np.testing.assert_array_equal(one.score, other.score)
     assert (one.is_predicted == other.is_predicted).all()
 
@@ -88,20 +89,20 @@ def test_label_only_learns_from_shadows_whose_records_are_not_asked_about():
     signals, is_member, _ = with_oracle(BITS, is_candidate=is_candidate)
     membership = np.where(is_candidate, 0, signals.shadow_membership).astype(np.int8)
     signals = replace(signals, shadow_membership=membership, shadow_own=np.tile(~is_candidate, (4, 1)))
-    scores = run_attack("label_only", signals, options.LabelOnlyOptions(), 0)
+    scores = run_attack("label_only", signals, LabelOnlyOptions(), 0)
     assert (scores.is_predicted == is_member[:20]).all()
 
 
 def test_label_only_without_stand_ins_has_no_rule():
     signals, _, _ = with_oracle(BITS)
-    scores = run_attack("label_only", signals, options.LabelOnlyOptions(stand_ins=0), 0)
+    scores = run_attack("label_only", signals, LabelOnlyOptions(stand_ins=0), 0)
     assert scores.is_predicted is None
     assert "no shadow" in scores.warnings[0]
 
 
 def test_label_only_repeats_with_its_seed():
     signals, _, _ = with_oracle(NUMBERS, reach=300)
-    one, same, other = (run_attack("label_only", signals, options.LabelOnlyOptions(), seed).score for seed in (1, 1, 2))
+    one, same, other = (run_attack("label_only", signals, LabelOnlyOptions(), seed).score for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
 
@@ -165,15 +166,65 @@ def test_scores_of_several_views_are_averaged(name):
     assert all(len(given) == 2 for given in answers.values())  # nobody is asked twice
 
 
+@pytest.mark.parametrize("name", ["lira_online", "lira_offline"])
+def test_a_threshold_for_means_over_views_is_learnt_from_means_over_views(name):
+    """Also where the stand-ins' own records are not asked about, as under the disjoint protocol."""
+    signals, _, oracle = with_oracle(PICTURES)
+    is_candidate = np.arange(40) < 20
+    if name == "lira_offline":
+        membership = np.where(is_candidate, 0, signals.shadow_membership).astype(np.int8)
+        signals = replace(signals, shadow_membership=membership)
+    noise = np.random.default_rng(1).normal(size=(5, 40, 4))
+    signals = replace(
+        signals,
+        is_candidate=is_candidate,
+        shadow_own=np.tile(~is_candidate, (4, 1)),
+        target_outputs=signals.target_outputs + noise[0],
+        shadow_outputs=signals.shadow_outputs + noise[1:],
+        oracle=oracle,
+    )
+    oracle.signals = signals
+
+    def ask(model, x):
+        plain = signals.shadow_outputs[model - 1] if model else signals.target_outputs
+        known = [int(np.flatnonzero((PICTURES[:, :, ::-1] == one).all((1, 2, 3)))[0]) for one in x]
+        assert model or max(known) < 20, "the target is asked about the candidates alone"
+        return 2 * plain[known]
+
+    oracle.ask = ask
+    scores = run_attack(name, signals, replace(EVERY[name], queries=2), 0)
+    doubled = replace(signals, target_outputs=2 * signals.target_outputs, shadow_outputs=2 * signals.shadow_outputs)
+    plain, twice = (learnt_on(name, one) for one in (signals, doubled))
+    threshold = scores.details["threshold"]
+    assert min(np.abs((plain + twice) / 2 - threshold)) < 1e-9
+    assert min(np.abs(plain - threshold)) > 1e-9
+
+
+def learnt_on(name, signals):
+    """Return the scores that the single-view attack learns its threshold from."""
+    seen = []
+    learn = per_record.learn_thresholds
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(per_record, "learn_thresholds", lambda score, *more: (seen.append(score), learn(score, *more))[1])
+        run_attack(name, signals, EVERY[name], 0)
+    return seen[0]
+
+
+def test_shadows_that_agree_on_every_view_are_reported():
+    signals, _, _ = with_oracle(PICTURES)
+    scores = run_attack("lira_offline", signals, replace(EVERY["lira_offline"], variance="per_record", queries=2), 0)
+    assert any("records have shadows that all agree" in line for line in scores.warnings)
+
+
 def test_views_of_what_cannot_be_asked():
     signals, _, _ = with_oracle(BITS)
     with pytest.raises(RequestError, match=r"attack.lira_online.queries=4 needs pictures"):
-        run_attack("lira_online", signals, options.LiraOnlineOptions(queries=4), 0)
+        run_attack("lira_online", signals, LiraOnlineOptions(queries=4), 0)
     with pytest.raises(RequestError, match="predictions from a file cannot answer"):
-        run_attack("lira_online", replace(signals, oracle=None), options.LiraOnlineOptions(queries=4), 0)
+        run_attack("lira_online", replace(signals, oracle=None), LiraOnlineOptions(queries=4), 0)
     signals, _, _ = with_oracle(PICTURES)
     with pytest.raises(RequestError, match=r"attack.lira_online.shift=6 must be below the pictures' 6 pixels"):
-        run_attack("lira_online", signals, options.LiraOnlineOptions(queries=4, shift=6), 0)
+        run_attack("lira_online", signals, LiraOnlineOptions(queries=4, shift=6), 0)
 
 
 def test_growth_is_the_attack_with_fewer_shadows():

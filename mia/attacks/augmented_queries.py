@@ -8,12 +8,15 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
-from mia.attacks.quantities import quantities
+from mia.attacks.shared_statistics import Views, shared_statistics
 from mia.attacks.statistics import true_class
 from mia.checks import RequestError
 from mia.records import Signals
+
+MOST_QUERIES = 18
+"""Nine shifts of a picture, each plain and mirrored."""
 
 View = tuple[int, int, bool]
 """Pixels down, pixels to the right, mirrored or not."""
@@ -76,33 +79,45 @@ class Noise:
         return noisy.astype(x.dtype)
 
 
-def phi_of_views(name: str, signals: Signals, queries: int, shift: int) -> Float[np.ndarray, "V M Q"]:
-    """Return phi of every model (row 0: the target) on the first `queries` views of the candidate records.
+def phi_of_views(
+    name: str, signals: Signals, records: Int[np.ndarray, "R"], queries: int, shift: int
+) -> Float[np.ndarray, "V M R"]:
+    """Return phi of every model (row 0: the target) on the first `queries` views of some records.
+
+    Args:
+        name: The attack, for errors.
+        signals: They hold the answers to the plain view, and know whom to ask.
+        records: Positions along the record axis, ascending. The target is asked about the candidates among them alone:
+            of the others its phi is NaN but for the plain view.
+        queries: Views, the plain one among them.
+        shift: Pixels.
 
     Raises:
         RequestError: nobody can be asked, the records are not pictures, or the shift is too large for them.
     """
-    shared = quantities(signals)
-    if (queries, shift) in shared.views:
-        return shared.views[queries, shift]
+    shared = shared_statistics(signals)
+    known = shared.views.get((queries, shift))
+    if known is not None and np.isin(records, known.records).all():
+        return known.phi[:, :, np.searchsorted(known.records, records)]
     request = f"attack.{name}.queries={queries}"
     if signals.oracle is None:
         raise RequestError(
             f"{request} needs to ask the models again, predictions from a file cannot answer: set it to 1"
         )
-    x = signals.oracle.features()
+    x = signals.oracle.features(records)
     if x.ndim != 4:
         raise RequestError(
             f"{request} needs pictures to mirror and shift, these records are rows of a table: set it to 1"
         )
     check_shift(name, x, shift)
-    labels = signals.labels[signals.candidates]
-    phi = np.empty((queries, signals.num_shadows + 1, len(labels)))
-    phi[0] = shared.phi[:, signals.candidates]
+    phi = np.full((queries, signals.num_shadows + 1, len(records)), np.nan)
+    phi[0] = shared.phi[:, records]
+    is_asked = signals.is_candidate[records]
     for number, view in enumerate(picture_views(shift)[1:queries], start=1):
         changed = picture_view(x, view)
         for model in range(signals.num_shadows + 1):
-            outputs = signals.oracle.ask(model, changed)
-            phi[number, model] = true_class(outputs, labels, signals.is_probability)[0]
-    shared.views[queries, shift] = phi
+            use = slice(None) if model else is_asked
+            outputs = signals.oracle.ask(model, changed[use])
+            phi[number, model, use] = true_class(outputs, signals.labels[records[use]], signals.is_probability)[0]
+    shared.views[queries, shift] = Views(records, phi)
     return phi
