@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
-from mia.models.probes import Layer, probed, probed_dense
+from mia.models.networks.ghost_norm import Layer, probed, probed_dense
 
 glorot_uniform = nnx.initializers.glorot_uniform()
 
@@ -24,7 +24,7 @@ class Training:
     key: PRNGKeyArray  # of this step
     dropout: Scalar  # the share that is dropped
     weights: Float[Array, "B"]  # 0 for the padding of a short batch, 1 for real records
-    probe: Float[Array, "B"] | None = None  # asks for the norm of each record's gradient, see mia.models.probes
+    probe: Float[Array, "B"] | None = None  # asks for the norms of records' gradients, see networks.ghost_norm
 
 
 def with_probe(layer: Layer, x: Array, parameters: Any, training: Training | None) -> Array:
