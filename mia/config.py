@@ -6,7 +6,6 @@ that a misspelt key, a wrong type or an unknown name is an error before anything
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
@@ -182,18 +181,3 @@ def explain_value_error(error: BaseException) -> str | None:
     key = getattr(error, "full_key", None)
     message = " ".join(str(getattr(error, "msg", None) or error).split("\n")[0].split())
     return f"{key}: {message}" if key and key not in message else message
-
-
-def read_yaml(file: Path) -> DictConfig:
-    """Return a YAML file as a config.
-
-    Raises:
-        RequestError: the file is not YAML, or not a mapping.
-    """
-    try:
-        found = OmegaConf.load(file)
-    except Exception as error:
-        raise RequestError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(found, DictConfig):
-        raise RequestError(f"{file} must hold keys and values")
-    return found
