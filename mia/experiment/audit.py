@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from mia.attacks import run_attack
+from mia.attacks import ATTACKS, run_attack
 from mia.attacks.options import AttackOptions
 from mia.audit import Audit
 from mia.checks import RequestError
