@@ -13,7 +13,7 @@ from mia.train.options import TrainOptions
 
 TRAINING_VERSION = 1
 """Raised when the same options would give other weights, curves or logits than before."""
-ANALYSIS_VERSION = 1
+ANALYSIS_VERSION = 2
 """Raised when the same signals would give other scores or metrics than before."""
 
 

@@ -37,7 +37,7 @@ def check_request(options: ExperimentOptions, data: Dataset) -> None:
     plan_split(options, data)
     check_compatible(options.train, options.model, data.x.shape[1:], options.split.size)
     for name, attack in options.attack.chosen.items():
-        check_possible(name, attack, options.split.protocol, options.split.num_shadows)
+        check_possible(name, attack, options.split.protocol, options.split.num_shadows, options.split.num_targets)
 
 
 def run_experiment(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from mia.attacks.design import find_partners
 from mia.defences.filters import Defence
 from mia.defences.registry import make_defence
 from mia.experiment.options import ExperimentOptions
@@ -116,7 +117,7 @@ class PoolOracle:
 
 
 def make_questions(options: ExperimentOptions, data: Dataset, split: Split, ensemble: Ensemble) -> list[Question]:
-    """Return one question per target (`split.num_targets`)."""
+    """Return one question per target (`split.num_targets`): all other models but its complement are its shadows."""
     index = np.union1d(split.members, split.nonmembers)
     answers = DefendedAnswers(options, data, split, ensemble)
     outputs, is_probability = _stack(answers, index)
@@ -130,14 +131,15 @@ def make_questions(options: ExperimentOptions, data: Dataset, split: Split, ense
     membership, own = membership[:, index], own[:, index]
 
     questions = []
+    tell_all = find_partners(membership)  # models whose membership gives another's away
     for target in range(options.split.num_targets):
-        shadows = [row for row in range(split.num_models) if row != target]
+        shadows = [row for row in range(split.num_models) if row != target and not tell_all[target, row]]
         candidates = index[own[target]]
         signals = Signals(
             labels=data.y[index],
             is_candidate=own[target],
             target_outputs=outputs[target],
-            shadow_outputs=outputs[shadows] if target else outputs[1:],
+            shadow_outputs=outputs[1:] if shadows == list(range(1, split.num_models)) else outputs[shadows],
             shadow_membership=membership[shadows],
             shadow_own=own[shadows],
             is_probability=is_probability,
