@@ -10,6 +10,7 @@ from mia.experiment.judge import judge_attacks, shadow_accuracies, utility
 from mia.experiment.observer import Observer, Silent
 from mia.experiment.signals import true_class_confidence
 from mia.metrics.evaluation import per_class
+from mia.metrics.orientation import orientation_warnings
 from mia.records import Result, Scores
 from mia.seeds import stage_seed
 
@@ -59,6 +60,7 @@ def run_audit(
         raise RequestError(f"no attack is possible on this file: {'; '.join(left_out)}")
     observer.stage("metrics")
     metrics, warnings = judge_attacks(scores, audit.is_member, options.prior, seed)
+    warnings += orientation_warnings(audit.signals, audit.is_member)
     labels = audit.signals.labels[audit.signals.candidates]
     return Result(
         metrics=utility(audit.signals, audit.is_member) | metrics,
