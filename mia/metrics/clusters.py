@@ -11,6 +11,9 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from mia.metrics.rates import CONFIDENCE, normal_quantile, student_quantile
 
+CAUTION = 2.0
+"""Groups that count as always alike, beside those in which the rarer outcome was seen."""
+
 
 class Trials(NamedTuple):
     """Successes among trials, as intervals for proportions take them; not whole numbers where records are grouped."""
@@ -53,18 +56,27 @@ def effective_trials(
     """Return the successes and trials of a proportion over records, cut down to what the groups are worth.
 
     The number of trials is the one whose binomial variance is the variance between groups, corrected for the few
-    groups that this is estimated from (Korn and Graubard 1998, Survey Methodology 24:193). It never exceeds the number
-    of records, and where all records agree, so that no variance can be seen, those of a group count as always alike.
+    groups that this is estimated from (Korn and Graubard 1998, Survey Methodology 24:193). Where the rarer outcome
+    occurs in few groups that estimate is poor, and too small where luck made it rare: `CAUTION` groups' worth of
+    records that are always alike in a group are mixed in. There are never more trials than records.
+
+    Args:
+        is_hit: the outcomes.
+        codes: whose record each is, from 0; None: each is a trial of its own.
+        confidence: of the interval to be made of the answer.
     """
     number = len(is_hit)
     hits = float(is_hit.sum())
     if codes is None or not number:
         return Trials(hits, float(number))
-    share, num_groups = hits / number, len(np.unique(codes))
-    variance = covariance_of_means(is_hit.astype(float), is_hit.astype(float), codes)
-    if variance <= 0:
-        trials = fewest_trials(codes)
-    else:
-        correction = normal_quantile(confidence) / student_quantile(confidence, num_groups - 1)
-        trials = min(share * (1 - share) / variance * correction**2, float(number))
+    share, least = hits / number, fewest_trials(codes)
+    events = min(len(np.unique(codes[is_hit])), len(np.unique(codes[~is_hit])))
+    num_groups = len(np.unique(codes))
+    if not events or num_groups < 2:
+        return Trials(share * least, least)
+    about = is_hit - share
+    seen, most = covariance_of_means(about, about, codes), share * (1 - share) / least
+    variance = (events * seen + CAUTION * most) / (events + CAUTION)
+    correction = normal_quantile(confidence) / student_quantile(confidence, num_groups - 1)
+    trials = min(share * (1 - share) / variance * correction**2, float(number))
     return Trials(share * trials, trials)

@@ -71,7 +71,11 @@ def grouped_rates(
     groups: Shaped[np.ndarray, "Q"],
     confidence: float = CONFIDENCE,
 ) -> Rates:
-    """Return the rates of a rule over records of which those of a group are not independent of one another."""
+    """Return the rates of a rule over records of which those of a group are not independent of one another.
+
+    Intervals made of them cover 93 of 100 and more; with few groups, and for accuracy where members and non-members
+    are predicted at different rates, up to all.
+    """
     codes: Int[np.ndarray, "Q"] = group_codes(groups)
     hit = is_predicted & is_member
     return Rates(
