@@ -4,15 +4,17 @@ Takes Arrow arrays as a file holds them; gives `mia.data.columns.Column`s and a 
 guesses what a doubtful column means: it says so in one line, with the option that settles it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64
 
 from mia.checks import RequestError
 from mia.data import words
+from mia.data.cells import Cells, cells_of, is_text, plain_numbers, quantities
 from mia.data.columns import MISSING, Column
 from mia.data.validate import variants
 from mia.records import ColumnSummary
@@ -22,26 +24,9 @@ if TYPE_CHECKING:
 
 MAX_VALUES = 1000
 """Different values a category may have; beyond that it is an identifier or free text."""
-_CELLS_AT_ONCE = 1 << 16  # of columns side by side: short ones are many, and each call costs
 _MOMENTS = ("date", "timestamp")  # Arrow's types of dates begin so
-_MISSING_MARKS = {
-    "na",
-    "n/a",
-    "nan",
-    "null",
-    "none",
-    "nil",
-    "missing",
-    "unknown",
-    "?",
-    "-",
-    "--",
-    ".",
-    "...",
-    "#n/a",
-    "#na",
-    "#null!",
-}
+_MISSING_MARKS = {"na", "n/a", "nan", "null", "none", "nil", "missing", "?", "-", "--", ".", "#n/a", "#na", "#null!"}
+"""Texts that often mean missing: a hint for errors, never a rule."""
 
 
 @dataclass(frozen=True)
@@ -66,32 +51,6 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Cells:
-    """The cells of one column of text."""
-
-    texts: list[str]  # different ones
-    codes: Int[np.ndarray, "N"]  # the text of each record; -1: missing
-
-    def tidy(self, missing: frozenset[str], strip: Callable[[str], str] = str.strip) -> "Cells":
-        """Return the same without blanks around texts; what is empty then, or listed, is missing."""
-        places: dict[str, int] = {}
-        moved = [
-            -1 if not (bare := text.strip()) or bare in missing else places.setdefault(strip(text), len(places))
-            for text in self.texts
-        ]
-        return Cells(list(places), np.array([*moved, -1])[self.codes])
-
-    @property
-    def counts(self) -> Int[np.ndarray, "U"]:
-        """How many records hold each text."""
-        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.texts))
-
-    def spread(self, values: np.ndarray) -> Float64[np.ndarray, "N"]:
-        """Return each record's value, of one value per text."""
-        return np.append(values, np.nan)[self.codes]
-
-
 def understand(names: Sequence[str], arrays: Sequence["pa.Array"], rules: Rules) -> Iterator[Found]:
     """Yield what each column is.
 
@@ -99,8 +58,8 @@ def understand(names: Sequence[str], arrays: Sequence["pa.Array"], rules: Rules)
         RequestError: a column is empty, could be read in two ways, or is neither numbers nor categories.
     """
     is_plain = rules.decimal in (None, ".") and rules.thousands is None
-    fast = [i for i, array in enumerate(arrays) if is_plain and _is_text(array) and names[i] not in rules.kinds]
-    numbers = dict(zip(fast, _plain_numbers([arrays[i] for i in fast], rules), strict=True))
+    fast = [i for i, array in enumerate(arrays) if is_plain and is_text(array) and names[i] not in rules.kinds]
+    numbers = dict(zip(fast, plain_numbers([arrays[i] for i in fast], rules.missing_values), strict=True))
     for i, (name, array) in enumerate(zip(names, arrays, strict=True)):
         values = numbers.pop(i, None)
         yield _number(name, values, rules, array=array) if values is not None else _understand(name, array, rules)
@@ -108,12 +67,12 @@ def understand(names: Sequence[str], arrays: Sequence["pa.Array"], rules: Rules)
 
 def _understand(name: str, array: "pa.Array", rules: Rules) -> Found:
     if array.null_count == len(array):
-        raise RequestError(f"{_at(name, rules)} holds no values; leave it out: data.drop=[{name!r}]")
+        raise RequestError(f"{_at(name, rules)} holds no values; leave it out: {_drop(name)}")
     kind, sort = rules.kinds.get(name, ""), str(array.type)
-    is_quantity = sort != "bool" and not _is_text(array) and kind in ("", "number")
+    is_quantity = sort != "bool" and not is_text(array) and kind in ("", "number")
     if is_quantity or (sort.startswith(_MOMENTS) and kind == "date"):
         is_date = sort.startswith(_MOMENTS)
-        values = _quantities(name, array, rules)
+        values = quantities(array, _at(name, rules), _drop(name), rules.missing_values)
         return _number(name, values, rules, is_date=is_date, how="days since 1970" if is_date else "")
     return _text(name, array, kind, rules)
 
@@ -122,92 +81,20 @@ def _at(name: str, rules: Rules) -> str:
     return f"{rules.where} column {name!r}"
 
 
-# Arrow
+def _drop(name: str) -> str:
+    return f"data.drop=[{name!r}]"
 
 
-def _is_text(array: "pa.Array") -> bool:
-    return str(array.type) in ("string", "large_string", "string_view")
-
-
-def as_text(array: "pa.Array") -> "pa.Array":
-    """Return values as text, True and False with a capital."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.if_else(array, "True", "False") if str(array.type) == "bool" else array.cast(pa.string())
-
-
-def cells_of(array: "pa.Array", missing: frozenset[str] = frozenset()) -> Cells:
-    """Return the different texts of a column and which record holds which."""
-    encoded = as_text(array).dictionary_encode()
-    codes = encoded.indices.fill_null(-1) if encoded.null_count else encoded.indices
-    return Cells(encoded.dictionary.to_pylist(), codes.to_numpy(zero_copy_only=False)).tidy(missing, str.lstrip)
-
-
-def _plain_numbers(arrays: Sequence["pa.Array"], rules: Rules) -> list[Float64[np.ndarray, "N"] | None]:
-    """Return the numbers of columns of text that are written as programs write them; None for all others."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not arrays:
-        return []
-    length = len(arrays[0])
-    at_once = max(1, _CELLS_AT_ONCE // max(1, length))
-    if len(arrays) > at_once:
-        return [
-            one
-            for start in range(0, len(arrays), at_once)
-            for one in _plain_numbers(arrays[start : start + at_once], rules)
-        ]
-    flat = pc.utf8_trim_whitespace(pa.concat_arrays([array.cast(pa.string()) for array in arrays]))
-    is_missing = pc.is_in(flat, value_set=pa.array(["", *rules.missing_values], pa.string()))
-    return _cast(pc.if_else(is_missing, None, flat), len(arrays))
-
-
-def _cast(flat: "pa.Array", count: int) -> list[Float64[np.ndarray, "N"] | None]:
-    import pyarrow as pa
-
-    length = len(flat) // count
-    try:
-        values = flat.cast(pa.float64())
-    except pa.ArrowInvalid:
-        if count == 1:
-            return [None]
-        half = count // 2
-        return _cast(flat.slice(0, half * length), half) + _cast(flat.slice(half * length), count - half)
-    block = values.to_numpy(zero_copy_only=False).reshape(count, length)
-    is_empty = values.is_null().to_numpy(zero_copy_only=False).reshape(count, length)
-    is_good = (np.isfinite(block) | is_empty).all(axis=1) & ~is_empty.all(axis=1)  # "nan" and "inf" are words
-    return [block[i] if is_good[i] else None for i in range(count)]
-
-
-def _quantities(name: str, array: "pa.Array", rules: Rules) -> Float64[np.ndarray, "N"]:
-    """Return the values of a column of numbers, or the days since 1970 of one of dates; NaN is missing."""
-    import pyarrow as pa
-    import pyarrow.types as kinds
-
-    if kinds.is_date(array.type) or kinds.is_timestamp(array.type):
-        moments = array.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).cast(pa.float64(), safe=False)
-        return moments.to_numpy(zero_copy_only=False) / 86_400e6
-    if not (kinds.is_integer(array.type) or kinds.is_floating(array.type) or kinds.is_decimal(array.type)):
-        raise RequestError(
-            f"{_at(name, rules)} holds values of type {array.type}; convert it, or leave it out: data.drop=[{name!r}]"
-        )
-    values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    for text in rules.missing_values:
-        if words.is_plain(text):
-            values = np.where(values == float(text), np.nan, values)
-    return values
-
-
-# Kinds
+def _key(name: str) -> str:
+    """Return a name as a key of a mapping on the command line."""
+    return re.sub(r"([\\()\[\]{}:=, \t])", r"\\\1", name)
 
 
 def _text(name: str, array: "pa.Array", kind: str, rules: Rules) -> Found:
     """Return what a column of text is; refuse one of numbers or dates with some text in it."""
     cells = cells_of(array, rules.missing_values)
     if not cells.texts:
-        raise RequestError(f"{_at(name, rules)} holds no values; leave it out: data.drop=[{name!r}]")
+        raise RequestError(f"{_at(name, rules)} holds no values; leave it out: {_drop(name)}")
     is_truth = not kind and len(cells.texts) <= 6 and {text.lower() for text in cells.texts} <= {"true", "false"}
     if is_truth and (cells.codes >= 0).all():
         is_true = np.array([text.lower() == "true" for text in cells.texts])
@@ -233,7 +120,7 @@ def _all_of(kind: str, name: str, cells: Cells, found: words.Words, rules: Rules
     at = _at(name, rules)
     if found.ways:
         example = cells.texts[int(cells.counts.argmax())]
-        ways = [way if "=" in way else f"data.kinds={{{name}: 'date:{way}'}}" for way in found.ways]
+        ways = [way if "=" in way else f"""'data.kinds={{{_key(name)}: "date:{way}"}}'""" for way in found.ways]
         raise RequestError(
             f"{at} holds {kind}s such as {example!r} that can be read in two ways; set {' or '.join(ways)}"
         )
@@ -255,7 +142,7 @@ def _way_out(name: str, kind: str, bad: str, rules: Rules) -> str:
     if bad.lower() in _MISSING_MARKS:
         return f"or say that it means missing: data.missing_values=[{bad!r}]"
     if kind == "number" and name in rules.kinds:
-        return f"or leave it out: data.drop=[{name!r}]"
+        return f"or leave it out: {_drop(name)}"
     marks = "" if kind == "date" or not any(mark in bad for mark in ",.") else ", set data.decimal and data.thousands"
     return f"or say that it is no quantity: data.categories=[{name!r}]{marks}"
 
@@ -274,7 +161,7 @@ def _number(
         raise RequestError(f"{at} holds infinite values, first in record {np.isinf(values).argmax()}")
     missing = int(np.isnan(values).sum())
     if missing == len(values):
-        raise RequestError(f"{at} holds no values; leave it out: data.drop=[{name!r}]")
+        raise RequestError(f"{at} holds no values; leave it out: {_drop(name)}")
     if missing and not rules.allow_missing:
         raise RequestError(
             f"{at} has no value in {missing:,} of {len(values):,} records ({missing / len(values):.1%}); fill them, "
@@ -291,8 +178,8 @@ def _number(
 
 def _doubts(name: str, values: Float64[np.ndarray, "N"], array: "pa.Array | None") -> list[str]:
     """Return what makes a column of numbers look like something else."""
-    if len(values) > 2 and values[1] == values[0] + 1 and (np.diff(values) == 1).all():
-        return [f"column {name!r} counts the records: a row number? leave it out: data.drop=[{name!r}]"]
+    if len(values) > 2 and values[0] in (0, 1) and values[1] == values[0] + 1 and (np.diff(values) == 1).all():
+        return [f"column {name!r} counts the records: a row number? leave it out: {_drop(name)}"]
     if array is not None and np.nanmax(values) >= 1 and (np.floor(values) == values).all():
         import pyarrow.compute as pc
 
@@ -306,7 +193,7 @@ def _category(name: str, cells: Cells, rules: Rules) -> Found:
     if count > MAX_VALUES:
         raise RequestError(
             f"{_at(name, rules)} holds {count:,} different values; a category may have {MAX_VALUES:,}; leave it out: "
-            f"data.drop=[{name!r}]"
+            f"{_drop(name)}"
         )
     missing = len(cells.codes) - present
     texts = list(cells.texts)
@@ -321,7 +208,7 @@ def _category(name: str, cells: Cells, rules: Rules) -> Found:
     notes = []
     if count == present > 4:
         notes.append(
-            f"column {name!r} has a different text in every record: an identifier? leave it out: data.drop=[{name!r}]"
+            f"column {name!r} has a different text in every record: an identifier? leave it out: {_drop(name)}"
         )
     elif count > max(20, present // 4):
         notes.append(f"column {name!r} has {count:,} different texts in {present:,} records: is it a category?")

@@ -9,15 +9,16 @@ import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int32
 
 from mia.checks import RequestError, did_you_mean, one_of
 from mia.data import Progress, dataset
+from mia.data.cells import cells_of
 from mia.data.columns import encode
-from mia.data.kinds import Found, Rules, cells_of, understand
+from mia.data.kinds import Found, Rules, understand
 from mia.data.options import FileOptions, need_path
 from mia.data.sheet import SEPARATORS, Hint, read_sheet
 from mia.data.validate import SMALLEST, finish, some
@@ -39,7 +40,7 @@ class TableOptions(FileOptions):
 
     name: str = "table"
     label: str = ""  # the column that holds the class
-    kinds: dict[str, str] = field(default_factory=dict)  # column -> number, category, date, date:%d/%m/%Y or drop
+    kinds: Any = None  # column -> number, category, date, date:%d/%m/%Y or drop
     categories: list[str] = field(default_factory=list)  # columns of numbers that are codes, not quantities
     drop: list[str] = field(default_factory=list)  # columns to leave out, such as identifiers
     missing: str = "error"  # missing numbers: "error", or "indicator" (the mean, and a bit that says so)
@@ -58,17 +59,24 @@ class TableOptions(FileOptions):
         if not self.label:
             raise RequestError(f"data.label={self.label!r} must name the column that holds the class")
         one_of("data.missing", self.missing, ["error", "indicator"])
+        self._check_kinds()
         self._check_reading()
-        for column, kind in self.kinds.items():
-            if not kind.startswith("date:"):
-                one_of(f"data.kinds.{column}", kind, KINDS)
-        for key, columns in (("categories", self.categories), ("drop", self.dropped), ("kinds", self.kinds)):
+        for key, columns in (("categories", self.categories), ("drop", self.dropped), ("kinds", self.kinds or {})):
             for named, what in ((self.label, "label"), (self.group, "group")):
                 if named in columns and (what == "label" or key != "drop"):
                     shown = columns if isinstance(columns, dict) else list(columns)
                     raise RequestError(f"data.{key}={shown!r} must not list the {what} column data.{what}={named!r}")
         if self.group == self.label:
             raise RequestError(f"data.group={self.group!r} must not be the label column")
+
+    def _check_kinds(self) -> None:
+        """Check the mapping, which OmegaConf cannot: its typed ones take no new keys on the command line."""
+        if self.kinds is not None and not isinstance(self.kinds, dict):
+            raise RequestError(f"data.kinds={self.kinds!r} must be a mapping, such as 'data.kinds={{zip: category}}'")
+        self.kinds = {str(column): kind for column, kind in (self.kinds or {}).items()} or None
+        for column, kind in (self.kinds or {}).items():
+            if not str(kind).startswith("date:"):
+                one_of(f"data.kinds.{column}", str(kind), KINDS)
 
     def _check_reading(self) -> None:
         for key, names in (("decimal", DECIMALS), ("thousands", THOUSANDS)):
@@ -103,12 +111,12 @@ class TableOptions(FileOptions):
     @property
     def dropped(self) -> list[str]:
         """The columns to leave out, however that was said."""
-        return [*self.drop, *(column for column, kind in self.kinds.items() if kind == "drop")]
+        return [*self.drop, *(column for column, kind in (self.kinds or {}).items() if kind == "drop")]
 
     @property
     def rules(self) -> Rules:
         """How the columns are to be read."""
-        said = {column: kind for column, kind in self.kinds.items() if kind != "drop"}
+        said = {column: kind for column, kind in (self.kinds or {}).items() if kind != "drop"}
         marks = [mark for value in self.missing_values for mark in (_NULLS if value is None else (value.strip(),))]
         return Rules(
             self.where,
@@ -160,12 +168,12 @@ def load_table(options: TableOptions, progress: Progress | None = None) -> Datas
 def _check_names(options: TableOptions, names: list[str], hints: Sequence[Hint]) -> None:
     """Check the names of all columns, and those that the options give."""
     where = options.where
-    odd = next((name for name in names if not name.isprintable() and "\u00a0" not in name), None)
-    if odd is not None:
-        raise RequestError(f"{where} holds a column whose name is not printable: {odd[:80]!r}; rename it")
     for hint in hints:
         if options.label not in names and (options.label in hint.names or len(names) == 1):
             raise RequestError(f"{where} holds {len(names)} columns as it is read; set {hint.advice}")
+    odd = next((name for name in names if not name.isprintable() and "\u00a0" not in name), None)
+    if odd is not None:
+        raise RequestError(f"{where} holds a column whose name is not printable: {odd[:80]!r}; rename it")
     numbers = sum(map(is_plain, names))
     advice = "; its first line looks like a record: data.header=false calls the columns c1, c2 ..." if numbers else ""
     if len(set(names)) < len(names):
@@ -174,7 +182,7 @@ def _check_names(options: TableOptions, names: list[str], hints: Sequence[Hint])
     known = set(names)
     for key, wanted in (
         ("label", [options.label]), ("categories", options.categories), ("drop", options.drop),
-        ("kinds", options.kinds), ("group", [options.group] if options.group else []), ("slices", options.slices),
+        ("kinds", options.kinds or {}), ("group", [options.group] if options.group else []), ("slices", options.slices),
     ):  # fmt: skip
         for name in wanted:
             if name not in known:

@@ -111,7 +111,7 @@ def _ways(cores: Sequence[str | None], decimal: str | None, thousands: str | Non
     return [
         (point, group)
         for point, group in product(_DECIMALS, _THOUSANDS)
-        if point != group
+        if point not in (group, thousands)
         and decimal in (None, point)
         and (group in marks or not group if thousands is None else group in ("", thousands))
     ]
