@@ -4,13 +4,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mia.files import StorageError
-from mia.tracking import Run, Tracker, context
+from mia.records import StoredRun
+from mia.tracking import Run, Tracker, process
 from mia.tracking.names import clean_name
 
 
@@ -48,7 +50,7 @@ def test_origin_is_known_from_the_start(tracker: Tracker):
     assert tags["mia.kind"] == "run"
     assert tags["mia.version.mlflow"]
     assert tags["mia.version.python"] == sys.version.split()[0]
-    assert ("mia.git_dirty" in tags) == ("mia.git_commit" in tags) == bool(context.code())
+    assert ("mia.git_dirty" in tags) == ("mia.git_commit" in tags) == bool(process.code())
 
 
 def test_failed_run_keeps_its_traceback(tracker: Tracker):
@@ -83,7 +85,7 @@ def test_first_error_is_reported_when_the_store_fails_too(tracker: Tracker, monk
         _ = 1 / 0
 
 
-def test_latest_attempt_decides(tracker: Tracker):
+def test_the_latest_finished_run_counts_whatever_came_of_attempts_since(tracker: Tracker):
     assert tracker.finished("f") is None
     with tracker.run(name="first", fingerprint="f") as first:
         pass
@@ -94,12 +96,22 @@ def test_latest_attempt_decides(tracker: Tracker):
     assert found.id == first.id
     with pytest.raises(ValueError, match="no"), tracker.run(name="second", fingerprint="f"):
         raise ValueError("no")
-    assert tracker.finished("f") is None
+    with pytest.raises(KeyboardInterrupt), tracker.run(name="rerun, interrupted", fingerprint="f"):
+        raise KeyboardInterrupt
+    assert tracker.finished("f") == found
     with tracker.run(name="third", fingerprint="f") as third:
-        assert tracker.finished("f") is None
+        assert tracker.finished("f") == found
     found = tracker.finished("f")
     assert found is not None
     assert found.id == third.id
+    assert tracker.all_finished(["f", "g", "none"]) == {"f": light(tracker, "f"), "g": light(tracker, "g")}
+
+
+def light(tracker: Tracker, fingerprint: str) -> StoredRun:
+    """What is known of the latest finished run without its params and metrics."""
+    found = tracker.finished(fingerprint)
+    assert found is not None
+    return replace(found, params={}, metrics={})
 
 
 def test_dead_runs_are_closed_and_others_are_not(tracker: Tracker):
@@ -107,7 +119,9 @@ def test_dead_runs_are_closed_and_others_are_not(tracker: Tracker):
     gone.wait()
     mine = tracker.start("mine", {})
     dead = tracker.start("dead", {"mia.pid": gone.pid})
-    reused = tracker.start("its number has been given to another process since", {"mia.pid_start": "before-1"})
+    reused = tracker.start(
+        "its number has been given to another process since", {"mia.pid_start": f"{process._boot()}-1"}
+    )
     elsewhere = tracker.start("elsewhere", {"mia.pid": gone.pid, "mia.host": "another-machine"})
     assert {run.id for run in tracker.close_dead_runs()} == {dead.id, reused.id}
     assert {run.id: run.status for run in tracker.runs()} == {

@@ -9,7 +9,7 @@ import pytest
 
 from mia.checks import RequestError
 from mia.files import StorageError
-from mia.tracking import Tracker, database, ui, view
+from mia.tracking import Tracker, database, ui, ui_views
 
 
 def state_of(tracker: Tracker, key: str) -> dict:
@@ -61,7 +61,7 @@ def test_the_view_of_a_sweep_finds_linked_runs_and_of_each_configuration_the_lat
 
 
 def test_views_fit_into_a_tag():
-    _, value = view.saved_view("t", [f"axis{k}" for k in range(6)], [f"attack/a{k}/auc" for k in range(12)], "s")
+    _, value = ui_views.saved_view("t", [f"axis{k}" for k in range(6)], [f"attack/a{k}/auc" for k in range(12)], "s")
     assert len(value) < 20_000
 
 
@@ -88,9 +88,9 @@ def test_taken_port_is_named_with_a_free_one(new_home: Path):
 def test_link_of_the_first_page(new_home: Path, tracker: Tracker):
     place = database.place_of(None, new_home)
     assert place is not None
-    assert ui._prepared_view(place) == view.link(tracker.experiment_id)
-    tracker._client.delete_experiment_tag(tracker.experiment_id, view.tag_name())
-    assert ui._prepared_view(place) == "/"
+    assert ui._prepared_view(place) == ui_views.link(tracker.experiment_id)
+    tracker._client.delete_experiment_tag(tracker.experiment_id, ui_views.tag_name())
+    assert "workflowType=machine_learning" in ui._prepared_view(place)
 
 
 def test_server_that_does_not_start_is_one_line(new_home: Path, monkeypatch: pytest.MonkeyPatch):
