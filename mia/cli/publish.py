@@ -112,4 +112,4 @@ def _table_text(result: Result) -> str:
 
 
 def _print_ending(run_id: str) -> None:
-    Console().print(f"run {run_id} in {home()}; browse it with: mia ui", highlight=False, soft_wrap=True)
+    Console().print(f"run {run_id} in {home()}; browse it with: mia ui", highlight=False, soft_wrap=True, markup=False)
