@@ -141,7 +141,8 @@ def check(job: Job, data: "Dataset") -> None:
 def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any) -> Outcome:
     from mia.cli.publish import describe, print_result, publish
     from mia.experiment.run import run_experiment
-    from mia.store import PoolStore
+    from mia.store import PoolStore, User
+    from mia.tracking.address import without_secrets
 
     begun: list[Run] = []
     options = job.config.experiment()
@@ -150,10 +151,12 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
             name=job.name, fingerprint=name, params=job.values, tags=describe(job, data), parent_id=job.sweep_id
         ) as run:
             begun.append(run)
-            run.log_text(job.yaml, "config.yaml")
-            run.log_text("".join(f"- {one}\n" for one in job.overrides), "overrides.yaml")
+            run.log_dataset(data)
+            run.log_text(without_secrets(job.yaml), "config.yaml")
+            run.log_text(without_secrets("".join(f"- {one}\n" for one in job.overrides)), "overrides.yaml")
             _prepare_jax()
-            result, ensemble = run_experiment(options, data, PoolStore(home() / "pools"), observer)
+            user = User(tracker.store_id, tracker.where)
+            result, ensemble = run_experiment(options, data, PoolStore(home() / "pools", user), observer)
             publish(run, job, result, ensemble, data)
     except Exception as error:
         if isinstance(error, RequestError) and not begun:
@@ -169,7 +172,7 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
 
 
 def _prepare_jax() -> None:
-    from mia.tracking.ending import uninterrupted
+    from mia.tracking.process import uninterrupted
 
     with uninterrupted():
         import mia.train.many

@@ -32,10 +32,11 @@ def describe(job: Job, data: Dataset) -> dict[str, str]:
 def publish(run: "Run", job: Job, result: Result, ensemble: Ensemble, data: Dataset) -> None:
     """Store everything that the experiment found out."""
     run.log_arrays("scores.npz", dict(scores_file(result)))
-    run.log_metrics({**result.metrics, **job.axes()})
-    _log_curves(run, result)
     chosen = {f"{name}/{key}": value for name, one in result.scores.items() for key, value in one.details.items()}
-    run.set_tags({"mia.pools": ",".join(ensemble.fingerprints), "mia.warnings": "\n".join(result.warnings)})
+    with run.together():
+        run.log_metrics({**result.metrics, **job.axes()})
+        _log_curves(run, result)
+        run.set_tags({"mia.pools": ",".join(ensemble.fingerprints), "mia.warnings": "\n".join(result.warnings)})
     run.log_table([{"what": key, "value": value} for key, value in chosen.items()], "attack_details.csv")
     run.log_text(_table_text(result), TABLE)
     for name, content in files_of(result, data).items():
@@ -111,4 +112,4 @@ def _table_text(result: Result) -> str:
 
 
 def _print_ending(run_id: str) -> None:
-    Console().print(f"run {run_id} in {home()}; browse it with: mia ui", highlight=False, soft_wrap=True)
+    Console().print(f"run {run_id} in {home()}; browse it with: mia ui", highlight=False, soft_wrap=True, markup=False)
