@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int
 
 from mia.checks import RequestError
 from mia.data.arrays import read_npz
-from mia.records import IN, UNUSED, Signals
+from mia.records import IN, UNUSED, AttackTask, Signals
 
 KNOWN = (
     "target_logits", "target_probabilities", "target_member", "labels", "shadow_logits", "shadow_probabilities",
@@ -32,9 +31,7 @@ NO_SHADOWS = "there are no shadows: only gap and scores without thresholds, whic
 class Audit:
     """A file of predictions, checked."""
 
-    signals: Signals
-    is_member: Bool[np.ndarray, "Q"]
-    index: Int[np.ndarray, "Q"]  # of the candidates, along the file's record axis
+    tasks: tuple[AttackTask, ...]  # the target; index: of the candidates, along the file's record axis
     class_names: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -75,7 +72,8 @@ def read_audit(path: Path) -> Audit:
     if names and len(names) != classes:
         raise RequestError(f"class_names has {len(names)} names for {classes} classes")
     warnings = () if len(shadows) else (NO_SHADOWS,)
-    return Audit(signals, member[is_candidate] == IN, np.flatnonzero(is_candidate), names, warnings)
+    task = AttackTask(signals, np.flatnonzero(is_candidate), member[is_candidate] == IN)
+    return Audit((task,), names, warnings)
 
 
 def _load(path: Path) -> Mapping[str, np.ndarray]:

@@ -19,7 +19,7 @@ from mia.defences import options as defence_options
 from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.models import options as model_options
 from mia.shadow_data import options as shadow_data_options
-from mia.split.options import SplitOptions
+from mia.split import SplitOptions
 from mia.tracking.options import TrackingOptions
 from mia.train.options import EngineOptions, TrainOptions
 

@@ -9,7 +9,7 @@ records.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -124,6 +124,16 @@ class Signals:
 
 
 @dataclass(frozen=True)
+class AttackTask:
+    """One target to attack: what the attacker sees, and the truth to judge by."""
+
+    signals: Signals
+    index: Int[np.ndarray, "Q"]  # candidate records, as positions in the data set
+    is_member: Bool[np.ndarray, "Q"]
+    target: int = 0  # which model it is, for the seeds of its own
+
+
+@dataclass(frozen=True)
 class Scores:
     """What an attack says about the candidate records, in their order. High = member; NaN = could not be scored."""
 
@@ -161,6 +171,11 @@ class Result:
     class_names: tuple[str, ...]
     warnings: tuple[str, ...]
     growth: Sequence[Mapping[str, str | float]] = ()  # table rows: attack, shadows, and metrics with only so many
+    pools: tuple[str, ...] = ()  # fingerprints of the pools that hold the models; empty for audits
+
+    def with_metrics(self, metrics: Mapping[str, float]) -> "Result":
+        """Return the same result with further metrics."""
+        return replace(self, metrics={**self.metrics, **metrics})
 
 
 @dataclass(frozen=True)

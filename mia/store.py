@@ -80,6 +80,11 @@ class Pool:
         with np.load(self._path(model, "npz"), allow_pickle=False) as arrays:
             return arrays["logits"], {name: arrays[name] for name in CURVES}
 
+    def curves(self, model: int) -> dict[str, Float[np.ndarray, "E"]]:
+        """Return a model's learning curves; its logits, which are most of the file, are not read."""
+        with np.load(self._path(model, "npz"), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in CURVES}
+
     def parameters(self, model: int) -> dict[str, np.ndarray]:
         """Return a model's parameters by name."""
         from safetensors.numpy import load_file

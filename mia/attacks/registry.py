@@ -153,7 +153,7 @@ def run_attack(
     """
     spec = _spec(name)
     assert isinstance(options, spec.options), f"options of {name} are {type(options).__name__}"
-    _check_signals(name, spec, signals)
+    check_signals(name, signals)
     scores = spec.function()(signals, options, seed, *([progress] if spec.is_slow else []))
     assert scores.score.shape == signals.candidates.shape, "one score per candidate record"
     if np.isnan(scores.score).all():
@@ -166,7 +166,13 @@ def _spec(name: str) -> AttackSpec:
     return ATTACKS[one_of("attack", name, ATTACKS)]
 
 
-def _check_signals(name: str, spec: AttackSpec, signals: Signals) -> None:
+def check_signals(name: str, signals: Signals) -> None:
+    """Check that signals hold what an attack needs.
+
+    Raises:
+        RequestError: they do not; one line says what to change.
+    """
+    spec = _spec(name)
     membership = signals.shadow_membership[:, signals.is_candidate]
     offline = name.replace("online", "offline")
     lacking = {

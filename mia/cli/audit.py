@@ -2,17 +2,24 @@
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.progress import console_observer
+from mia.cli.publish import publish
 from mia.compose import compose_config, register
 from mia.config import AuditConfig, as_yaml, flat, to_options
+from mia.experiment.observer import StageBegan
 from mia.files import StorageError, whole_file
 from mia.home import home
 from mia.records import Result, array_digest
+
+if TYPE_CHECKING:
+    from mia.audit import Audit
 
 
 def command(overrides: list[str]) -> int:
@@ -24,34 +31,22 @@ def command(overrides: list[str]) -> int:
     composed = compose_config(only_overrides(overrides, "audit"), "audit")
     config: AuditConfig = to_options(composed, AuditConfig)
     out = Path(config.out)
+    is_chosen = any(one.lstrip("+").startswith("attack=") for one in overrides)
     with console_observer() as observer:
-        observer.stage("data")
+        observer(StageBegan("data"))
         audit = read_audit(Path(config.signals))
-        from mia.experiment.audit import run_audit
+        from mia.experiment.audit import check_attacks, run_audit
         from mia.tracking import Tracker
 
-        is_chosen = any(one.lstrip("+").startswith("attack=") for one in overrides)
+        if is_chosen:
+            check_attacks(audit, config.attack)
         tracker = Tracker.open(config.tracking, home())
-        result = run_audit(audit, config.attack, config.seed, is_chosen=is_chosen, observer=observer)
-        _write(out, result)
-        tags = {
-            "mia.kind": "audit",
-            "mia.command": shlex.join(["mia", "audit", *overrides]),
-            "mia.data_fingerprint": array_digest(audit.signals.target_outputs, audit.signals.shadow_membership),
-            "mia.warnings": "\n".join(result.warnings),
-        }
-        observer.stage("track")
+        tags = {"mia.kind": "audit", "mia.command": shlex.join(["mia", "audit", *overrides]), **describe(audit)}
         with tracker.run(name=f"audit {Path(config.signals).stem}", params=flat(composed), tags=tags) as run:
-            from mia.cli.publish import files_of
-            from mia.experiment.run import scores_file
-
             run.log_text(as_yaml(composed), "config.yaml")
-            run.log_arrays("scores.npz", dict(scores_file(result)))
-            run.log_metrics(dict(result.metrics))
-            for name, content in files_of(result, None).items():
-                run.log_bytes(name, content)
-                with whole_file(out / name) as path:
-                    path.write_bytes(content)
+            result = run_audit(audit, config.attack, config.seed, is_chosen=is_chosen, observe=observer)
+            observer(StageBegan("track"))
+            _write(out, result, publish(run, result))
         observer.close()
     from mia.report.console import console_table
 
@@ -65,10 +60,19 @@ def command(overrides: list[str]) -> int:
     return ALL_IS_WELL
 
 
-def _write(out: Path, result: Result) -> None:
-    """Write the scores and the metrics, each whole or not at all."""
+def describe(audit: "Audit") -> dict[str, str]:
+    """Return the tags that say what is audited."""
+    signals = audit.tasks[0].signals
+    return {"mia.data_fingerprint": array_digest(signals.target_outputs, signals.shadow_membership)}
+
+
+def _write(out: Path, result: Result, files: Mapping[str, bytes]) -> None:
+    """Write the scores, the metrics and what people read, each whole or not at all."""
     import numpy as np
 
+    for name, content in files.items():
+        with whole_file(out / name) as path:
+            path.write_bytes(content)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
