@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from mia import config
 from mia.checks import RequestError, did_you_mean
+from mia.limits import spell_limits
 from mia.variants import take_variants, variant_names
 
 PACKAGE = Path(__file__).resolve().parent
@@ -63,6 +64,7 @@ def compose_config(overrides: list[str], name: str = "config", *, with_hydra: bo
         RequestError: whatever Hydra or a schema has against the overrides, in one line.
     """
     GlobalHydra.instance().clear()
+    overrides = spell_limits(overrides)
     try:
         with initialize_config_dir(config_dir=str(HOME / "conf"), version_base="1.3", job_name="mia"):
             return compose(config_name=name, overrides=overrides, return_hydra_config=with_hydra)

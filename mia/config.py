@@ -17,6 +17,7 @@ from mia.checks import RequestError, did_you_mean
 from mia.data import options as data_options
 from mia.defences import options as defence_options
 from mia.experiment.options import AttackerOptions, ExperimentOptions
+from mia.limits import LimitOptions
 from mia.models import options as model_options
 from mia.shadow_data import options as shadow_data_options
 from mia.split import SplitOptions
@@ -39,6 +40,7 @@ class Config:
     attack: AttackOptions = field(default_factory=AttackOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    limit: LimitOptions = field(default_factory=LimitOptions)
     rerun: bool = False
 
     def experiment(self) -> ExperimentOptions:
@@ -48,14 +50,40 @@ class Config:
 
 
 @dataclass
+class AuditOptions:
+    """What is audited, in the words of who asks: for the page and the model card."""
+
+    model: str = ""
+    data: str = ""
+
+
+@dataclass
 class AuditConfig:
     """The config of `mia audit`: predictions that any program made, and the attacks on them."""
 
-    signals: str = MISSING
+    signals: str | None = None  # a file of arrays, or
+    plan: str | None = None  # who trained on what, with
+    predictions: str | None = None  # a folder of one file per model, and
+    labels: str | None = None  # the records' classes; or
+    scores: str | None = None  # a file of scores made elsewhere
+    kind: str = "logits"  # of the predictions: logits, probabilities or losses
     out: str = MISSING
     seed: int = 0
+    audit: AuditOptions = field(default_factory=AuditOptions)
     attack: AttackOptions = field(default_factory=AttackOptions)
+    limit: LimitOptions = field(default_factory=LimitOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+@dataclass
+class PlanConfig:
+    """The config of `mia plan`: who trains on what."""
+
+    records: int = MISSING
+    split: SplitOptions = field(default_factory=SplitOptions)
+    seed: int = 0
+    out: str = "plan.npz"
+    framework: str | None = None  # torch, keras, sklearn or xgboost: print the code that trains by the plan
 
 
 @dataclass
@@ -89,6 +117,7 @@ def schemas() -> Iterator[tuple[str | None, str, type]]:
     """Yield group, name and dataclass of every schema, to be registered with Hydra."""
     for name, node in (
         ("config", Config), ("audit", AuditConfig), ("ui", UiConfig), ("report", ReportConfig), ("pools", PoolsConfig),
+        ("plan", PlanConfig),
     ):  # fmt: skip
         yield "schema", name, node
     for group, module, base in (

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from mia.experiment.result import scores_file
 from mia.home import home
+from mia.outputs import tables_of
 from mia.records import Result, StoredRun
 
 if TYPE_CHECKING:
@@ -44,16 +45,9 @@ def publish(run: "Run", result: Result, images: "np.ndarray | None" = None) -> d
 
 def files_of(result: Result, images: "np.ndarray | None" = None) -> dict[str, bytes]:
     """Return per-class metrics, the records by exposure, and the figures, by file name."""
-    from mia.report.exposed import csv_text, record_rows
     from mia.report.run import run_figures
 
-    files = {
-        "per_class.csv": csv_text([dict(row) for row in result.per_class]),
-        "records.csv": csv_text(record_rows(result)),
-    }
-    if result.growth:
-        files["growth.csv"] = csv_text([dict(row) for row in result.growth])
-    content = {name: text.encode() for name, text in files.items()}
+    content = {name: text.encode() for name, text in tables_of(result).items()}
     for name, figure in run_figures(result, images).items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")

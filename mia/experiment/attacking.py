@@ -7,13 +7,15 @@ nothing but the growth.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from mia.attacks.growth import doubling, growth
 from mia.attacks.options import AttackOptions
 from mia.attacks.registry import ATTACKS, run_attack
 from mia.checks import RequestError
 from mia.experiment.observer import Observe, Scored, Step
 from mia.metrics.evaluation import evaluate
-from mia.records import AttackTask, Scores
+from mia.records import AttackTask, Scores, Signals
 from mia.seeds import stage_seed
 
 GROWTH_METRICS = ("auc", "balanced_accuracy", "tpr_at_1pct_fpr", "tpr_at_0.1pct_fpr")
@@ -29,7 +31,7 @@ def attack_target(
     """Return the scores of every attack, in the given order.
 
     Args:
-        attacks: The attacks to run, by name, with their options.
+        attacks: The attacks to run, by name: their options, or functions `(signals, seed) -> scores`.
         task: The target.
         seed: The root seed.
         observe: Told of the steps of slow attacks, and of each attack that is done.
@@ -41,9 +43,7 @@ def attack_target(
     scores = {}
     for name, chosen in attacks.items():
         try:
-            scores[name] = run_attack(
-                name, task.signals, chosen, _seed_of(seed, name), progress=_step(observe, f"attack: {name}")
-            )
+            scores[name] = _run(name, task.signals, chosen, _seed_of(seed, name), _step(observe, f"attack: {name}"))
         except RequestError as error:
             if leave_out is None:
                 raise
@@ -91,8 +91,26 @@ def quick_first(options: AttackOptions) -> dict[str, Any]:
     return {name: chosen[name] for name in sorted(chosen, key=lambda name: ATTACKS[name].is_slow)}
 
 
+def _run(name: str, signals: Signals, chosen: Any, seed: int, progress: Callable[[int, int], None]) -> Scores:
+    """Run an attack by name, or a function `(signals, seed) -> Scores, or an array [Q]`."""
+    if not callable(chosen):
+        return run_attack(name, signals, chosen, seed, progress=progress)
+    given = chosen(signals, seed)
+    if isinstance(given, Scores):
+        return given
+    score, count = np.asarray(given), len(signals.candidates)
+    if score.shape != (count,) or score.dtype.kind not in "fiub":
+        raise RequestError(
+            f"attack={name} gave {score.dtype} of shape {score.shape}, not one number for each of {count} candidates"
+        )
+    if np.isnan(score.astype(np.float64)).all():
+        raise RequestError(f"attack={name} scores no record: all are NaN")
+    none = np.zeros(count, np.int64)
+    return Scores(score.astype(np.float64), None, none, none)
+
+
 def _uses_shadows(name: str) -> bool:
-    return "shadows" in ATTACKS[name].needs
+    return name in ATTACKS and "shadows" in ATTACKS[name].needs
 
 
 def _seed_of(seed: int, name: str) -> int:

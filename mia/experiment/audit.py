@@ -1,75 +1,110 @@
 """The attacks and metrics of an experiment, on predictions from elsewhere: the same stages, without training."""
 
-from mia.attacks.options import AttackOptions
+from collections.abc import Mapping
+from typing import Any
+
 from mia.attacks.registry import ATTACKS, check_signals
-from mia.audit import Audit
 from mia.checks import RequestError
-from mia.experiment.attacking import attack_target, grow, quick_first
+from mia.experiment.attacking import attack_target, grow
 from mia.experiment.clock import Clock
-from mia.experiment.observer import Observe, ignore
-from mia.experiment.result import build_result
-from mia.records import Result
+from mia.experiment.observer import Observe, Scored, ignore
+from mia.experiment.result import Judged, build_result, judge
+from mia.predictions.forms import Audit
+from mia.records import AttackTask, Result, Scores
 
 LARGEST_FOR_CLASSIFIERS = 200_000
-"""Rows of shadow answers above which classifiers run only when asked for by name."""
+"""Rows of shadow answers above which slow attacks run only when asked for by name."""
 
 
-def run_audit(audit: Audit, options: AttackOptions, seed: int, *, is_chosen: bool, observe: Observe = ignore) -> Result:
+def run_audit(
+    audit: Audit,
+    attacks: Mapping[str, Any],
+    seed: int,
+    *,
+    is_chosen: bool,
+    prior: float = 0.5,
+    growth: bool = False,
+    observe: Observe = ignore,
+) -> Result:
     """Return what the attacks found out.
 
     Args:
         audit: The targets, and what is known of them.
-        options: The attacks to run.
+        attacks: The attacks to run, by name: their options, or functions `(signals, seed) -> scores`.
         seed: The root seed.
         is_chosen: Whether a person named the attacks: then one that is impossible is an error, otherwise it is left out
             and a warning says why.
+        prior: Share of members that precision is stated for.
+        growth: Whether to attack with the first 1, 2, 4 ... shadows, too.
         observe: Told of progress.
 
     Raises:
         RequestError: a chosen attack lacks what it needs, or no attack is possible.
     """
     clock = Clock(observe)
-    left_out: list[str] = [] if is_chosen else _too_large(audit, options)
-    attacks = {name: one for name, one in quick_first(options).items() if name not in left_out}
-    lines = [f"{name} left out: too many rows; name it in attack=[...] to run it" for name in left_out]
+    lines: list[str] = []
+    if audit.scores:
+        return _of_scores(audit, prior, seed, observe)
+    if not is_chosen:
+        attacks = _affordable(attacks, audit.tasks[0], lines)
 
-    def leave_out(_: str, error: RequestError) -> None:
+    def leave_out(name: str, error: RequestError) -> None:
+        impossible.add(name)
         lines.append(f"left out: {error}")
 
-    with clock.stage("attack"):
-        scores = [attack_target(attacks, task, seed, observe, None if is_chosen else leave_out) for task in audit.tasks]
-    possible = [name for name in scores[0] if all(name in found for found in scores)]
-    if not possible:
-        raise RequestError(f"no attack is possible on this file: {'; '.join(dict.fromkeys(lines))}")
-    scores = [{name: found[name] for name in possible} for found in scores]
-    growth: list[dict[str, str | float]] = []
-    if options.growth:
-        with clock.stage("growth"):
-            growth = grow(attacks, audit.tasks[0], scores[0], options.prior, seed, observe)
-    with clock.stage("metrics"):
-        return build_result(
-            audit.tasks,
-            scores,
-            prior=options.prior,
-            seed=seed,
-            class_names=audit.class_names,
-            warnings=[*audit.warnings, *lines],
-            growth=growth,
-        )
+    impossible: set[str] = set()
+    judged: list[Judged] = []
+    first, scores = audit.tasks[0], dict[str, Scores]()
+    rows: list[dict[str, str | float]] = []
+    for position, task in enumerate(audit.tasks):
+        with clock.stage("attack"):
+            possible = {name: chosen for name, chosen in attacks.items() if name not in impossible}
+            found = attack_target(possible, task, seed, observe, None if is_chosen else leave_out)
+            if not found:
+                raise RequestError(f"no attack is possible here: {'; '.join(dict.fromkeys(lines))}")
+        if not position:
+            first, scores = task, found
+            if growth:
+                with clock.stage("growth"):
+                    rows = grow(attacks, task, found, prior, seed, observe)
+        with clock.stage("metrics"):
+            judged.append(judge(task, found, prior, seed))
+    return build_result(
+        first,
+        {name: one for name, one in scores.items() if name not in impossible},
+        judged,
+        class_names=audit.class_names,
+        warnings=[*audit.warnings, *dict.fromkeys(lines)],
+        growth=rows,
+    )
 
 
-def check_attacks(audit: Audit, options: AttackOptions) -> None:
+def check_attacks(audit: Audit, attacks: Mapping[str, Any]) -> None:
     """Refuse attacks that lack what they need, before any is run.
 
     Raises:
         RequestError: one line that says what is lacking.
     """
-    for name in options.chosen():
-        for task in audit.tasks:
-            check_signals(name, task.signals)
+    if not audit.scores:
+        for name, chosen in attacks.items():
+            if not callable(chosen):
+                check_signals(name, audit.tasks[0].signals)
 
 
-def _too_large(audit: Audit, options: AttackOptions) -> list[str]:
-    """Return the attacks that would take their time on so many rows of shadows' answers."""
-    rows = sum(int(task.signals.shadow_own.sum()) for task in audit.tasks)
-    return [name for name in options.chosen() if ATTACKS[name].is_slow and rows > LARGEST_FOR_CLASSIFIERS]
+def _of_scores(audit: Audit, prior: float, seed: int, observe: Observe) -> Result:
+    """Return what scores that were made elsewhere are worth."""
+    (task,) = audit.tasks
+    for name, scores in audit.scores.items():
+        observe(Scored(name, scores, task.is_member))
+    judged = [judge(task, audit.scores, prior, seed)]
+    return build_result(task, audit.scores, judged, class_names=audit.class_names, warnings=audit.warnings)
+
+
+def _affordable(attacks: Mapping[str, Any], task: AttackTask, lines: list[str]) -> Mapping[str, Any]:
+    """Return the attacks that do not take their time on so many rows of shadows' answers."""
+    rows = int(task.signals.shadow_own.sum())
+    if rows <= LARGEST_FOR_CLASSIFIERS:
+        return attacks
+    slow = [name for name in attacks if name in ATTACKS and ATTACKS[name].is_slow]
+    lines += [f"{name} left out: {rows:,} rows; name it in attack=[...] to run it" for name in slow]
+    return {name: chosen for name, chosen in attacks.items() if name not in slow}

@@ -34,6 +34,12 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
     }
 
 
+def foreign_pool_identity(options: ExperimentOptions, data: Dataset, name: str) -> dict[str, Any]:
+    """Return what makes models that somebody's own training makes: of it the store knows the name alone."""
+    ours = pool_identity(options, data, options.train)
+    return {key: value for key, value in ours.items() if key not in ("model", "train")} | {"own_training": name}
+
+
 def own_pool_identity(options: ExperimentOptions, data: Dataset, own: Dataset) -> dict[str, Any]:
     """Return what makes shadows that are trained on the attacker's `own` records, the last ones of `data`."""
     return pool_identity(options, data, options.shadow_train) | {"own_records": len(own.x)}

@@ -47,7 +47,14 @@ def judge_attacks(
 
 
 def utility(signals: Signals, is_member: Bool[np.ndarray, "Q"]) -> dict[str, float]:
-    """Return the accuracies of the target and, as means, of the shadows; what has no record is absent."""
+    """Return the accuracies of the target and, as means, of the shadows; what has no record is absent.
+
+    Where there are no classes but losses, `target/train_loss` and `target/test_loss` instead.
+    """
+    if signals.num_classes < 2:
+        loss = -signals.target_outputs[signals.candidates].sum(axis=1, dtype=np.float64)
+        sides = {"train": is_member, "test": ~is_member} if signals.num_classes else {}
+        return {f"target/{name}_loss": float(loss[chosen].mean()) for name, chosen in sides.items() if chosen.any()}
     correct = _is_correct(signals.target_outputs, signals.labels)[signals.candidates]
     found = {}
     for name, chosen in (("train", is_member), ("test", ~is_member)):

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mia.experiment.identity import own_pool_identity, pool_identity
-from mia.experiment.observer import Observe, PoolNeeded, Trained
+from mia.experiment.identity import foreign_pool_identity, own_pool_identity, pool_identity
+from mia.experiment.observer import Observe, PoolNeeded, Step, Trained
 from mia.experiment.options import ExperimentOptions
+from mia.experiment.own_training import OwnTraining
 from mia.records import Curves, Dataset, Split
 from mia.seeds import stage_seed
 from mia.store import CURVES, Pool, PoolStore, TrainedModel
@@ -55,6 +56,30 @@ class TrainingData:
     trained_on: Dataset
     asked: Dataset  # whose logits are stored
     first: int = 0  # position of the first record trained on, as the split counts
+
+
+def gather_foreign(
+    options: ExperimentOptions, data: Dataset, split: Split, store: PoolStore, observe: Observe, own: OwnTraining
+) -> Ensemble:
+    """Return the ensemble whose models somebody's own training makes, one after another.
+
+    Raises:
+        RequestError: it gives no logits.
+        StorageError: a model could not be saved.
+    """
+    pool = store.pool(foreign_pool_identity(options, data, own.name))
+    models = dict.fromkeys(range(split.num_models), pool)
+    todo = _missing(models)
+    if todo:
+        observe(PoolNeeded(pool.fingerprint))
+        with store.training([pool]):
+            todo = _missing(models)
+            for done, row in enumerate(todo):
+                observe(Step(f"train: model {done + 1} of {len(todo)}", done, len(todo)))
+                logits = own.logits(data, split.members[row], stage_seed(options.seed, "train", row))
+                curves = {name: np.empty(0, np.float32) for name in CURVES}
+                pool.save(row, TrainedModel({}, curves, logits))
+    return _ensemble(tuple(models.values()), len(todo))
 
 
 def gather_models(

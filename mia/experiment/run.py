@@ -11,7 +11,9 @@ from mia.experiment.clock import Clock
 from mia.experiment.judge import privacy_cost
 from mia.experiment.observer import Observe, ignore
 from mia.experiment.options import ExperimentOptions
-from mia.experiment.result import build_result
+from mia.experiment.own_training import OwnTraining
+from mia.experiment.pools import Materials, gather_foreign
+from mia.experiment.result import build_result, judge
 from mia.experiment.signals import make_tasks
 from mia.records import Dataset, Result
 from mia.split import relaxed_rules
@@ -19,7 +21,7 @@ from mia.store import PoolStore
 from mia.train.compatible import check_compatible
 
 
-def check_request(options: ExperimentOptions, data: Dataset) -> None:
+def check_request(options: ExperimentOptions, data: Dataset, own: OwnTraining | None = None) -> None:
     """Refuse what cannot work, before anything is trained.
 
     Raises:
@@ -27,13 +29,29 @@ def check_request(options: ExperimentOptions, data: Dataset) -> None:
             lacks what it needs.
     """
     plan_split(options, data)
-    check_compatible(options.train, options.model, data.x.shape[1:], options.split.size)
+    if own is None:
+        check_compatible(options.train, options.model, data.x.shape[1:], options.split.size)
+    else:
+        own.check(options)
     for name, attack in options.attack.chosen().items():
         check_possible(name, attack, options.split.protocol, options.split.num_shadows)
 
 
-def run_experiment(options: ExperimentOptions, data: Dataset, store: PoolStore, observe: Observe = ignore) -> Result:
+def run_experiment(
+    options: ExperimentOptions,
+    data: Dataset,
+    store: PoolStore,
+    observe: Observe = ignore,
+    own: OwnTraining | None = None,
+) -> Result:
     """Return what the experiment found out.
+
+    Args:
+        options: What to do.
+        data: The data set.
+        store: Where models are looked for and kept.
+        observe: Told of progress.
+        own: Somebody's own training in place of ours: `options.model` and `options.train` do not count then.
 
     Raises:
         RequestError: the options do not fit the data.
@@ -41,34 +59,41 @@ def run_experiment(options: ExperimentOptions, data: Dataset, store: PoolStore, 
         StorageError: a model could not be saved.
     """
     clock, attacks = Clock(observe), quick_first(options.attack)
-    check_request(options, data)
+    check_request(options, data, own)
     split = plan_split(options, data)
-    materials = gather(options, data, split, store, observe, clock)
+    if own is None:
+        materials = gather(options, data, split, store, observe, clock)
+    else:
+        with clock.stage("train"):
+            materials = Materials(data, len(data.x), gather_foreign(options, data, split, store, observe, own))
     ensemble = materials.ensemble
     with clock.stage("signals"):
-        tasks = make_tasks(options, materials, split)
+        tasks = make_tasks(options, materials, split, can_ask=own is None)
     with clock.stage("attack"):
         scores = [attack_target(attacks, task, options.seed, observe) for task in tasks]
     growth: list[dict[str, str | float]] = []
     if options.attack.growth:
         with clock.stage("growth"):
             growth = grow(attacks, tasks[0], scores[0], options.attack.prior, options.seed, observe)
-    spent, notes = privacy_cost(options.train, options.split.size)
-    said = [*options.train.idle(), *relaxed_rules(options.split, split), *ensemble.warnings, *materials.warnings]
+    spent, notes = privacy_cost(options.train, options.split.size) if own is None else ({}, [])
+    idle = options.train.idle() if own is None else []
+    said = [*idle, *relaxed_rules(options.split, split), *ensemble.warnings, *materials.warnings]
     models = {
         "pool/models_trained": ensemble.num_trained,
         "pool/models_reused": len(ensemble.rows) - ensemble.num_trained,
     }
     with clock.stage("metrics"):
+        judged = [
+            judge(task, found, options.attack.prior, options.seed) for task, found in zip(tasks, scores, strict=True)
+        ]
         result = build_result(
-            tasks,
-            scores,
-            prior=options.attack.prior,
-            seed=options.seed,
+            tasks[0],
+            scores[0],
+            judged,
             class_names=data.class_names,
             metrics={**materials.metrics, **spent, **models},
             warnings=[*said, *notes],
-            curves=ensemble.curves(),
+            curves=ensemble.curves() if own is None else None,
             growth=growth,
             pools=ensemble.fingerprints,
         )

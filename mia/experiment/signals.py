@@ -116,8 +116,10 @@ class PoolOracle:
         return _in_form(*self.answers.ask(self.order[model], x), wanted=self.is_probability)
 
 
-def make_tasks(options: ExperimentOptions, materials: Materials, split: Split) -> list[AttackTask]:
-    """Return one task per target (`split.num_targets`)."""
+def make_tasks(
+    options: ExperimentOptions, materials: Materials, split: Split, *, can_ask: bool = True
+) -> list[AttackTask]:
+    """Return one task per target (`split.num_targets`); with `can_ask`, models can be asked further questions."""
     data = materials.data
     index = np.union1d(split.members, split.nonmembers)
     outside = _population(options, split, index)
@@ -149,7 +151,7 @@ def make_tasks(options: ExperimentOptions, materials: Materials, split: Split) -
             is_probability=is_probability,
             population_outputs=population[0][[*shadows, target]] if population else None,
             population_labels=data.y[outside] if population else None,
-            oracle=PoolOracle(answers, [target, *shadows], index, candidates, is_probability),
+            oracle=PoolOracle(answers, [target, *shadows], index, candidates, is_probability) if can_ask else None,
         )
         tasks.append(AttackTask(signals, candidates, membership[target][own[target]] == IN, target))
     return tasks
