@@ -85,7 +85,11 @@ def _lower_ends(metrics: Mapping[str, float], metric: str) -> dict[str, float]:
 
 
 def _epsilons(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if EPSILONS.fullmatch(name) and not NO_BOUND.search(name)}
+    return {
+        name: value
+        for name, value in metrics.items()
+        if EPSILONS.fullmatch(name) and not NO_BOUND.search(name) and not math.isnan(value)
+    }
 
 
 def _why(metric: str) -> str:

@@ -14,8 +14,9 @@ from mia.attacks import options as settings
 from mia.checks import RequestError, one_of
 from mia.records import IN, OUT, Scores, Signals
 
-NEEDS = ("shadows", "in_models", "out_models", "oracle")
-"""What an attack may be unable to do without; `in_models`: shadows trained on the candidate records."""
+NEEDS = ("shadows", "in_models", "out_models", "oracle", "classes")
+"""What an attack may be unable to do without; `in_models`: shadows trained on the candidates; `classes`: an answer
+for each class, which losses alone are not."""
 
 
 @dataclass(frozen=True)
@@ -45,27 +46,39 @@ _CHOQUETTE = "Choquette-Choo, Tramer, Carlini, Papernot: Label-only membership i
 ATTACKS: dict[str, AttackSpec] = {
     # shadow classifiers: begin
     "shadow_svm": AttackSpec(
-        "mia.attacks.shadow_classifier:attack", settings.ShadowSvmOptions, ("shadows",), _SHOKRI, is_slow=True
+        "mia.attacks.shadow_classifier:attack", settings.ShadowSvmOptions, ("shadows", "classes"), _SHOKRI, is_slow=True
     ),
     "shadow_mlp": AttackSpec(
-        "mia.attacks.shadow_classifier:attack", settings.ShadowMlpOptions, ("shadows",), _SHOKRI, is_slow=True
+        "mia.attacks.shadow_classifier:attack", settings.ShadowMlpOptions, ("shadows", "classes"), _SHOKRI, is_slow=True
     ),
     "shadow_forest": AttackSpec(
-        "mia.attacks.shadow_classifier:attack", settings.ShadowForestOptions, ("shadows",), _SHOKRI, is_slow=True
+        "mia.attacks.shadow_classifier:attack",
+        settings.ShadowForestOptions,
+        ("shadows", "classes"),
+        _SHOKRI,
+        is_slow=True,
     ),
     "shadow_logistic": AttackSpec(
-        "mia.attacks.shadow_classifier:attack", settings.ShadowLogisticOptions, ("shadows",), _SHOKRI, is_slow=True
+        "mia.attacks.shadow_classifier:attack",
+        settings.ShadowLogisticOptions,
+        ("shadows", "classes"),
+        _SHOKRI,
+        is_slow=True,
     ),
     "shadow_boosting": AttackSpec(
-        "mia.attacks.shadow_classifier:attack", settings.ShadowBoostingOptions, ("shadows",), _SHOKRI, is_slow=True
+        "mia.attacks.shadow_classifier:attack",
+        settings.ShadowBoostingOptions,
+        ("shadows", "classes"),
+        _SHOKRI,
+        is_slow=True,
     ),
     # shadow classifiers: end
-    "gap": AttackSpec("mia.attacks.gap:attack", settings.GapOptions, (), _YEOM),
+    "gap": AttackSpec("mia.attacks.gap:attack", settings.GapOptions, ("classes",), _YEOM),
     "loss": AttackSpec("mia.attacks.confidence:loss", settings.LossOptions, (), _YEOM),
-    "confidence": AttackSpec("mia.attacks.confidence:confidence", settings.ConfidenceOptions, (), _SONG),
-    "entropy": AttackSpec("mia.attacks.confidence:entropy", settings.EntropyOptions, (), _SONG),
+    "confidence": AttackSpec("mia.attacks.confidence:confidence", settings.ConfidenceOptions, ("classes",), _SONG),
+    "entropy": AttackSpec("mia.attacks.confidence:entropy", settings.EntropyOptions, ("classes",), _SONG),
     "modified_entropy": AttackSpec(
-        "mia.attacks.confidence:modified_entropy", settings.ModifiedEntropyOptions, (), _SONG
+        "mia.attacks.confidence:modified_entropy", settings.ModifiedEntropyOptions, ("classes",), _SONG
     ),
     "calibration": AttackSpec(
         "mia.attacks.calibration:attack", settings.CalibrationOptions, ("shadows", "out_models"), _WATSON
@@ -83,7 +96,7 @@ ATTACKS: dict[str, AttackSpec] = {
         "mia.attacks.rmia:offline", settings.RmiaOfflineOptions, ("shadows", "out_models"), _ZARIFZADEH
     ),
     "label_only": AttackSpec(
-        "mia.attacks.label_only:attack", settings.LabelOnlyOptions, ("oracle",), _CHOQUETTE, is_slow=True
+        "mia.attacks.label_only:attack", settings.LabelOnlyOptions, ("oracle", "classes"), _CHOQUETTE, is_slow=True
     ),
 }
 
@@ -190,6 +203,10 @@ def check_signals(name: str, signals: Signals) -> None:
             "needs to ask the models about changed records, predictions from a file cannot answer: leave it out",
         ),
     }
+    lacking["classes"] = (
+        signals.num_classes > 1,
+        "needs an answer for each class, losses alone are not enough: leave it out",
+    )
     for need in spec.needs:
         there, message = lacking[need]
         if not there:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from mia.checks import RequestError
+from mia.checks import RequestError, one_of
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.progress import ConsoleObserver, console_observer
 from mia.compose import compose_config, register
@@ -116,7 +116,7 @@ def read_presets(overrides: list[str]) -> tuple[list[str], set[str]]:
     }
     left_out = {one.removeprefix("~attack.") for one in overrides if one.startswith("~attack.")}
     for name in left_out:
-        ATTACKS[name]
+        one_of("attack", name, ATTACKS)
     kept = [one for one in overrides if not one.startswith("~attack.")]
     return [f"attack=[{','.join(presets[one])}]" if one in presets else one for one in kept], left_out
 

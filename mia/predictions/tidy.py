@@ -101,7 +101,7 @@ def tidy_outputs(name: str, given: Any, kind: str, num_axes: int, notes: list[st
 
 
 def _check_size(name: str, array: np.ndarray) -> None:
-    largest = max(array.max(initial=0), -array.min(initial=0))
+    largest = max(float(array.max(initial=0)), -float(array.min(initial=0)))
     if largest > MOST:
         raise RequestError(
             f"{name} holds values as large as {largest:.3g}; {MOST:g} is the most that can be computed with"
