@@ -13,7 +13,7 @@ from mia.results import Result
 
 if TYPE_CHECKING:
     from mia.experiment.options import ExperimentOptions
-    from mia.predictions.forms import Audit
+    from mia.predictions.audit import Audit
     from mia.records import Dataset
 
 Attack = Callable[..., Any]
@@ -113,7 +113,8 @@ def _read(
     kind: str,
     scores: Mapping[str, Any] | None,
 ) -> "Audit":
-    from mia.predictions.forms import KNOWN, make_audit, make_audit_of_scores
+    from mia.predictions.audit import make_audit_of_scores
+    from mia.predictions.forms import KNOWN, make_audit
     from mia.predictions.planned import audit_of_plan, read_plan
 
     strange = [name for name in arrays if name not in KNOWN and not name.startswith("slice_")]
@@ -137,7 +138,7 @@ def choose_attacks(attacks: Attacks) -> tuple[dict[str, Any], bool]:
     Raises:
         RequestError: an unknown attack, or options that it does not have.
     """
-    from mia.attacks.registry import ATTACKS
+    from mia.attacks import ATTACKS
 
     if attacks is None or (isinstance(attacks, str) and attacks in ("quick", "full")):
         names = [
@@ -161,7 +162,7 @@ def _named(one: str | Attack) -> tuple[str, Any]:
 
 
 def _options(name: str, given: Any) -> Any:
-    from mia.attacks.registry import ATTACKS
+    from mia.attacks import ATTACKS
     from mia.checks import one_of
 
     if callable(given):

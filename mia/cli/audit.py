@@ -24,7 +24,7 @@ from mia.records import Result, array_digest
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from mia.predictions.forms import Audit
+    from mia.predictions.audit import Audit
     from mia.tracking.run import Run
 
 FORMS = ("signals", "plan", "scores")
@@ -86,7 +86,8 @@ def read(config: AuditConfig) -> "Audit":
             f"{' and '.join(f'{one}=' for one in given) or 'nothing'} is given to audit: give one of signals=FILE, "
             "plan=FILE with predictions=DIR, or scores=FILE"
         )
-    from mia.predictions.forms import make_audit, make_audit_of_scores
+    from mia.predictions.audit import make_audit_of_scores
+    from mia.predictions.forms import make_audit
     from mia.predictions.reading import read_arrays
 
     if given != ["plan"]:
@@ -108,7 +109,7 @@ def read(config: AuditConfig) -> "Audit":
 
 def read_presets(overrides: list[str]) -> tuple[list[str], set[str]]:
     """Return overrides with the presets of `attack=` spelt out, and the attacks that `~attack.NAME` leaves out."""
-    from mia.attacks.registry import ATTACKS
+    from mia.attacks import ATTACKS
 
     presets = {
         "attack=quick": [name for name, spec in ATTACKS.items() if not spec.is_slow],
@@ -123,9 +124,10 @@ def read_presets(overrides: list[str]) -> tuple[list[str], set[str]]:
 
 def quick_first(config: AuditConfig) -> list[tuple[str, Any]]:
     """Return the attacks to run with their options, those that take their time last."""
+    from mia.attacks.options import from_schema
     from mia.experiment.attacking import quick_first as ordered
 
-    return list(ordered(config.attack).items())
+    return list(ordered(from_schema(config.attack)).items())
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from mia.experiment.observer import Event, PoolNeeded, StageBegan, Step, Trained
 
 if TYPE_CHECKING:
-    from mia.train.results import Progress
+    from mia.train.group import Progress
 
 SECONDS_BETWEEN_LINES = 30.0  # in a log
 
@@ -65,8 +65,6 @@ class ConsoleObserver:
                 self._show(what, done, total)
 
     def _show_training(self, progress: "Progress") -> None:
-        if progress.note:
-            self.say(progress.note)
         first, last = progress.models[0] + 1, progress.models[-1] + 1
         models = f"{first}" if first == last else f"{first}-{last}"
         epoch = min(int(progress.epoch) + 1, progress.epochs)

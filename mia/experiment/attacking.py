@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mia.attacks.growth import doubling, growth
+from mia.attacks import ATTACKS, run_attack
+from mia.attacks.growth import growth
 from mia.attacks.options import AttackOptions
-from mia.attacks.registry import ATTACKS, run_attack
 from mia.checks import RequestError
 from mia.experiment.observer import Observe, Scored, Step
 from mia.metrics.evaluation import evaluate
@@ -71,23 +71,25 @@ def grow(
         seed: The root seed.
         observe: Told of each point of the curve.
     """
-    counts = doubling(task.signals.num_shadows)[:-1]
-    growing = {name: one for name, one in attacks.items() if name in scores and _uses_shadows(name)}
     rows = []
-    for position, (name, chosen) in enumerate(growing.items()):
-        points = {task.signals.num_shadows: scores[name]}
-        for done, count in enumerate(counts):
-            observe(
-                Step(f"growth: {name} with {count} shadows", position * len(counts) + done, len(growing) * len(counts))
-            )
-            points |= growth(name, task.signals, chosen, _seed_of(seed, name), [count])
-        rows += [_row(name, count, points[count], task, prior, seed) for count in sorted(points)]
+    for name, chosen in attacks.items():
+        if name not in scores or not _uses_shadows(name):
+            continue
+        points = growth(
+            name,
+            task.signals,
+            chosen,
+            _seed_of(seed, name),
+            known=scores[name],
+            progress=_step(observe, f"growth: {name} with fewer shadows"),
+        )
+        rows += [_row(name, count, one, task, prior, seed) for count, one in points.items()]
     return rows
 
 
 def quick_first(options: AttackOptions) -> dict[str, Any]:
     """Return the options of the attacks to run by name, those that take their time last."""
-    chosen = options.chosen()
+    chosen = options.chosen
     return {name: chosen[name] for name in sorted(chosen, key=lambda name: ATTACKS[name].is_slow)}
 
 

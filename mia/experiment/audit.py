@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mia.attacks.registry import ATTACKS, check_signals
+from mia.attacks import ATTACKS
+from mia.attacks.run import check_signals
 from mia.checks import RequestError
 from mia.experiment.attacking import attack_target, grow
 from mia.experiment.clock import Clock
 from mia.experiment.observer import Observe, Scored, ignore
 from mia.experiment.result import Judged, build_result, judge
-from mia.predictions.forms import Audit
+from mia.predictions.audit import Audit
 from mia.records import AttackTask, Result, Scores
 
 LARGEST_FOR_CLASSIFIERS = 200_000

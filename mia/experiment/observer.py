@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mia.records import Scores
-    from mia.train.results import Progress
+    from mia.train.group import Progress
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Takes options, data, a split and a store; gives the place of every model. Traini
 that two processes never train the same model, and each model is saved as soon as its group is done.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -96,7 +96,9 @@ def gather_models(
     if shadow.fingerprint == target.fingerprint:
         shadow = target
     rows = (target, *[shadow] * (split.num_models - 1))
-    return _ensemble(rows, _gather(options, dict(enumerate(rows)), TrainingData(data, data), split, store, observe))
+    told: list[str] = []
+    num_trained = _gather(options, dict(enumerate(rows)), TrainingData(data, data), split, store, observe, told)
+    return _ensemble(rows, num_trained, told)
 
 
 def gather_target(
@@ -104,7 +106,9 @@ def gather_target(
 ) -> Ensemble:
     """Return the target alone, from the pool that it shares with shadows on real records."""
     rows = (store.pool(pool_identity(options, data, options.train)),)
-    return _ensemble(rows, _gather(options, dict(enumerate(rows)), TrainingData(data, data), split, store, observe))
+    told: list[str] = []
+    num_trained = _gather(options, dict(enumerate(rows)), TrainingData(data, data), split, store, observe, told)
+    return _ensemble(rows, num_trained, told)
 
 
 def gather_shadows(
@@ -123,13 +127,15 @@ def gather_shadows(
     pool = store.pool(own_pool_identity(options, data, own))
     shadows = dict.fromkeys(range(1, split.num_models), pool)
     given = TrainingData(own, data, len(data.x) - len(own.x))
-    num_trained = _gather(options, shadows, given, split, store, observe)
-    return _ensemble((*target.rows, *shadows.values()), target.num_trained + num_trained)
+    told = [*target.warnings]
+    num_trained = _gather(options, shadows, given, split, store, observe, told)
+    return _ensemble((*target.rows, *shadows.values()), target.num_trained + num_trained, told)
 
 
-def _ensemble(rows: tuple[Pool, ...], num_trained: int) -> Ensemble:
+def _ensemble(rows: tuple[Pool, ...], num_trained: int, told: Sequence[str] = ()) -> Ensemble:
     pools = {id(pool): pool for pool in rows}.values()
-    return Ensemble(rows, num_trained, tuple(dict.fromkeys(line for pool in pools for line in pool.set_aside)))
+    set_aside = [line for pool in pools for line in pool.set_aside]
+    return Ensemble(rows, num_trained, tuple(dict.fromkeys([*set_aside, *told])))
 
 
 def _gather(
@@ -139,15 +145,16 @@ def _gather(
     split: Split,
     store: PoolStore,
     observe: Observe,
+    told: list[str],
 ) -> int:
-    """Train what is missing of some models, and return how many those were."""
+    """Train what is missing of some models, and return how many those were; `told` gets what a person should know."""
     todo = _missing(models)
     if todo:
         observe(PoolNeeded(models[todo[0]].fingerprint))
         with store.training({pool.fingerprint: pool for pool in models.values()}.values()):
             todo = _missing(models)  # another process may have trained them meanwhile
             if todo:
-                _train(options, given, split, models, todo, observe)
+                _train(options, given, split, models, todo, observe, told)
     return len(todo)
 
 
@@ -162,6 +169,7 @@ def _train(
     models: dict[int, Pool],
     todo: list[int],
     observe: Observe,
+    told: list[str],
 ) -> None:
     from mia.train.many import train_many
     from mia.train.predict import predict
@@ -182,3 +190,4 @@ def _train(
         logits = predict(options.model, model.parameters, asked.x, asked.scale, asked.num_classes)
         curves = {name: getattr(model, name) for name in CURVES}
         models[row].save(row, TrainedModel(model.parameters, curves, logits))
+        told += model.warnings

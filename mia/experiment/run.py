@@ -4,7 +4,7 @@ Takes options, a data set and a pool store; gives a `Result`. Pure but for the s
 same result, whatever the store already held.
 """
 
-from mia.attacks.registry import check_possible
+from mia.attacks import check_possible
 from mia.experiment.attacker import gather, plan_split
 from mia.experiment.attacking import attack_target, grow, quick_first
 from mia.experiment.clock import Clock
@@ -33,7 +33,7 @@ def check_request(options: ExperimentOptions, data: Dataset, own: OwnTraining | 
         check_compatible(options.train, options.model, data.x.shape[1:], options.split.size)
     else:
         own.check(options)
-    for name, attack in options.attack.chosen().items():
+    for name, attack in options.attack.chosen.items():
         check_possible(name, attack, options.split.protocol, options.split.num_shadows)
 
 

@@ -7,27 +7,26 @@ Takes arrays by name; gives an `Audit`. Attacks nothing, and refuses in one line
                             population_logits [K+1 Z C] (the target last), population_labels [Z]
     losses alone            target_loss [N], shadow_loss [K N] in place of logits: no labels, no classes
     all models in turn      logits [M N C] (or probabilities, loss [M N]), member [M N], labels [N]
-    scores made elsewhere   member [N] and any other array [N]: high = member
 
 Membership is 1, 0, or -1 for "not evaluated". With any of these: index [N] (what records are called), groups [N] (whose
 they are), slice_<name> [N], class_names [C], independent (whether members were drawn by independent fair coins).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int8
+from jaxtyping import Int
 
 from mia.checks import RequestError, did_you_mean
 from mia.plans import find_complements
-from mia.predictions.tidy import as_array, tidy_column, tidy_labels, tidy_member, tidy_names, tidy_outputs
-from mia.records import IN, OUT, UNUSED, AttackTask, Scores, Signals
+from mia.predictions.audit import BESIDE, Audit, Beside, make_signals, read_beside
+from mia.predictions.tidy import tidy_labels, tidy_member, tidy_names, tidy_outputs
+from mia.records import IN, OUT, UNUSED, AttackTask, Signals
 
 SUFFIX = {"logits": "logits", "probabilities": "probabilities", "losses": "loss"}
 """Ending of the array's name, by kind."""
-BESIDE = ("index", "groups", "class_names", "independent")
 KNOWN = (
     *(f"{who}_{ending}" for who in ("target", "shadow", "population") for ending in SUFFIX.values()), "target_member",
     "shadow_member", "labels", "population_labels", *SUFFIX.values(), "member", *BESIDE,
@@ -36,39 +35,6 @@ NO_SHADOWS = (
     "there are no shadows: scores have no thresholds, so no accuracy, and records are not compared with what models "
     "that never saw them say, as the strongest attacks do; mia plan says who would train on what"
 )
-
-
-@dataclass(frozen=True)
-class Audit:
-    """Targets to attack, or what attacks made elsewhere say of one."""
-
-    tasks: Sequence[AttackTask]
-    class_names: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    scores: Mapping[str, Scores] = field(default_factory=dict)  # made elsewhere
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What is known of the records besides what models say about them."""
-
-    index: np.ndarray  # [N]
-    groups: np.ndarray | None
-    slices: Mapping[str, np.ndarray]
-    is_independent: bool
-
-    def task(self, signals: Signals, member: Int8[np.ndarray, "N"], target: int = 0) -> AttackTask:
-        """Return the task of guessing `member` where it is 1 or 0."""
-        asked = signals.candidates
-        return AttackTask(
-            signals,
-            self.index[asked],
-            member[asked] == IN,
-            target,
-            None if self.groups is None else self.groups[asked],
-            {name: values[asked] for name, values in self.slices.items()},
-            self.is_independent,
-        )
 
 
 def make_audit(arrays: Mapping[str, Any], *, is_strict: bool = True) -> Audit:
@@ -92,54 +58,6 @@ def make_audit(arrays: Mapping[str, Any], *, is_strict: bool = True) -> Audit:
             "an audit needs (or logits [M N C], member [M N] and labels [N]; or target_loss [N])"
         )
     return _one_target(arrays)
-
-
-def make_audit_of_scores(arrays: Mapping[str, Any]) -> Audit:
-    """Return an audit of scores made elsewhere: `member [N]`, and any other array [N].
-
-    Raises:
-        RequestError: no membership, no score, or shapes that disagree.
-    """
-    if "member" not in arrays:
-        raise RequestError(f"there is no member [N] beside the scores{did_you_mean('member', arrays)}")
-    member = tidy_member("member", arrays["member"], (None,))
-    beside = read_beside(arrays, len(member))
-    names = [name for name in arrays if name not in (*BESIDE, "member") and not name.startswith("slice_")]
-    if not names:
-        raise RequestError("there are no scores beside member: give each attack's as an array [N], high = member")
-    nothing = np.empty((len(member), 0), np.float32)
-    task = beside.task(_signals(nothing, nothing[None][:0], member, np.empty((0, len(member)), np.int8)), member)
-    return Audit((task,), scores={name: _score(name, arrays[name], member != UNUSED) for name in names})
-
-
-def _score(name: str, given: Any, is_candidate: np.ndarray) -> Scores:
-    score = tidy_column(name, given, len(is_candidate))
-    if score.dtype.kind not in "fiub":
-        raise RequestError(f"{name} has type {score.dtype}; a score must be numbers, high = member")
-    score = score[is_candidate].astype(np.float64)
-    if np.isnan(score).all():
-        raise RequestError(f"{name} scores no record: all are NaN")
-    none = np.zeros(len(score), np.int64)
-    return Scores(score, None, none, none)
-
-
-def read_beside(arrays: Mapping[str, Any], count: int) -> Beside:
-    """Return what is known of `count` records besides predictions.
-
-    Raises:
-        RequestError: shapes that disagree.
-    """
-    index = tidy_column("index", arrays["index"], count) if "index" in arrays else np.arange(count)
-    groups = tidy_column("groups", arrays["groups"], count) if "groups" in arrays else None
-    slices = {
-        name.removeprefix("slice_"): tidy_column(name, given, count)
-        for name, given in arrays.items()
-        if name.startswith("slice_")
-    }
-    independent = as_array("independent", arrays.get("independent", False))
-    if independent.size != 1 or independent.dtype.kind not in "bui":
-        raise RequestError(f"independent has shape {independent.shape}; it must be one true or false")
-    return Beside(index, groups, slices, bool(independent.ravel()[0]))
 
 
 def _refuse_nearly_right(arrays: Mapping[str, Any]) -> None:
@@ -189,7 +107,7 @@ def one_target(
     labels, names = _labels(arrays, kind, target.shape, notes)
     population = _population(arrays, kind, len(shadows), target.shape[1], names, notes)
     shadows, membership, population, dropped = _without_complements(member, shadows, membership, population)
-    signals = _signals(target, shadows, member, membership, kind=kind, labels=labels)
+    signals = make_signals(target, shadows, member, membership, kind=kind, labels=labels)
     if population is not None:
         signals = replace(signals, population_outputs=population[0], population_labels=population[1])
     beside = read_beside(arrays, len(target))
@@ -206,29 +124,6 @@ def _labels(
     if "labels" not in arrays:
         raise RequestError(f"there are no labels [N]{did_you_mean('labels', arrays)}: the true class of each record")
     return tidy_labels("labels", arrays["labels"], *shape, names, notes)
-
-
-def _signals(
-    target: np.ndarray,
-    shadows: np.ndarray,
-    member: np.ndarray,
-    membership: np.ndarray,
-    *,
-    kind: str = "logits",
-    labels: np.ndarray | None = None,
-) -> Signals:
-    is_candidate = member != UNUSED
-    if not is_candidate.any():
-        raise RequestError("no record has a target's membership of 1 or 0: there is nothing to evaluate")
-    return Signals(
-        labels=np.zeros(len(target), np.int32) if labels is None else labels,
-        is_candidate=is_candidate,
-        target_outputs=target,
-        shadow_outputs=shadows,
-        shadow_membership=membership,
-        shadow_own=membership != UNUSED,
-        is_probability=kind == "probabilities",
-    )
 
 
 def _shadows(arrays: Mapping[str, Any], kind: str, target: np.ndarray, notes: list[str]) -> tuple[np.ndarray, ...]:
@@ -315,7 +210,7 @@ class Turns(Sequence[AttackTask]):
     def __getitem__(self, position: Any) -> Any:
         target = self.targets[position]
         shadows = [model for model in range(len(self.member)) if model not in (target, self.complements[target])]
-        signals = _signals(
+        signals = make_signals(
             self.outputs[target],
             self.outputs[shadows],
             self.member[target],

@@ -14,7 +14,8 @@ from jaxtyping import Float
 
 from mia.checks import RequestError, one_of
 from mia.plans import Plan
-from mia.predictions.forms import Audit, one_target
+from mia.predictions.audit import Audit
+from mia.predictions.forms import one_target
 from mia.predictions.reading import FORMATS, read_array, read_arrays
 from mia.predictions.tidy import KINDS, tidy_member, tidy_outputs
 

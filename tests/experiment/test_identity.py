@@ -7,10 +7,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from mia.attacks.options import AttackOptions
+from mia.attacks.options import attack_schema
 from mia.checks import RequestError
 from mia.config import Config, schemas
-from mia.data.options import DigitsOptions
+from mia.data.digits import DigitsOptions
 from mia.defences.options import LabelOnlyOptions, NoneOptions, TemperatureOptions, TopKOptions
 from mia.experiment.identity import pool_identity, run_identity
 from mia.experiment.options import AttackerOptions
@@ -35,8 +35,16 @@ ANOTHER_POOL = {
     "train.dp.noise_multiplier", "train.dp.clipping_norm", "train.dp.epsilon", "train.dp.delta", "train.dp.sampling",
     "train.dp.microbatch",
 }  # fmt: skip
-ANOTHER_RUN = {"split.num_shadows", "split.num_targets", "attacker.adaptive", "attack.*", "defence.*", "shadow_data.*"}
-NEITHER = {"engine.models_per_batch", "tracking.experiment", "tracking.uri", "rerun"}
+ANOTHER_RUN = {
+    "split.num_shadows",
+    "split.num_targets",
+    "split.canaries",
+    "attacker.adaptive",
+    "attack.*",
+    "defence.*",
+    "shadow_data.*",
+}
+NEITHER = {"limit.*", "engine.models_per_batch", "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun"}
 BY_ITS_RECORDS = {"data.*"}
 """What the data set is asked for with counts through the records that come of it."""
 
@@ -78,6 +86,8 @@ def base_of(key: str, **parts: Any) -> Config:
         return replace(BASE, split=SplitOptions("pool", num_shadows=3))
     if key == "attacker.adaptive":
         return replace(BASE, train=TrainOptions(l2=1e-3))
+    if key == "split.canaries":
+        return replace(BASE, split=SplitOptions("canary", num_shadows=3))
     switched_on = SWITCHED_ON.get(key.rpartition(".")[0])
     return replace(BASE, **parts, **({"train": switched_on} if switched_on else {}))
 
@@ -96,12 +106,12 @@ def cases() -> Iterator[tuple[str, Config, Config]]:
 
 
 def attack_cases() -> Iterator[tuple[str, Config, Config]]:
-    for one in fields(AttackOptions):
+    for one in fields(attack_schema()):
         kind = next((kind for kind in get_args(one.type) if is_dataclass(kind)), None)
         if kind is None:
             yield f"attack.{one.name}", BASE, with_other(BASE, ["attack", one.name])
             continue
-        base = replace(BASE, attack=AttackOptions(**{one.name: kind()}))
+        base = replace(BASE, attack=attack_schema()(**{one.name: kind()}))
         yield f"attack.{one.name}", BASE, base
         yield from changes(f"attack.{one.name}", lambda _, base=base: base, "attack", one.name)
 
@@ -145,7 +155,7 @@ def others(value: Any) -> list[Any]:
         return [value + 0.25, value / 2, value + 0.01]
     if isinstance(value, list):
         return [[*value, 9]]
-    return [7, "sqlite:////x.db"] if value is None else [*WORDS, "word"]
+    return [7, 0.5, "sqlite:////x.db"] if value is None else [*WORDS, "word"]
 
 
 def verdict(key: str) -> str:

@@ -5,8 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mia.attacks import options as attacks
-from mia.attacks import registry as attacks_registry
+from mia.attacks.calibration import CalibrationOptions
+from mia.attacks.confidence import LossOptions
+from mia.attacks.gap import GapOptions
+from mia.attacks.options import AttackOptions
+from mia.attacks.run import run_attack
+from mia.attacks.shadow_classifier import ShadowLogisticOptions
 from mia.checks import RequestError
 from mia.defences.options import MemguardOptions, NoneOptions, TopKOptions
 from mia.experiment.attacker import gather, plan_split
@@ -28,7 +32,7 @@ OPTIONS = ExperimentOptions(
     split=SplitOptions(size=40, num_shadows=3),
     model=MlpOptions(hidden=[8]),
     train=TrainOptions(epochs=3),
-    attack=attacks.AttackOptions(gap=attacks.GapOptions(), loss=attacks.LossOptions()),
+    attack=AttackOptions(chosen={"gap": GapOptions(), "loss": LossOptions()}),
 )
 
 
@@ -138,38 +142,39 @@ def test_an_attacker_with_own_records_has_no_rule_to_relax():
 
 
 def test_gap_stands_beside_every_attack():
-    alone = replace(OPTIONS, attack=attacks.AttackOptions(loss=attacks.LossOptions()))
-    assert list(alone.attack.chosen()) == ["gap", "loss"]
+    alone = replace(OPTIONS, attack=AttackOptions(chosen={"loss": LossOptions()}))
+    assert list(alone.attack.chosen) == ["gap", "loss"]
 
 
 def test_who_watches_hears_of_each_stage_and_of_what_is_slow(data, store):
     events = []
-    growing = change(OPTIONS, attack={"growth": True, "loss": None, "shadow_logistic": attacks.ShadowLogisticOptions()})
+    chosen = {"shadow_logistic": ShadowLogisticOptions()}
+    growing = replace(OPTIONS, attack=AttackOptions(growth=True, chosen=chosen))
     result = run_experiment(growing, data, store, events.append)
     stages = [event.name for event in events if isinstance(event, StageBegan)]
     assert stages == ["train", "signals", "attack", "growth", "metrics"]
     assert {f"time/{stage}_seconds" for stage in stages} <= set(result.metrics)
     assert [event.attack for event in events if isinstance(event, Scored)] == ["gap", "shadow_logistic"]
     steps = [event for event in events if isinstance(event, Step)]
-    assert {"attack: shadow_logistic", "growth: shadow_logistic with 1 shadows"} <= {step.what for step in steps}
+    assert {"attack: shadow_logistic", "growth: shadow_logistic with fewer shadows"} <= {step.what for step in steps}
     assert all(0 <= step.done <= step.total for step in steps)
 
 
 def test_growth_ends_in_what_the_attack_found_and_fits_it_no_second_time(data, store, monkeypatch):
     asked = []
-    run_attack = attacks_registry.run_attack
     monkeypatch.setattr(
         "mia.attacks.growth.run_attack",
         lambda name, signals, *rest, **more: (
             asked.append(signals.num_shadows) or run_attack(name, signals, *rest, **more)
         ),
     )
-    growing = change(
-        OPTIONS, attack={"growth": True, "calibration": attacks.CalibrationOptions()}, split={"num_shadows": 5}
+    growing = replace(
+        OPTIONS,
+        attack=AttackOptions(growth=True, chosen={"calibration": CalibrationOptions()}),
+        split=SplitOptions("pool", 40, 5),
     )
-    growing = change(growing, split={"protocol": "pool"})
     result = run_experiment(growing, data, store)
-    assert asked == [1, 2, 4]
+    assert asked == [4, 2, 1]
     rows = [row for row in result.growth if row["attack"] == "calibration"]
     assert [row["shadows"] for row in rows] == [1, 2, 4, 5]
     assert rows[-1]["auc"] == result.metrics["attack/calibration/auc"]

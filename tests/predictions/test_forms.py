@@ -5,7 +5,8 @@ import pytest
 
 from mia.checks import RequestError
 from mia.plans import find_complements, make_plan
-from mia.predictions.forms import make_audit, make_audit_of_scores
+from mia.predictions.audit import make_audit_of_scores
+from mia.predictions.forms import make_audit
 from mia.predictions.planned import audit_of_plan, files_of_models, read_plan
 
 RECORDS, CLASSES = 40, 3
