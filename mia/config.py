@@ -55,10 +55,13 @@ class Config:
 
 @dataclass
 class AuditOptions:
-    """What is audited, in the words of who asks: for the page and the model card."""
+    """What is audited, in the words of who asks, and on what terms it is judged."""
 
     model: str = ""
     data: str = ""
+    delta: float = 1e-5  # of the guarantee that bounds on epsilon test
+    confidence: float = 0.95  # of those bounds
+    group_score: str = "mean"  # how the scores of a group's records become one: mean, sum or max
 
 
 @dataclass

@@ -32,6 +32,9 @@ def audit(
     attacks: Attacks = None,
     seed: int = 0,
     prior: float = 0.5,
+    delta: float = 1e-5,
+    confidence: float = 0.95,
+    group_score: str = "mean",
     plan: Plan | str | Path | None = None,
     predictions: Callable[[int], Any] | str | Path | None = None,
     kind: str = "logits",
@@ -67,6 +70,9 @@ def audit(
             dictionaries of options. What is named must be possible.
         seed: Of all that is drawn.
         prior: Share of members that `precision_at_prior` is stated for.
+        delta: Of the guarantee that bounds on epsilon test (`independent=True`, or a canary plan).
+        confidence: Of those bounds.
+        group_score: How the scores of a group's records become one (`groups` [N]): `mean`, `sum` or `max`.
         plan: Who trained on what.
         predictions: What the plan's models say.
         kind: Of `predictions`.
@@ -92,6 +98,7 @@ def audit(
         True
     """
     from mia.experiment.audit import check_attacks, run_audit
+    from mia.experiment.judge import Terms
 
     arrays = {
         "target_logits": target_logits, "target_member": target_member, "labels": labels,
@@ -99,11 +106,12 @@ def audit(
         "population_labels": population_labels, "member": member, **others,
         **{f"slice_{name}": values for name, values in (slices or {}).items()},
     }  # fmt: skip
+    terms = Terms(prior, delta, confidence, group_score)
     read = _read({name: given for name, given in arrays.items() if given is not None}, plan, predictions, kind, scores)
     chosen, is_chosen = choose_attacks(attacks)
     if is_chosen:
         check_attacks(read, chosen)
-    return Result.of(run_audit(read, chosen, seed, is_chosen=is_chosen, prior=prior))
+    return Result.of(run_audit(read, chosen, seed, is_chosen=is_chosen, terms=terms))
 
 
 def _read(

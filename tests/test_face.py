@@ -151,6 +151,52 @@ def test_scores_made_elsewhere_are_judged(world):
     assert "attack/theirs/accuracy" not in result.metrics
 
 
+def test_bounds_on_epsilon_are_given_only_where_independent_coins_drew_the_members():
+    """Normal quantiles, shift 1, at delta 1e-6: 1.13346 by the one-run bound, computed independently."""
+    quantiles = norm.ppf((np.arange(10_000) + 0.5) / 10_000)
+    given = {"scores": {"coin": np.concatenate([quantiles + 1, quantiles])}, "member": np.repeat([1, 0], 10_000)}
+    told = mia.audit(**given, independent=True, delta=1e-6)
+    assert told.metrics["attack/coin/epsilon_one_run"] == pytest.approx(1.13346, abs=2e-2)
+    assert told.metrics["privacy/epsilon_lower_bound"] == told.metrics["attack/coin/epsilon_one_run"]
+    assert not any("epsilon" in name for name in mia.audit(**given).metrics)
+    unfair = {"scores": {"coin": np.arange(1000)}, "member": np.arange(1000) < 300}
+    result = mia.audit(**unfair, independent=True)
+    assert not any("epsilon" in name for name in result.metrics)
+    assert any("fair coins do not give" in line for line in result.warnings)
+
+
+def test_a_canary_plan_gives_bounds_over_its_canaries_alone():
+    plan = mia.plan(3000, num_shadows=0, protocol="canary", canaries=2000)
+    generator = np.random.default_rng(0)
+    loss = generator.normal(size=3000) - 3 * (plan.member[0] == 1)
+    result = mia.audit(plan=plan, predictions=lambda _: loss, kind="losses", attacks="loss")
+    assert result.index.tolist() == plan.canaries.tolist()
+    assert result.metrics["attack/loss/epsilon_one_run"] > 1
+
+
+def test_groups_and_slices_are_judged(world):
+    plan, labels, logits = world
+    arrays = (logits[0], plan.member[0], labels, logits[1:], plan.member[1:])
+    order = np.argsort(plan.member[0], kind="stable")
+    groups = np.empty(RECORDS, int)
+    groups[order] = np.arange(RECORDS) // 3  # of three records each, all in or all out
+    age = np.where(np.arange(RECORDS) % 2, "old", "young")
+    result = mia.audit(*arrays, groups=groups, slices={"age": age}, attacks="loss")
+    score = result.scores["loss"].score
+    means = np.bincount(groups, score) / 3
+    area = roc_auc_score(np.bincount(groups, plan.member[0]) > 0, means)
+    assert result.metrics["attack/loss/group_auc"] == pytest.approx(area, abs=1e-9)
+    largest = mia.audit(*arrays, groups=groups, attacks="loss", group_score="max").metrics["attack/loss/group_auc"]
+    assert largest != result.metrics["attack/loss/group_auc"]
+    rows = {(row["slice"], row["value"]): row for row in result.slices}
+    assert {slice_ for slice_, _ in rows} == {"class", "correct", "confidence", "age"}
+    old = age == "old"
+    assert rows["age", "old"]["auc"] == pytest.approx(roc_auc_score(plan.member[0][old], score[old]), abs=1e-9)
+    assert rows["age", "old"]["members"] == plan.member[0][old].sum()
+    with pytest.raises(RequestError, match=r"audit\.group_score='median'"):
+        mia.audit(*arrays, groups=groups, group_score="median")
+
+
 def test_an_attack_can_be_a_function(world):
     plan, labels, logits = world
     arrays = (logits[0], plan.member[0], labels, logits[1:], plan.member[1:])

@@ -14,6 +14,7 @@ from mia.cli.main import ALL_IS_WELL
 from mia.cli.progress import ConsoleObserver, console_observer
 from mia.compose import compose_config, register
 from mia.config import AuditConfig, as_yaml, flat, to_options
+from mia.experiment.judge import Terms
 from mia.experiment.observer import Event, Scored, StageBegan
 from mia.home import home
 from mia.limits import EXCEEDED, check_limits
@@ -42,6 +43,7 @@ def command(arguments: list[str]) -> int:
     attacks = {name: one for name, one in quick_first(config) if name not in left_out}
     is_chosen = any(one.lstrip("+").startswith("attack=") for one in arguments) and overrides == arguments
     about = About(config.audit.model, config.audit.data, shlex.join(["mia", "audit", *arguments]))
+    terms = Terms(config.attack.prior, config.audit.delta, config.audit.confidence, config.audit.group_score)
     with console_observer() as observer:
         observer(StageBegan("data"))
         audit = read(config)
@@ -55,7 +57,7 @@ def command(arguments: list[str]) -> int:
                 attacks,
                 config.seed,
                 is_chosen=is_chosen,
-                prior=config.attack.prior,
+                terms=terms,
                 growth=config.attack.growth,
                 observe=_telling(observer),
             )

@@ -8,6 +8,7 @@ from mia.attacks.run import check_signals
 from mia.checks import RequestError
 from mia.experiment.attacking import attack_target, grow
 from mia.experiment.clock import Clock
+from mia.experiment.judge import Terms
 from mia.experiment.observer import Observe, Scored, ignore
 from mia.experiment.result import Judged, build_result, judge
 from mia.predictions.audit import Audit
@@ -23,7 +24,7 @@ def run_audit(
     seed: int,
     *,
     is_chosen: bool,
-    prior: float = 0.5,
+    terms: Terms | None = None,
     growth: bool = False,
     observe: Observe = ignore,
 ) -> Result:
@@ -35,17 +36,17 @@ def run_audit(
         seed: The root seed.
         is_chosen: Whether a person named the attacks: then one that is impossible is an error, otherwise it is left out
             and a warning says why.
-        prior: Share of members that precision is stated for.
+        terms: On what terms they are judged.
         growth: Whether to attack with the first 1, 2, 4 ... shadows, too.
         observe: Told of progress.
 
     Raises:
         RequestError: a chosen attack lacks what it needs, or no attack is possible.
     """
-    clock = Clock(observe)
+    clock, terms = Clock(observe), terms or Terms()
     lines: list[str] = []
     if audit.scores:
-        return _of_scores(audit, prior, seed, observe)
+        return _of_scores(audit, terms, seed, observe)
     if not is_chosen:
         attacks = _affordable(attacks, audit.tasks[0], lines)
 
@@ -67,9 +68,9 @@ def run_audit(
             first, scores = task, found
             if growth:
                 with clock.stage("growth"):
-                    rows = grow(attacks, task, found, prior, seed, observe)
+                    rows = grow(attacks, task, found, terms.prior, seed, observe)
         with clock.stage("metrics"):
-            judged.append(judge(task, found, prior, seed))
+            judged.append(judge(task, found, terms, seed))
     return build_result(
         first,
         {name: one for name, one in scores.items() if name not in impossible},
@@ -92,12 +93,12 @@ def check_attacks(audit: Audit, attacks: Mapping[str, Any]) -> None:
                 check_signals(name, audit.tasks[0].signals)
 
 
-def _of_scores(audit: Audit, prior: float, seed: int, observe: Observe) -> Result:
+def _of_scores(audit: Audit, terms: Terms, seed: int, observe: Observe) -> Result:
     """Return what scores that were made elsewhere are worth."""
     (task,) = audit.tasks
     for name, scores in audit.scores.items():
         observe(Scored(name, scores, task.is_member))
-    judged = [judge(task, audit.scores, prior, seed)]
+    judged = [judge(task, audit.scores, terms, seed)]
     return build_result(task, audit.scores, judged, class_names=audit.class_names, warnings=audit.warnings)
 
 

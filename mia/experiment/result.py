@@ -3,17 +3,22 @@
 Takes targets and their scores; gives the result with metrics, tables and warnings. Runs no attack and stores nothing.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from mia.experiment.judge import judge_attacks, shadow_accuracies, utility
+from mia.experiment.judge import Terms, judge_attacks, shadow_accuracies, utility
 from mia.metrics.comparison import over_targets
 from mia.metrics.evaluation import per_class
+from mia.metrics.slices import slice_rows, standard_slices, value_names
 from mia.probabilities import softmax
 from mia.records import AttackTask, Curves, Result, Scores, Signals
+
+BOUND = re.compile(r"^attack/[^/]+/(epsilon_|mu_gdp)|^privacy/epsilon_lower_bound")
+"""Names of bounds on epsilon."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,9 @@ class Judged:
     warnings: Sequence[str]
 
 
-def judge(task: AttackTask, scores: Mapping[str, Scores], prior: float, seed: int) -> Judged:
+def judge(task: AttackTask, scores: Mapping[str, Scores], terms: Terms, seed: int) -> Judged:
     """Return utility and leakage of one target."""
-    metrics, warnings = judge_attacks(scores, task.is_member, prior, seed, task.target)
+    metrics, warnings = judge_attacks(task, scores, terms, seed)
     return Judged(utility(task.signals, task.is_member) | metrics, warnings)
 
 
@@ -58,10 +63,13 @@ def build_result(
     Returns:
         Metrics of the target; with several targets means over them, and deviations as `<name>_sd`.
     """
-    found = dict(judged[0].metrics) if len(judged) == 1 else over_targets([one.metrics for one in judged])
+    found = dict(judged[0].metrics)
+    if len(judged) > 1:  # each training has bounds of its own, which are never averaged
+        found = over_targets([{k: v for k, v in one.metrics.items() if not BOUND.search(k)} for one in judged])
     signals = task.signals
     labels = signals.labels[signals.candidates]
     has_classes = signals.num_classes > 1
+    slices, left_out = _slices(task, scores, labels, class_names)
     return Result(
         metrics=found | dict(metrics or {}),
         index=task.index,
@@ -77,10 +85,27 @@ def build_result(
         curves=curves,
         shadow_accuracy=shadow_accuracies(signals) if signals.num_shadows and has_classes else None,
         class_names=class_names,
-        warnings=tuple(sorted(dict.fromkeys([*warnings, *judged[0].warnings]), key=_is_about_few)),
+        warnings=tuple(sorted(dict.fromkeys([*warnings, *judged[0].warnings, *left_out]), key=_is_about_few)),
         growth=growth,
         pools=tuple(pools),
+        slices=slices,
     )
+
+
+def _slices(
+    task: AttackTask, scores: Mapping[str, Scores], labels: np.ndarray, class_names: tuple[str, ...]
+) -> tuple[Sequence[Mapping[str, str | float]], tuple[str, ...]]:
+    """Return who is exposed: rows by class, right or wrong, confidence and the task's own properties."""
+    signals = task.signals
+    if signals.num_classes > 1:
+        is_correct = signals.target_outputs[signals.candidates].argmax(axis=1) == labels
+        slices = standard_slices(labels, is_correct, true_class_confidence(signals), class_names, task.slices)
+    else:
+        slices = {name: value_names(values) for name, values in task.slices.items()}
+    if not slices or task.is_member.all() or not task.is_member.any():
+        return (), ()
+    by_attack = {name: one.score for name, one in scores.items()}
+    return slice_rows(by_attack, task.is_member, slices, groups=task.groups)
 
 
 def _is_about_few(line: str) -> bool:

@@ -8,7 +8,7 @@ from mia.attacks import check_possible
 from mia.experiment.attacker import gather, plan_split
 from mia.experiment.attacking import attack_target, grow, quick_first
 from mia.experiment.clock import Clock
-from mia.experiment.judge import privacy_cost
+from mia.experiment.judge import Terms, privacy_cost
 from mia.experiment.observer import Observe, ignore
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.own_training import OwnTraining
@@ -83,9 +83,8 @@ def run_experiment(
         "pool/models_reused": len(ensemble.rows) - ensemble.num_trained,
     }
     with clock.stage("metrics"):
-        judged = [
-            judge(task, found, options.attack.prior, options.seed) for task, found in zip(tasks, scores, strict=True)
-        ]
+        terms = Terms(options.attack.prior, options.train.dp.delta)
+        judged = [judge(task, found, terms, options.seed) for task, found in zip(tasks, scores, strict=True)]
         result = build_result(
             tasks[0],
             scores[0],

@@ -2,6 +2,7 @@
 
 reading   files of arrays: .npz, .npy, .csv, .parquet, .safetensors; never a pickle
 tidy      one array at a time: outputs, labels, membership, as people save them, into what attacks take
-forms     several arrays together: a target and shadows, all models in turn, losses, scores made elsewhere
+audit     what is attacked, and what else is known of the records; scores made elsewhere
+forms     several arrays together: a target and shadows, losses, all models in turn
 planned   a plan and one file of predictions per model
 """

@@ -14,14 +14,17 @@ they are), slice_<name> [N], class_names [C], independent (whether members were 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from mia.attacks.shared_statistics import for_target
 from mia.checks import RequestError, did_you_mean
 from mia.plans import find_complements
 from mia.predictions.audit import BESIDE, Audit, Beside, make_signals, read_beside
+from mia.predictions.reversed import warn_reversed
 from mia.predictions.tidy import tidy_labels, tidy_member, tidy_names, tidy_outputs
 from mia.records import IN, OUT, UNUSED, AttackTask, Signals
 
@@ -111,8 +114,10 @@ def one_target(
     if population is not None:
         signals = replace(signals, population_outputs=population[0], population_labels=population[1])
     beside = read_beside(arrays, len(target))
-    warnings = [*dropped, *([] if len(shadows) else [NO_SHADOWS]), *notes, *_uncovered(signals)]
-    return Audit((beside.task(signals, member),), names, tuple(dict.fromkeys(warnings)))
+    task = beside.task(signals, member)
+    costs = [] if len(shadows) else [NO_SHADOWS]
+    warnings = [*warn_reversed(task), *dropped, *costs, *notes, *_uncovered(signals)]
+    return Audit((task,), names, tuple(dict.fromkeys(warnings)))
 
 
 def _labels(
@@ -210,7 +215,16 @@ class Turns(Sequence[AttackTask]):
     def __getitem__(self, position: Any) -> Any:
         target = self.targets[position]
         shadows = [model for model in range(len(self.member)) if model not in (target, self.complements[target])]
-        signals = make_signals(
+        signals = for_target(self._all, self._signals(target, shadows), [target, *shadows])
+        return self.beside.task(signals, self.member[target], target)
+
+    @cached_property
+    def _all(self) -> Signals:
+        """All models together, which what attacks share is worked out of once."""
+        return self._signals(0, list(range(1, len(self.member))))
+
+    def _signals(self, target: int, shadows: list[int]) -> Signals:
+        return make_signals(
             self.outputs[target],
             self.outputs[shadows],
             self.member[target],
@@ -218,7 +232,6 @@ class Turns(Sequence[AttackTask]):
             kind=self.kind,
             labels=self.labels,
         )
-        return self.beside.task(signals, self.member[target], target)
 
 
 def _all_in_turn(arrays: Mapping[str, Any]) -> Audit:

@@ -1,8 +1,11 @@
 """Several arrays together: each form gives the targets that are meant, with sound shadows behind them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mia.attacks.shared_statistics import shared_statistics
 from mia.checks import RequestError
 from mia.plans import find_complements, make_plan
 from mia.predictions.audit import make_audit_of_scores
@@ -158,3 +161,34 @@ def test_predictions_that_do_not_go_with_the_plan_are_refused(tmp_path):
     np.save(tmp_path / "3.npy", np.zeros((RECORDS, 3)))
     with pytest.raises(RequestError, match=r"holds 3\.npy"):
         audit_of_plan(plan, tmp_path, "logits", labels)
+
+
+def test_membership_the_wrong_way_round_is_noticed(arrays):
+    """A model that leaks, told 0 = member; the right way round, or without leakage, nothing is said."""
+
+    def lines(given):
+        return [line for line in make_audit(given).warnings if "wrong way round" in line]
+
+    assert lines(arrays) == []
+    leaky = dict(arrays)
+    member = np.concatenate([leaky["target_member"][None], leaky["shadow_member"]])
+    logits = np.concatenate([leaky["target_logits"][None], leaky["shadow_logits"]])
+    logits[:, np.arange(RECORDS), leaky["labels"]] += 6 * member
+    leaky |= {"target_logits": logits[0], "shadow_logits": logits[1:]}
+    assert lines(leaky) == []
+    (one,) = lines(leaky | {"target_member": 1 - member[0]})
+    assert "target_member" in one
+    (one,) = lines(leaky | {"shadow_member": np.concatenate([1 - member[1:2], member[2:]])})
+    assert "1 of 4 shadows" in one
+    assert "shadow_member the wrong way round (0)" in one
+
+
+def test_what_attacks_share_is_worked_out_once_for_all_turns_and_is_the_same():
+    plan = make_plan(RECORDS, num_shadows=4)
+    logits = np.random.default_rng(0).normal(size=(5, RECORDS, CLASSES))
+    turns = make_audit({"logits": logits, "member": plan.member, "labels": np.arange(RECORDS) % CLASSES}).tasks
+    for task in turns:
+        given = shared_statistics(task.signals)
+        afresh = shared_statistics(replace(task.signals))
+        for name in ("phi", "log_confidence", "confidence"):
+            np.testing.assert_array_equal(getattr(given, name), getattr(afresh, name))
