@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mia.checks import RequestError
-from mia.files import whole_file
+from mia.files import StorageError, whole_file
 from mia.model_card import About, model_card
 from mia.records import Result
 from mia.tables import csv_text, record_rows
@@ -51,8 +51,11 @@ def tables_of(result: Result) -> dict[str, str]:
 
 def audit_page(result: Result, about: About) -> str | None:
     """Return the page of one audit; None where the report has none."""
-    make = getattr(importlib.import_module("mia.report"), "audit_page", None)
-    return None if make is None else make(result, model=about.model, data=about.data, command=about.command)
+    make = getattr(importlib.import_module("mia.report.run"), "audit_page", None)
+    if make is None:
+        return None
+    asked = ", ".join(filter(None, [about.model, about.data and f"trained on {about.data}"]))
+    return make(result, title=f"Audit of {about.model or 'a model'}", command=about.command, asked=asked)
 
 
 def check_writable(folder: Path, key: str = "out") -> Path:
@@ -75,6 +78,12 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         StorageError: the disk is full, or the folder cannot be written.
     """
-    for name, content in files.items():
-        with whole_file(folder / name) as path:
-            path.write_bytes(content)
+    try:
+        for name, content in files.items():
+            with whole_file(folder / name) as path:
+                path.write_bytes(content)
+    except StorageError as error:
+        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else str(error)
+        raise StorageError(
+            f"{folder} cannot be written: {reason}; free space there, or choose another folder"
+        ) from error

@@ -59,11 +59,10 @@ class Result(records.Result):
         """
         from mia.checks import one_of
 
-        report = importlib.import_module("mia.report")
-        make = getattr(report, "result_figure", None)
-        if make is not None:
-            return make(self, name)
-        figures = importlib.import_module("mia.report.run").run_figures(self)
+        report = importlib.import_module("mia.report.run")
+        if hasattr(report, "figure"):
+            return report.figure(self, name)
+        figures = report.run_figures(self)
         return figures[one_of("figure", name, figures)]
 
     def save(self, folder: str | Path, *, model: str = "", data: str = "") -> Path:

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 import mia
 from mia.checks import RequestError
+from mia.files import StorageError
 
 RECORDS, SHADOWS, CLASSES = 300, 8, 4
 
@@ -44,6 +45,7 @@ def test_importing_is_cheap_and_loads_nothing_heavy():
     assert (Path(mia.__file__).parent / "py.typed").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["mia.face", "mia.plans", "mia.results"])
 def test_docstrings_are_true(module):
     found = doctest.testmod(importlib.import_module(module))
@@ -246,6 +248,21 @@ def test_a_result_can_be_shown_and_saved(world, tmp_path):
     assert digits.max() <= 8
     with pytest.raises(RequestError, match="folder="):
         result.save(folder / "metrics.json")
+
+
+def test_a_full_disk_names_the_folder_and_not_the_store(world, tmp_path, monkeypatch):
+    plan, labels, logits = world
+    result = mia.audit(logits[0], plan.member[0], labels)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(
+        StorageError, match="out cannot be written: No space left on device; free space there"
+    ) as refused:
+        result.save(tmp_path / "out")
+    assert "MIA_HOME" not in str(refused.value)
 
 
 def test_linear_regression_forest_and_boosting_as_a_user_would(tmp_path):

@@ -152,6 +152,7 @@ def test_the_pool_protocol_allows_online_attacks_and_several_targets(mia, shared
     assert {"attack/lira_online/auc", "attack/lira_online/auc_sd", "attack/rmia_online/auc"} <= set(run.metrics)
 
 
+@pytest.mark.slow
 def test_where_no_defence_is_on_both_attackers_are_one_run(mia, empty_home):
     grid = ("train.l2=0,1e-2", "attacker.adaptive=true,false")
     code, _, err = mia(empty_home, "-m", *SMALL, *grid)

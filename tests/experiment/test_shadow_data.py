@@ -88,6 +88,7 @@ class Guarded:
         raise AssertionError("the data set is not the attacker's")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.name} {getattr(kind, 'change', '')}")
 def test_the_attacker_never_reads_a_record_of_the_targets(data, store, kind):
     options = with_data(kind)
@@ -171,6 +172,7 @@ def test_twice_gives_identical_bits(data, tmp_path):
     assert results[0].metrics["shadow_data/queries_per_record"] >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [NoisyOptions(), MarginalOptions(), SYNTHESIZED], ids=lambda kind: kind.name)
 def test_pictures_work_as_well(pictures, store, kind):
     result = run_experiment(with_data(kind), pictures, store)
