@@ -53,6 +53,22 @@ class SharedStatistics:
         )
 
 
+def for_target(base: Signals, signals: Signals, rows: Sequence[int]) -> Signals:
+    """Return `signals` with what is known of `base`, whose models they are in another order, perhaps fewer.
+
+    Args:
+        base: Signals of all models.
+        signals: The same records, another of the models as the target; no population.
+        rows: The target's row in `base` (0: its target, k: its shadow k), then the shadows'.
+    """
+    known, rows = shared_statistics(base), list(rows)
+    signals.shared[FLOOR_KEY] = known.floor
+    signals.shared[KEY] = SharedStatistics(
+        known.phi[rows], known.log_confidence[rows], known.confidence[rows], None, known.floor
+    )
+    return signals
+
+
 def check_floor(key: str, floor: float | str) -> None:
     """Check a floor that a person gives.
 

@@ -21,8 +21,8 @@ VARIANTS = [
     ("confidence", {}),
     ("modified_entropy", {}),
 ]
-ANSWERS = ("constant", "uniform", "alike", "label", "votes", "digits0", "digits1", "digits3", "logits")
-RECORDS, SEEDS = 400, 12
+ANSWERS = ("constant", "alike", "label", "votes", "digits0", "digits2", "logits")
+RECORDS, SEEDS = 400, 8
 
 
 def rates(name, options, design, kind, models, target, unused=0.0):
@@ -62,7 +62,7 @@ def assert_chance(found):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ANSWERS)
 @pytest.mark.parametrize(("design", "target"), [("pairs", 0), ("pairs", 1), ("balanced", 0), ("coins", 0)])
-@pytest.mark.parametrize("models", [4, 5, 9, 20])
+@pytest.mark.parametrize("models", [4, 9, 20])
 def test_nobody_finds_members_where_nothing_was_learnt(design, target, kind, models):
     for name, options in VARIANTS:
         assert_chance(rates(name, options, design, kind, models, target))
@@ -94,11 +94,14 @@ def test_records_that_shadows_may_not_use_change_nothing(design, models):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["shadow_forest", "shadow_boosting", "shadow_logistic"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("shadow_forest", {"trees": 20}), ("shadow_boosting", {"rounds": 10}), ("shadow_logistic", {})],
+)
 @pytest.mark.parametrize(("design", "target"), [("pairs", 1), ("balanced", 0)])
-def test_classifiers_find_no_members_either(name, design, target):
+def test_classifiers_find_no_members_either(name, options, design, target):
     for kind in ("alike", "votes"):
-        assert_chance(rates(name, {}, design, kind, 8, target))
+        assert_chance(rates(name, options, design, kind, 8, target))
 
 
 @pytest.mark.parametrize("kind", ["constant", "uniform"])
