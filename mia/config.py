@@ -6,22 +6,27 @@ that a misspelt key, a wrong type or an unknown name is an error before anything
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mia.attacks.options import AttackOptions
+from mia.attacks.options import AttackOptions, attack_schema, from_schema
 from mia.checks import RequestError, did_you_mean
 from mia.data import DATASETS, DataOptions
 from mia.defences import options as defence_options
 from mia.experiment.options import AttackerOptions, ExperimentOptions
+from mia.limits import LimitOptions
 from mia.models import options as model_options
 from mia.shadow_data import options as shadow_data_options
-from mia.split.options import SplitOptions
+from mia.split import SplitOptions
 from mia.tracking.options import TrackingOptions
 from mia.train.options import EngineOptions, TrainOptions
+
+if TYPE_CHECKING:
+    AttackSchema = AttackOptions  # what `to_options` makes of it
+else:
+    AttackSchema = attack_schema()
 
 
 @dataclass
@@ -36,26 +41,56 @@ class Config:
     train: TrainOptions = field(default_factory=TrainOptions)
     defence: defence_options.DefenceOptions = MISSING
     attacker: AttackerOptions = field(default_factory=AttackerOptions)
-    attack: AttackOptions = field(default_factory=AttackOptions)
+    attack: AttackSchema = field(default_factory=AttackSchema)
     engine: EngineOptions = field(default_factory=EngineOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    limit: LimitOptions = field(default_factory=LimitOptions)
     rerun: bool = False
 
     def experiment(self) -> ExperimentOptions:
         """Return the part that an experiment is made of."""
         shared = {one.name: getattr(self, one.name) for one in fields(ExperimentOptions)}
-        return ExperimentOptions(**shared)
+        return ExperimentOptions(**shared | {"attack": from_schema(self.attack)})
+
+
+@dataclass
+class AuditOptions:
+    """What is audited, in the words of who asks, and on what terms it is judged."""
+
+    model: str = ""
+    data: str = ""
+    delta: float = 1e-5  # of the guarantee that bounds on epsilon test
+    confidence: float = 0.95  # of those bounds
+    group_score: str = "mean"  # how the scores of a group's records become one: mean, sum or max
 
 
 @dataclass
 class AuditConfig:
     """The config of `mia audit`: predictions that any program made, and the attacks on them."""
 
-    signals: str = MISSING
+    signals: str | None = None  # a file of arrays, or
+    plan: str | None = None  # who trained on what, with
+    predictions: str | None = None  # a folder of one file per model, and
+    labels: str | None = None  # the records' classes; or
+    scores: str | None = None  # a file of scores made elsewhere
+    kind: str = "logits"  # of the predictions: logits, probabilities or losses
     out: str = MISSING
     seed: int = 0
-    attack: AttackOptions = field(default_factory=AttackOptions)
+    audit: AuditOptions = field(default_factory=AuditOptions)
+    attack: AttackSchema = field(default_factory=AttackSchema)
+    limit: LimitOptions = field(default_factory=LimitOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+@dataclass
+class PlanConfig:
+    """The config of `mia plan`: who trains on what."""
+
+    records: int = MISSING
+    split: SplitOptions = field(default_factory=SplitOptions)
+    seed: int = 0
+    out: str = "plan.npz"
+    framework: str | None = None  # torch, keras, sklearn or xgboost: print the code that trains by the plan
 
 
 @dataclass
@@ -89,6 +124,7 @@ def schemas() -> Iterator[tuple[str | None, str, type]]:
     """Yield group, name and dataclass of every schema, to be registered with Hydra."""
     for name, node in (
         ("config", Config), ("audit", AuditConfig), ("ui", UiConfig), ("report", ReportConfig), ("pools", PoolsConfig),
+        ("plan", PlanConfig),
     ):  # fmt: skip
         yield "schema", name, node
     for name, entry in DATASETS.items():
@@ -115,11 +151,14 @@ def to_options(composed: DictConfig, kind: type) -> Any:
     for key in OmegaConf.missing_keys(composed):
         raise RequestError(f"{key} is not given: add {key}=...")
     try:
-        return OmegaConf.to_object(composed)
+        found: Any = OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, RequestError):
             raise error.__cause__ from None
         raise RequestError(_one_line(error)) from error
+    if hasattr(found, "attack"):
+        found.attack = from_schema(found.attack)
+    return found
 
 
 def _refuse_unknown(node: DictConfig, kind: type, prefix: str) -> None:
@@ -174,18 +213,3 @@ def explain_value_error(error: BaseException) -> str | None:
     key = getattr(error, "full_key", None)
     message = " ".join(str(getattr(error, "msg", None) or error).split("\n")[0].split())
     return f"{key}: {message}" if key and key not in message else message
-
-
-def read_yaml(file: Path) -> DictConfig:
-    """Return a YAML file as a config.
-
-    Raises:
-        RequestError: the file is not YAML, or not a mapping.
-    """
-    try:
-        found = OmegaConf.load(file)
-    except Exception as error:
-        raise RequestError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(found, DictConfig):
-        raise RequestError(f"{file} must hold keys and values")
-    return found

@@ -9,9 +9,9 @@ records.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8, Shaped
@@ -132,7 +132,8 @@ class Oracle(Protocol):
 class Signals:
     """All that an attack may see. The target's membership is not in here, so that no attack can use it.
 
-    Outputs are logits, or probabilities where `is_probability` (an output defence or an audit file made them).
+    Outputs are logits, or probabilities where `is_probability` (an output defence or an audit file made them). Where
+    only losses are known there is one class, and the output is minus the loss; without answers there is none.
     """
 
     labels: Int[np.ndarray, "N"]
@@ -145,6 +146,8 @@ class Signals:
     population_outputs: Float[np.ndarray, "M Z C"] | None = None  # the target is the last row
     population_labels: Int[np.ndarray, "Z"] | None = None
     oracle: Oracle | None = None
+    # what attacks worked out of the fields above and share; a changed copy starts with nothing
+    shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def num_shadows(self) -> int:
@@ -160,6 +163,19 @@ class Signals:
     def candidates(self) -> Int[np.ndarray, "Q"]:
         """Positions of the candidate records along the record axis."""
         return np.flatnonzero(self.is_candidate)
+
+
+@dataclass(frozen=True)
+class AttackTask:
+    """One target to attack: what the attacker sees, and the truth to judge by."""
+
+    signals: Signals
+    index: Shaped[np.ndarray, "Q"]  # candidate records: positions in the data set, or what an audit's file calls them
+    is_member: Bool[np.ndarray, "Q"]
+    target: int = 0  # which model it is, for the seeds of its own
+    groups: Shaped[np.ndarray, "Q"] | None = None  # whose record each is; None: each its own
+    slices: Mapping[str, Shaped[np.ndarray, "Q"]] = field(default_factory=dict)  # values to tell records apart by
+    is_independent: bool = False  # members were drawn by independent fair coins
 
 
 @dataclass(frozen=True)
@@ -189,10 +205,10 @@ class Result:
     """Everything an experiment found out, ready to be stored and drawn."""
 
     metrics: Mapping[str, float]  # flat contract names
-    index: Int[np.ndarray, "Q"]  # candidate records, as positions in the data set
+    index: Shaped[np.ndarray, "Q"]  # candidate records: positions in the data set, or what an audit's file calls them
     is_member: Bool[np.ndarray, "Q"]
     labels: Int[np.ndarray, "Q"]
-    confidence: Float[np.ndarray, "Q"]  # the target's probability of the true class, as the attacker sees it
+    confidence: Float[np.ndarray, "Q"]  # the target's probability of the true class, as the attacker sees it; or NaN
     scores: Mapping[str, Scores]  # by attack name
     per_class: Sequence[Mapping[str, str | float]]  # table rows: attack, class, metric values with intervals
     curves: Curves | None  # None for audits
@@ -200,6 +216,12 @@ class Result:
     class_names: tuple[str, ...]
     warnings: tuple[str, ...]
     growth: Sequence[Mapping[str, str | float]] = ()  # table rows: attack, shadows, and metrics with only so many
+    pools: tuple[str, ...] = ()  # fingerprints of the pools that hold the models; empty for audits
+    slices: Sequence[Mapping[str, str | float]] = ()  # table rows: attack, slice, value, and what it finds there
+
+    def with_metrics(self, metrics: Mapping[str, float]) -> "Result":
+        """Return the same result with further metrics."""
+        return replace(self, metrics={**self.metrics, **metrics})
 
 
 @dataclass(frozen=True)
