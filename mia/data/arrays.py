@@ -14,7 +14,7 @@ import numpy as np
 from mia.checks import RequestError, did_you_mean, one_of, positive
 from mia.data import Progress, dataset
 from mia.data.options import FileOptions, need_path
-from mia.data.validate import finish, locate, one_line
+from mia.data.validate import finish, locate, one_line, printable
 from mia.records import Dataset, FeatureGroup
 
 MAX_BYTES = 32 << 30
@@ -23,6 +23,7 @@ MAX_BYTES = 32 << 30
 
 LAYOUTS = ("channels_last", "channels_first")
 _MOST_CHANNELS = 4
+_LAST_LETTER = 0x10FFFF  # of Unicode
 
 
 @dataclass
@@ -138,6 +139,9 @@ def text_names(array: np.ndarray, what: str) -> tuple[str, ...]:
     """
     if array.ndim != 1 or array.dtype.kind != "U":
         raise RequestError(f"{what} of shape {array.shape} and type {array.dtype}; they must be text, one per class")
+    points = np.frombuffer(array.astype(array.dtype.newbyteorder("=")).tobytes(), np.uint32)
+    if ((points > _LAST_LETTER) | ((points >= 0xD800) & (points < 0xE000))).any():
+        raise RequestError(f"{what} that are damaged: no text has such letters")
     names = tuple(str(name) for name in array)
     odd = next((name for name in names if not name.strip() or not name.isprintable()), None)
     if odd is not None:
@@ -150,7 +154,7 @@ def text_names(array: np.ndarray, what: str) -> tuple[str, ...]:
 def _check_members(sizes: dict[str, int], where: str, required: tuple[str, ...]) -> None:
     for name in required:
         if name not in sizes:
-            found = ", ".join(sorted(sizes)[:10]) or "nothing"
+            found = printable(", ".join(sorted(sizes)[:10])[:300]) or "nothing"
             hint = did_you_mean(name, sizes)
             form = ", ".join(f"{one}=" for one in required)
             raise RequestError(

@@ -96,7 +96,7 @@ class _Names:
         if not parts:  # "." and "./", which are folders
             return None
         if raw.startswith("/") or ".." in parts or "\\" in raw or ":" in parts[0] or not raw.isprintable():
-            raise RequestError(f"{self._where} holds the unsafe name {raw!r}; it must be like class/1.png")
+            raise RequestError(f"{self._where} holds the unsafe name {raw[:200]!r}; it must be like class/1.png")
         if len(parts) > _MAX_DEPTH:
             raise RequestError(f"{self._where} holds folders more than {_MAX_DEPTH} deep, such as {raw[:80]!r}")
         name = "/".join(parts)
@@ -123,7 +123,7 @@ class Folder:
         checked, stamps = _Names(where), []
         for raw, status in sorted(self._walk()):
             if not stat.S_ISREG(status.st_mode):
-                raise RequestError(f"{where} holds {raw!r}, which is no plain file")
+                raise RequestError(f"{where} holds {raw[:200]!r}, which is no plain file")
             if name := checked.accept(raw, status.st_size):
                 stamps.append((name, status.st_size, status.st_mtime_ns))
         self._names = [name for name, _, _ in stamps]
@@ -167,7 +167,9 @@ class Zip:
         with _reading(self._where), zipfile.ZipFile(self._path) as archive:
             for member in archive.infolist():
                 if stat.S_ISLNK(member.external_attr >> 16):
-                    raise RequestError(f"{self._where} holds the link {member.filename!r}; only plain files are read")
+                    raise RequestError(
+                        f"{self._where} holds the link {member.filename[:200]!r}; only plain files are read"
+                    )
                 if not member.is_dir() and (name := checked.accept(member.filename, member.file_size)):
                     self._members[name] = member
         return list(self._members)
@@ -223,7 +225,9 @@ class Tar:
                 if member.isdir():
                     continue
                 if not member.isreg():
-                    raise RequestError(f"{self._where} holds {member.name!r}, a link or device; only files are read")
+                    raise RequestError(
+                        f"{self._where} holds {member.name[:200]!r}, a link or device; only files are read"
+                    )
                 name = checked.accept(member.name, member.size)
                 if name:
                     file = archive.extractfile(member) if read else None

@@ -1,5 +1,7 @@
 """Any table: what its columns become, and one clear line for every way it can be broken."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -193,3 +195,48 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     path = write(tmp_path, GOOD, ".parquet")
     monkeypatch.setattr(sheet, "MAX_BYTES", 1000)
     assert "unpacks to 1,920 bytes" in refused(path)
+
+
+def calls_for(path):
+    """Count Python's function calls while a table is loaded: a measure that does not depend on the machine."""
+    count = 0
+
+    def profile(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        load(path)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_the_work_grows_with_the_columns_and_no_faster(tmp_path, suffix):
+    counts = []
+    for width in (300, 600, 1200):
+        columns = {f"c{i}": RNG.normal(size=8).round(3) for i in range(width)} | {"class": ["a", "b"] * 4}
+        counts.append(calls_for(write(tmp_path, columns, suffix)))
+    assert counts[2] - counts[1] < 2.2 * (counts[1] - counts[0])
+
+
+def test_what_was_made_of_each_column_is_told(tmp_path):
+    age = np.where(np.arange(N) % 10 == 0, np.nan, GOOD["age"])
+    columns = {name: GOOD[name] for name in ("city", "member", "class")} | {
+        "age": age,
+        "id": range(N),
+        "who": GOOD["city"],
+    }
+    data = load(write(tmp_path, columns), missing="indicator", drop=["id"], group="who")
+    told = {row.name: (row.kind, row.values, row.missing, row.low, row.high) for row in data.columns}
+    assert told == {
+        "city": ("category", 3, 0, "", ""),
+        "member": ("bit", 2, 0, "", ""),
+        "class": ("label", 2, 0, "", ""),
+        "age": ("number", 0, 4, f"{np.nanmin(age):g}", f"{np.nanmax(age):g}"),
+        "id": ("left out", 0, 0, "", ""),
+        "who": ("group", 0, 0, "", ""),
+    }
+    assert "age" not in {group.name for group in data.features if group.kind == "category"}
