@@ -1,16 +1,44 @@
-"""Random answers that repeat: takes logits and a seed, gives noise that depends on nothing else.
+"""Independent noise on every probability: takes logits and a seed, gives noise that depends on nothing else.
 
 Asking twice must not average the noise away, so a record's random numbers are a hash of its logits and the seed.
 """
 
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
 import numpy as np
 from jaxtyping import Float, UInt64
-from scipy.special import ndtri
 
-from mia.defences.filters import Answers, softmax
+from mia.checks import non_negative, one_of
+from mia.defences import DefenceOptions, Strength, defence
+from mia.defences.answers import Answers, Defence, softmax
 
+NOISES = ("gaussian", "laplace")
 _STEP, _FIRST, _SECOND = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 """Constants of SplitMix64 (Steele, Lea and Flood 2014)."""
+
+
+@dataclass
+class NoiseOptions(DefenceOptions):
+    """Add independent noise to every probability."""
+
+    strength: ClassVar[Strength] = Strength("noise", "scale", kinds=("distribution",))
+    name: str = "noise"
+    distribution: str = "gaussian"  # or "laplace"
+    scale: float = 0.1  # standard deviation, or Laplace's b; 0: no noise
+
+    def __post_init__(self) -> None:
+        """Check the name and the number."""
+        one_of("defence.distribution", self.distribution, NOISES)
+        non_negative("defence.scale", self.scale)
+
+
+@defence("noise", options=NoiseOptions)
+def make_noise(options: NoiseOptions, seed: int, fit_on: None) -> Defence:
+    """Return the defence."""
+    del fit_on
+    return partial(add_noise, distribution=options.distribution, scale=options.scale, seed=seed)
 
 
 def add_noise(logits: Float[np.ndarray, "*R C"], distribution: str, scale: float, seed: int) -> Answers:
@@ -22,6 +50,8 @@ def add_noise(logits: Float[np.ndarray, "*R C"], distribution: str, scale: float
         scale: in units of probability.
         seed: of the noise; the same record and seed give the same noise.
     """
+    from scipy.special import ndtri
+
     shares = record_uniforms(logits, seed, logits.shape[-1])
     if distribution == "gaussian":
         noise = ndtri(shares)
