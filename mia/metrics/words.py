@@ -22,26 +22,27 @@ class Metric:
     chance: float | None = None  # what guessing achieves
     has_interval: bool = True  # `<name>_low` and `<name>_high` stand beside it
     is_percent: bool = False  # small rates, read as percentages
+    is_main: bool = False  # stands in a sweep's first table
     is_over_size: bool = False  # a rate over `split.size` records, whose interval follows from that number
 
 
 METRICS = (
-    Metric("target/train_accuracy", "train accuracy", "utility", "train", is_over_size=True, has_interval=False),
-    Metric("target/test_accuracy", "test accuracy", "utility", "test", worse=-1, is_over_size=True, has_interval=False),
+    Metric("target/train_accuracy", "train accuracy", "utility", "train", is_over_size=True, has_interval=False, is_main=True),
+    Metric("target/test_accuracy", "test accuracy", "utility", "test", worse=-1, is_over_size=True, has_interval=False, is_main=True),
     Metric("target/generalization_gap", "train - test gap", "utility", has_interval=False),
     Metric("shadow/train_accuracy", "shadow train accuracy", "utility", has_interval=False),
     Metric("shadow/test_accuracy", "shadow test accuracy", "utility", has_interval=False),
-    Metric("accuracy", "attack accuracy", "leakage", "acc.", worse=1, chance=0.5),
+    Metric("accuracy", "attack accuracy", "leakage", "acc.", worse=1, chance=0.5, is_main=True),
     Metric("balanced_accuracy", "balanced accuracy", "leakage", "bal.\nacc.", worse=1, chance=0.5),
-    Metric("precision", "precision", "leakage", "prec.", worse=1, chance=0.5),
-    Metric("recall", "recall", "leakage", "recall", worse=1),
-    Metric("auc", "AUC", "leakage", "AUC", worse=1, chance=0.5),
+    Metric("precision", "precision", "leakage", "prec.", worse=1, chance=0.5, is_main=True),
+    Metric("recall", "recall", "leakage", "recall", worse=1, is_main=True),
+    Metric("auc", "AUC", "leakage", "AUC", worse=1, chance=0.5, is_main=True),
     Metric("advantage", "advantage", "leakage", worse=1, chance=0.0),
-    Metric("tpr_at_1pct_fpr", "TPR at 1% FPR", "leakage", "TPR at\n1% FPR", worse=1, chance=0.01, is_percent=True),
-    Metric("tpr_at_0.1pct_fpr", "TPR at 0.1% FPR", "leakage", "TPR at\n0.1%", worse=1, chance=0.001, is_percent=True),
+    Metric("tpr_at_1pct_fpr", "TPR at 1% FPR", "leakage", "TPR at\n1% FPR", worse=1, chance=0.01, is_percent=True, is_main=True),
+    Metric("tpr_at_0.1pct_fpr", "TPR at 0.1% FPR", "leakage", "TPR at\n0.1%", worse=1, chance=0.001, is_percent=True, is_main=True),
     Metric("tpr_at_0.01pct_fpr", "TPR at 0.01% FPR", "leakage", worse=1, chance=0.0001, is_percent=True),
     Metric("null_auc", "AUC, membership permuted", "control", "null\nAUC", chance=0.5),
-    Metric("privacy/epsilon", "epsilon", "privacy", worse=1, has_interval=False),
+    Metric("privacy/epsilon", "epsilon", "privacy", worse=1, has_interval=False, is_main=True),
     Metric("privacy/epsilon_lower_bound", "epsilon, lower bound", "privacy", worse=1, has_interval=False),
 )
 """In the order of tables."""

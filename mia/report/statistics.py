@@ -1,0 +1,104 @@
+"""What a study's numbers say, and how sure that is: means over seeds, paired differences, slopes, the best of many.
+
+Takes numbers, gives estimates with 95% intervals. Reads nothing and draws nothing.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mia.metrics.rates import CONFIDENCE, normal_quantile, squares_and_add
+from mia.metrics.rates import Estimate as Interval
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95% interval; over seeds, that of the mean, and beside it the deviation of one seed."""
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    deviation: float = math.nan  # between seeds; NaN for one run
+    count: int = 0  # runs behind it
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a value."""
+        return math.isfinite(self.value)
+
+
+def student_quantile(freedom: int) -> float:
+    """Return t such that Student's t lies in [-t, t] with probability 95%."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
+
+
+def of_mean(values: Sequence[float], *, is_share: bool = True) -> Estimate:
+    """Return the mean over seeds with Student's interval of the mean, and the deviation between seeds.
+
+    Args:
+        values: one per seed.
+        is_share: the value lies in [0, 1] (or, where it is negative somewhere, in [-1, 1]), and so do the ends.
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Estimate(mean, mean, mean, count=len(values))
+    deviation = float(np.std(values, ddof=1))
+    half = student_quantile(len(values) - 1) * deviation / math.sqrt(len(values))
+    low, high = mean - half, mean + half
+    if is_share and max(np.abs(values)) <= 1:
+        low, high = max(low, -1.0 if min(values) < 0 else 0.0), min(high, 1.0)
+    return Estimate(mean, low, high, deviation, len(values))
+
+
+def mean_of_intervals(found: Sequence[Interval]) -> Estimate:
+    """Return the mean of independent estimates; the distances to their own ends add as squares, each side by itself.
+
+    What it says is of these very models: the deviation between seeds stands beside it.
+    """
+    values = np.array([one.value for one in found])
+    below = math.hypot(*[one.value - one.low for one in found]) / len(found)
+    above = math.hypot(*[one.high - one.value for one in found]) / len(found)
+    mean = float(values.mean())
+    deviation = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+    return Estimate(mean, mean - below, mean + above, deviation, len(values))
+
+
+def best_difference(best: Estimate, plain: Estimate, candidates: int) -> Interval:
+    """Return the lowest of several candidates less the baseline, both taken as uncertain.
+
+    The intervals are widened to those of confidence 1 - 5% / candidates (Bonferroni): the lowest of many lies low by
+    luck as well. Taking both as independent is cautious, since they are of the same records.
+    """
+    wider = normal_quantile(1 - (1 - CONFIDENCE) / max(candidates, 1)) / normal_quantile(CONFIDENCE)
+
+    def widened(one: Estimate) -> Interval:
+        return Interval(one.value, one.value - wider * (one.value - one.low), one.value + wider * (one.high - one.value))
+
+    return squares_and_add(widened(best), widened(plain))
+
+
+def log_slope(x: Sequence[float], y: Sequence[Estimate]) -> Interval | None:
+    """Return the slope of log y against log x with its 95% interval, or None for fewer than three points above zero.
+
+    Weighted least squares: each point's weight follows from its own interval, and the scale of the errors from how far
+    the points lie from the line, so that the interval is Student's with (points - 2) degrees of freedom. Of LiRA's
+    TPR - FPR against examples per class about -1/2 is published (arXiv 2402.06674).
+    """
+    kept = [(a, e) for a, e in zip(x, y, strict=True) if a > 0 and e.value > 0 and e.high > e.low]
+    if len({a for a, _ in kept}) < 3:
+        return None
+    u = np.log([a for a, _ in kept])
+    v = np.log([e.value for _, e in kept])
+    spread = np.array([(e.high - e.low) / e.value for _, e in kept])  # of the logarithm, up to a common factor
+    weight = spread**-2
+    centre = float(np.average(u, weights=weight))
+    lever = float(np.sum(weight * (u - centre) ** 2))
+    slope = float(np.sum(weight * (u - centre) * v) / lever)
+    rest = v - np.average(v, weights=weight) - slope * (u - centre)
+    freedom = len(kept) - 2
+    half = student_quantile(freedom) * math.sqrt(float(np.sum(weight * rest**2)) / freedom / lever)
+    return Interval(slope, slope - half, slope + half)
