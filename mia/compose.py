@@ -4,8 +4,8 @@ Takes overrides as typed; gives composed configs. Never runs anything.
 """
 
 import re
-import sys
 from collections.abc import Iterable
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from omegaconf import DictConfig
 
 from mia import config
 from mia.checks import RequestError, did_you_mean
-from mia.variants import take_variants, variant_names
+from mia.sweeper.files import asked_for, read_sweep, sweep_paths
+from mia.variants import remember_variants, variant_names, variant_node
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
@@ -28,32 +29,61 @@ HOME = CHECKOUT if (CHECKOUT / "conf" / "config.yaml").is_file() else PACKAGE
 GROUPS = ("data", "split", "shadow_data", "model", "train", "defence", "attack", "engine", "tracking")
 LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 """Launchers of Hydra's that come with an extra of ours."""
+HYDRA_KEYS = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
+"""What of Hydra itself a request may set: none of it names code."""
 
 
 def sweep_files() -> dict[str, Path]:
     """Return the sweep files by name: the project's, and those in `sweeps/` of the current folder, which win."""
-    folders = dict.fromkeys([HOME / "sweeps", Path.cwd() / "sweeps"])
-    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
+    return sweep_paths(HOME)
 
 
 @cache
 def register() -> None:
-    """Make our schemas and sweep files known to Hydra.
-
-    Sweeps are stored rather than found on the search path: that path would have to hold the folder above `sweeps/`, and
-    Hydra walks through all of it.
-    """
-    store = ConfigStore.instance()
+    """Make our schemas known to Hydra."""
     for group, name, node in config.schemas():
-        store.store(group=group, name=name, node=node)
-    for name, file in sweep_files().items():
-        try:
-            sweep = config.read_yaml(file)
-            for variant, values in take_variants(name, sweep, GROUPS).items():
-                store.store(group=name, name=variant, node=values, package="_global_")
-            store.store(group="sweeps", name=name, node=sweep, package="_global_")
-        except RequestError as error:
-            print(f"mia: warning: {error}", file=sys.stderr)
+        ConfigStore.instance().store(group=group, name=name, node=node)
+
+
+def register_sweeps(overrides: Iterable[str]) -> None:
+    """Make the sweep files that overrides ask for known to Hydra; no other file is read.
+
+    They are stored rather than found on the search path: that path would have to hold the folder above `sweeps/`, Hydra
+    walks through all of it, and takes from a file whatever it says.
+
+    Raises:
+        RequestError: a file holds what a sweep file may not.
+    """
+    groups = [*GROUPS, "paper"]
+    keys = [one.name for one in fields(config.Config)]
+    for name in asked_for(overrides, sweep_files()):
+        sweep = read_sweep(name, HOME, keys, groups)
+        remember_variants(name, sweep.variants)
+        for variant, values in sweep.variants.items():
+            ConfigStore.instance().store(
+                group=name, name=variant, node=variant_node(values, GROUPS), package="_global_"
+            )
+        ConfigStore.instance().store(group="sweeps", name=name, node=sweep.node, package="_global_")
+
+
+def refuse_code(overrides: Iterable[str]) -> None:
+    """Refuse overrides through which a config could name code: a config is data.
+
+    Raises:
+        RequestError: an override sets Hydra's own machinery, a target, a package, or takes a config from elsewhere.
+    """
+    for one in overrides:
+        key, _, value = one.lstrip("+~").partition("=")
+        root = re.match(r"\s*['\"]?(hydra\b[./]?\w*)", key)
+        if "_target_" in re.split(r"[./\s]", key) or re.search(r"_target_['\"]?\s*:", value):
+            raise RequestError(f"{one}: _target_ names code, and a config never does")
+        if root and root[1] not in HYDRA_KEYS:
+            raise RequestError(f"{one}: {root[1]} cannot be set; of Hydra itself: {', '.join(HYDRA_KEYS)}")
+        if "@" in key:
+            raise RequestError(f"{one}: {key} must be a plain config key, without @")
+        is_group = key in (*GROUPS, "paper", "sweeps") or "/" in key
+        if is_group and re.search(r"/|\.\.|\$\{", value):
+            raise RequestError(f"{one}: choose by name, without a path")
 
 
 def compose_config(overrides: list[str], name: str = "config", *, with_hydra: bool = False) -> DictConfig:
@@ -62,12 +92,17 @@ def compose_config(overrides: list[str], name: str = "config", *, with_hydra: bo
     Raises:
         RequestError: whatever Hydra or a schema has against the overrides, in one line.
     """
+    refuse_code(overrides)
+    register_sweeps(overrides)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(HOME / "conf"), version_base="1.3", job_name="mia"):
-            return compose(config_name=name, overrides=overrides, return_hydra_config=with_hydra)
+            composed = compose(config_name=name, overrides=overrides, return_hydra_config=with_hydra)
     except Exception as error:
         raise RequestError(_explain(error, overrides, name)) from error
+    if with_hydra and composed.hydra.callbacks:
+        raise RequestError(f"hydra.callbacks={composed.hydra.callbacks} names code, and a config never does")
+    return composed
 
 
 def _explain(error: Exception, overrides: Iterable[str], name: str) -> str:

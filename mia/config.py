@@ -6,15 +6,14 @@ that a misspelt key, a wrong type or an unknown name is an error before anything
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mia.attacks.options import AttackOptions
+from mia.attacks.options import AttackOptions, attack_schema, from_schema
 from mia.checks import RequestError, did_you_mean
-from mia.data import options as data_options
+from mia.data import DATASETS, DataOptions
 from mia.defences import options as defence_options
 from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.models import options as model_options
@@ -23,20 +22,25 @@ from mia.split.options import SplitOptions
 from mia.tracking.options import TrackingOptions
 from mia.train.options import EngineOptions, TrainOptions
 
+if TYPE_CHECKING:
+    AttackSchema = AttackOptions  # what `to_options` makes of it
+else:
+    AttackSchema = attack_schema()
+
 
 @dataclass
 class Config:
     """The whole config of `mia`: one experiment, where it is tracked, and whether it may be run again."""
 
     seed: int = 0
-    data: data_options.DataOptions = MISSING
+    data: DataOptions = MISSING
     split: SplitOptions = field(default_factory=SplitOptions)
     shadow_data: shadow_data_options.ShadowDataOptions = MISSING
     model: model_options.ModelOptions = MISSING
     train: TrainOptions = field(default_factory=TrainOptions)
     defence: defence_options.DefenceOptions = MISSING
     attacker: AttackerOptions = field(default_factory=AttackerOptions)
-    attack: AttackOptions = field(default_factory=AttackOptions)
+    attack: AttackSchema = field(default_factory=AttackSchema)
     engine: EngineOptions = field(default_factory=EngineOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     rerun: bool = False
@@ -44,7 +48,7 @@ class Config:
     def experiment(self) -> ExperimentOptions:
         """Return the part that an experiment is made of."""
         shared = {one.name: getattr(self, one.name) for one in fields(ExperimentOptions)}
-        return ExperimentOptions(**shared)
+        return ExperimentOptions(**shared | {"attack": from_schema(self.attack)})
 
 
 @dataclass
@@ -54,7 +58,7 @@ class AuditConfig:
     signals: str = MISSING
     out: str = MISSING
     seed: int = 0
-    attack: AttackOptions = field(default_factory=AttackOptions)
+    attack: AttackSchema = field(default_factory=AttackSchema)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
@@ -91,8 +95,9 @@ def schemas() -> Iterator[tuple[str | None, str, type]]:
         ("config", Config), ("audit", AuditConfig), ("ui", UiConfig), ("report", ReportConfig), ("pools", PoolsConfig),
     ):  # fmt: skip
         yield "schema", name, node
+    for name, entry in DATASETS.items():
+        yield "schema/data", name, entry.options
     for group, module, base in (
-        ("data", data_options, data_options.DataOptions),
         ("model", model_options, model_options.ModelOptions),
         ("defence", defence_options, defence_options.DefenceOptions),
         ("shadow_data", shadow_data_options, shadow_data_options.ShadowDataOptions),
@@ -114,11 +119,14 @@ def to_options(composed: DictConfig, kind: type) -> Any:
     for key in OmegaConf.missing_keys(composed):
         raise RequestError(f"{key} is not given: add {key}=...")
     try:
-        return OmegaConf.to_object(composed)
+        found: Any = OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, RequestError):
             raise error.__cause__ from None
         raise RequestError(_one_line(error)) from error
+    if hasattr(found, "attack"):
+        found.attack = from_schema(found.attack)
+    return found
 
 
 def _refuse_unknown(node: DictConfig, kind: type, prefix: str) -> None:
@@ -153,7 +161,7 @@ def _walk(prefix: str, node: Any, *, groups: bool = False) -> Iterator[tuple[str
     for key in node:
         name, value = f"{prefix}{key}", None if OmegaConf.is_missing(node, key) else node[key]
         if isinstance(value, DictConfig):
-            if groups or not len(value):
+            if groups or (not len(value) and prefix == "attack."):
                 yield name, True
             yield from _walk(f"{name}.", value, groups=groups)
         elif isinstance(value, ListConfig):
@@ -173,18 +181,3 @@ def explain_value_error(error: BaseException) -> str | None:
     key = getattr(error, "full_key", None)
     message = " ".join(str(getattr(error, "msg", None) or error).split("\n")[0].split())
     return f"{key}: {message}" if key and key not in message else message
-
-
-def read_yaml(file: Path) -> DictConfig:
-    """Return a YAML file as a config.
-
-    Raises:
-        RequestError: the file is not YAML, or not a mapping.
-    """
-    try:
-        found = OmegaConf.load(file)
-    except Exception as error:
-        raise RequestError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(found, DictConfig):
-        raise RequestError(f"{file} must hold keys and values")
-    return found

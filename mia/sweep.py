@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import Override
 
 from mia.checks import RequestError
 from mia.compose import compose_config, sweep_files
+from mia.sweeper.files import header
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,12 @@ def plan_sweep(overrides: list[str]) -> Plan:
     file = _sweep_file(parsed)
     swept = [one.get_key_element() for one in parsed if one.is_sweep_override()]
     name = file.stem if file else " x ".join(swept) or "multirun"
-    return Plan(name, header(file) if file else "", jobs, min(_workers(composed.hydra.launcher), len(jobs)))
+    return Plan(
+        name,
+        header(file.read_text(encoding="utf-8")) if file else "",
+        jobs,
+        min(_workers(composed.hydra.launcher), len(jobs)),
+    )
 
 
 def _workers(launcher: Any) -> int:
@@ -58,22 +64,6 @@ def _workers(launcher: Any) -> int:
         raise RequestError("hydra.launcher.n_jobs=0 must be a number from 1, or -1 for one job per core")
     cores = os.cpu_count() or 1
     return workers if workers > 0 else max(cores + 1 + workers, 1)
-
-
-def header(file: Path) -> str:
-    """Return the comment at the top of a sweep file, a line for each paragraph: indented lines go on with the last."""
-    paragraphs: list[str] = []
-    for line in file.read_text().splitlines():
-        if not line.startswith("#"):
-            break
-        text = line.removeprefix("#")
-        if "@package" in text:
-            continue
-        if paragraphs and text.startswith("  "):
-            paragraphs[-1] += f" {text.strip()}"
-        else:
-            paragraphs.append(text.strip())
-    return "\n".join(paragraphs).strip()
 
 
 def _sweep_file(parsed: list[Override]) -> Path | None:

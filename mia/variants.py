@@ -9,30 +9,15 @@ Takes and gives configs; never runs anything.
 from collections.abc import Iterable
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from mia.checks import RequestError
+from omegaconf import OmegaConf
 
 _overrides: dict[str, dict[str, list[str]]] = {}
 """Sweep -> variant -> overrides, of the sweep files read by this process."""
 
 
-def take_variants(sweep: str, node: DictConfig, groups: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return the variants of a sweep file as nodes of a config group, and make the sweep run through them.
-
-    `node` is left without its `variants`.
-
-    Raises:
-        RequestError: `variants` is not a mapping from names to overrides.
-    """
-    if "variants" not in node:
-        return {}
-    found = node.pop("variants")
-    if not isinstance(found, DictConfig) or not all(isinstance(text, str) for text in found.values()):
-        raise RequestError(f"sweeps/{sweep}.yaml: variants must map names to overrides, NAME: 'KEY=VALUE KEY=VALUE'")
-    _overrides[sweep] = {str(name): text.split() for name, text in found.items()}
-    OmegaConf.update(node, "hydra.sweeper.params", {f"+{sweep}": ",".join(_overrides[sweep])}, merge=True)
-    return {name: _node(overrides, groups) for name, overrides in _overrides[sweep].items()}
+def remember_variants(sweep: str, variants: dict[str, list[str]]) -> None:
+    """Keep the variants of a sweep file for this process."""
+    _overrides[sweep] = variants
 
 
 def variant_names(sweep: str) -> list[str]:
@@ -49,7 +34,7 @@ def spelt_out(overrides: Iterable[str]) -> list[str]:
     return spelt
 
 
-def _node(overrides: Iterable[str], groups: Iterable[str]) -> dict[str, Any]:
+def variant_node(overrides: Iterable[str], groups: Iterable[str]) -> dict[str, Any]:
     """Return a config that does what the overrides do: choices of groups first, then values."""
     pairs = [one.partition("=") for one in overrides]
     choices = [{f"override /{key}": value} for key, _, value in pairs if key in groups]

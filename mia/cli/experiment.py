@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from mia.checks import RequestError
 from mia.cli.job import Job, Outcome, run_job
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
-from mia.compose import HOME, compose_config, register
+from mia.compose import HOME, compose_config, refuse_code, register
 from mia.config import Config, as_yaml, to_options
 
 
@@ -24,6 +24,10 @@ def command(arguments: list[str]) -> int:
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
     asked = parser.parse_args(arguments)
+    refuse_code(asked.overrides)
+    for name in ("config_path", "config_name", "config_dir", "experimental_rerun"):
+        if getattr(asked, name, None):
+            raise RequestError(f"--{name.replace('_', '-')} is not for mia: its configs are its own")
     if asked.hydra_help or asked.shell_completion or asked.info:
         return _hydra(arguments)
     if asked.cfg:

@@ -21,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from mia.cli.job import Job, Outcome, run_and_catch
-from mia.compose import HOME, register
+from mia.compose import HOME, register, register_sweeps
 from mia.files import StorageError, whole_file
 from mia.home import home
 from mia.tracking.context import is_gone
@@ -73,6 +73,7 @@ def run_sweep_job(composed: DictConfig) -> str:
     if current_process().name.startswith("LokyProcess"):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep, which ends its workers
     register()
+    register_sweeps(HydraConfig.get().overrides.task)
     job = Job.of(composed, os.environ[SWEEP_VARIABLE])
     number = int(HydraConfig.get().job.num)
     print(f"[{number + 1}] {' '.join(HydraConfig.get().overrides.task)}", file=sys.stderr, flush=True)

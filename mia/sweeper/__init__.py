@@ -1,0 +1,1 @@
+"""Sweeps: files that ask for many configurations, read as the data they are."""
