@@ -7,7 +7,7 @@ from mia.checks import RequestError
 USAGE = {
     "audit": "mia audit signals=FILE.npz out=DIR [attack=[NAME,...]] [seed=N]",
     "ui": "mia ui [port=5000] [host=127.0.0.1] [open=true]",
-    "report": "mia report sweep=NAME_OR_RUN_ID [out=DIR]",
+    "report": "mia report sweep=NAME[,NAME...] [where='train.dropout < 0.5'] [pictures=true] [out=DIR], or mia report run=ID",
     "pools": "mia pools [prune=true] [yes=true]",
 }
 

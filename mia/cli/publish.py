@@ -38,28 +38,15 @@ def publish(run: "Run", job: Job, result: Result, ensemble: Ensemble, data: Data
     run.set_tags({"mia.pools": ",".join(ensemble.fingerprints), "mia.warnings": "\n".join(result.warnings)})
     run.log_table([{"what": key, "value": value} for key, value in chosen.items()], "attack_details.csv")
     run.log_text(_table_text(result), TABLE)
-    for name, content in files_of(result, data).items():
+    for name, content in files_of(result, data, title=job.name, command=job.command).items():
         run.log_bytes(name, content)
 
 
-def files_of(result: Result, data: Dataset | None) -> dict[str, bytes]:
-    """Return per-class metrics, the records by exposure, and the figures, by file name."""
-    from mia.report.exposed import csv_text, record_rows
-    from mia.report.run import run_figures
+def files_of(result: Result, data: Dataset | None, **page: str) -> dict[str, bytes]:
+    """Return per-class metrics, the records by exposure, curves, one small picture and the run's page, by file name."""
+    from mia.report.run import run_files
 
-    files = {
-        "per_class.csv": csv_text([dict(row) for row in result.per_class]),
-        "records.csv": csv_text(record_rows(result)),
-    }
-    if result.growth:
-        files["growth.csv"] = csv_text([dict(row) for row in result.growth])
-    content = {name: text.encode() for name, text in files.items()}
-    images = data.x if data is not None and data.is_image else None
-    for name, figure in run_figures(result, images).items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        content[f"figures/{name}.png"] = buffer.getvalue()
-    return content
+    return run_files(result, data.x if data is not None and data.is_image else None, **page)
 
 
 def _log_curves(run: "Run", result: Result) -> None:

@@ -236,7 +236,7 @@ def gap(study: Study, evidence: Evidence) -> Figure | None:
         if evidence.classes["c"].nunique() <= MOST_LABELS:
             layers.append(labels(classes.encode(x=cx, y=cy), "datum.order == 0 ? datum.c : ''"))
         found.append(layer(*layers, title="Each class", width=WIDTH, height=HEIGHT))
-    chart = panels(found, 2, least=380, color="independent", shape="independent", x="independent", y="independent")
+    chart = panels(found, 2, least=380, room=100, color="independent", shape="independent", x="independent", y="independent")
     params = [attack_choice(study, evidence.attacks), *metric_choice(study)]
     chart |= {"params": [*params, *(group_choices(study) if len(found) > 1 else [])]}
     return Figure("gap", "Leakage against the train - test gap", f"Overfitting is what leaks. {BARS}{knowing(study)}", chart)

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,7 +123,7 @@ class Evidence:
     def _per_class(self, run: StoredRun) -> Sequence[Mapping[str, str]]:
         path = self.study.fetch(run, "per_class.csv")
         try:
-            return list(csv.DictReader(path.open(newline="", encoding="utf-8"))) if path else []
+            return read_rows(path) if path else []
         except OSError:
             return []
 
@@ -275,6 +276,12 @@ def drawn_rate(fpr: Float[np.ndarray, "P"], is_member: Bool[np.ndarray, "Q"]) ->
 def left_edge(num_nonmembers: int) -> float:
     """Return where the axis begins: half of the smallest rate that so many non-members can show."""
     return 0.5 / max(num_nonmembers, 5)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the lines of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def number(value: Any) -> float:

@@ -54,7 +54,7 @@ def sweep_figures(study: Study, evidence: Evidence) -> list[Figure]:
     import mia.report.closer  # noqa: F401 - declares the figures of records and classes
 
     with debug_mode(False):  # checking each part against the schema takes ten times as long; tests check the whole
-        return [one for make in FIGURES if (one := make(study, evidence)) is not None] if study.finished else []
+        return [one for make in FIGURES if (one := make(study, evidence)) is not None] if study.attacks else []
 
 
 def data_of(study: Study, evidence: Evidence) -> dict[str, "pd.DataFrame"]:
@@ -65,6 +65,8 @@ def data_of(study: Study, evidence: Evidence) -> dict[str, "pd.DataFrame"]:
     """
     import pandas as pd
 
+    if not study.finished:
+        return {}
     points = study.points
     shown = {one.name for one in METRICS}
     points = points[points["m"].isin(shown) | points["m"].str.startswith("time/")].drop(columns="count")
@@ -144,17 +146,18 @@ def grid(study: Study, _: Evidence) -> Figure | None:
     base = alt.Chart(alt.NamedData("settings")).transform_filter(f"datum.defence == defence || datum.defence == '{NO_DEFENCE}'")
 
     def cells(metric: str, title: Any, kept: str, colours: Sequence[str]) -> dict[str, Any]:
+        least = f"min(datum.lo, isValid({CHANCE}) ? {CHANCE} : datum.lo)" if metric == "metric" else "datum.lo"
         chart = looked_up(base, metric).transform_filter("isValid(datum.v)")
         chart = chart.transform_joinaggregate(lo="min(v)", hi="max(v)").transform_filter(kept)
         chart = chart.transform_calculate(
-            share="(datum.v - datum.lo) / max(datum.hi - datum.lo, 1e-9)",
+            share=f"(datum.v - {least}) / max(datum.hi - {least}, 0.1)",  # small differences look small
             text="format(datum.v, '.3f')",
             ends="datum.vl < datum.vh ? format(datum.vl, '.3f') + '-' + format(datum.vh, '.3f') : ''",
         )
         x = alt.X("strength:N", title="strength", sort=order, axis=alt.Axis(labelAngle=0, labelOverlap=True))
         y = alt.Y("n:N", title=None, sort=[f"n = {size_words(size)}" for size in study.sizes])
         chart = chart.encode(x=x, y=y)
-        ink = {"condition": {"test": "datum.share > 0.55", "value": "#ffffff"}, "value": "#10151b"}
+        ink = {"condition": {"test": "datum.share > 0.55", "value": "#fffffe"}, "value": "#10151b"}
         colour = alt.Color("share:Q", scale=alt.Scale(domain=[0, 1], range=list(colours)), legend=None)
         tip = [alt.Tooltip("words:N", title="setting"), alt.Tooltip("vt:N", title="value")]
         height = max(90, 46 * len(study.sizes))
@@ -273,7 +276,7 @@ def by_strength(study: Study, _: Evidence) -> Figure | None:
         return alt.X("strength:N", title="strength", sort=order, scale=alt.Scale(domain=order), axis=alt.Axis(labelAngle=0))
 
     found = _lines(study, spots, "paths", x, "n", lambda _: sizes)
-    chart = panels(found, 3, least=320, x="independent", y="shared", color="shared", shape="shared", strokeDash="shared")
+    chart = panels(found, 3, least=330, room=100, x="independent", y="shared", color="shared", shape="shared", strokeDash="shared")
     chart |= {"params": [attack_choice(study), *metric_choice(study, also=[UTILITY])]}
     return Figure("leakage_by_strength", "Leakage against the strength of the defence", f"One line per size. {BARS}{knowing(study)}", chart)
 
@@ -291,7 +294,7 @@ def by_size(study: Study, _: Evidence) -> Figure | None:
         return by_order(list(dict.fromkeys(mine["strength"])), "none")
 
     found = _lines(study, spots, "paths", lambda _: number_axis("size", "size of the training set", study.sizes), "strength", names)
-    chart = panels(found, 3, least=320, x="shared", y="shared", color="independent", shape="independent", strokeDash="shared")
+    chart = panels(found, 3, least=330, room=100, x="shared", y="shared", color="independent", shape="independent", strokeDash="shared")
     chart |= {"params": [attack_choice(study), *metric_choice(study, also=[UTILITY])]}
     return Figure("leakage_by_size", "Leakage against size, for each strength", f"One line per strength. {BARS}{knowing(study)}", chart)
 
@@ -382,7 +385,7 @@ def trend(study: Study, _: Evidence) -> Figure | None:
                 tooltip=[alt.Tooltip("name:N", title="metric"), alt.Tooltip("vt:N", title="value")]),
     ]  # fmt: skip
     params = [attack_choice(study), choice("setting", "setting", rest)]
-    drawn = layer(*layers, usermeta={"most": 640}, width=2 * WIDTH - 60, height=HEIGHT + 50, params=params)
+    drawn = layer(*layers, usermeta={"most": 640, "room": 100}, width=2 * WIDTH - 60, height=HEIGHT + 50, params=params)
     word = key_words(key)
     slope = slope_words(study) if key == SIZE else ""
     caption = f"Precision, recall, accuracy and AUC of the attack, and the target's test accuracy. {BARS} {slope}"

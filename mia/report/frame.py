@@ -20,6 +20,7 @@ from mia.metrics.words import is_part, metric_of
 from mia.records import StoredRun
 from mia.report.standin import from_stored
 from mia.report.statistics import Estimate, of_mean
+from mia.report.where import Where
 from mia.settings import Setting, number_words
 
 if TYPE_CHECKING:
@@ -228,9 +229,19 @@ def split_metric(name: str) -> tuple[str, str]:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_study(runs: Iterable[StoredRun], fetch: Fetch) -> Study:
-    """Return runs grouped into settings, with estimates of all their metrics."""
-    known, unreadable, notes = [], [], {}
+def read_study(runs: Iterable[StoredRun], fetch: Fetch, where: Where | None = None) -> Study:
+    """Return runs grouped into settings, with estimates of all their metrics.
+
+    Args:
+        runs: of one sweep or several, finished or not.
+        fetch: finds an artifact of a run (`config.yaml`, `scores.npz`, `per_class.csv`), or None.
+        where: which runs count, by config keys, metrics, and `status`, `name`.
+
+    Raises:
+        RequestError: `where` asks for something that no run has.
+    """
+    known: list[tuple[StoredRun, Any]] = []
+    unreadable, notes = [], dict[str, None]()
     for run in latest_attempts(runs):
         path = fetch(run, "config.yaml")
         try:
@@ -242,6 +253,10 @@ def read_study(runs: Iterable[StoredRun], fetch: Fetch) -> Study:
             continue
         notes |= dict.fromkeys(f"{key} of a stored run is not known today" for key in stored.unknown)
         known.append((run, stored.options))
+    if where is not None:
+        values = [flat(options) | run.metrics | {"status": run.status, "name": run.name} for run, options in known]
+        where.check({name for one in values for name in one})
+        known = [pair for pair, one in zip(known, values, strict=True) if where(one)]
     rows, axes, varying = _rows(known)
     seeds = {run.id: options.seed for run, options in known}
     estimates = {(k, name): one for k, row in enumerate(rows) for name, one in _estimates(row).items()}

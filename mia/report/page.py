@@ -9,6 +9,7 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mia import __version__
-from mia.data.files import cache_folder
+from mia.data.cache import cache_folder
 from mia.files import StorageError, whole_file
 from mia.records import StoredRun
 from mia.report import look
 from mia.report.evidence import Evidence
-from mia.report.frame import Fetch, Study, read_study
+from mia.report.frame import Study
 from mia.report.tables import (
+    Table,
     attack_table,
     caption,
     csv_text,
@@ -35,7 +37,6 @@ from mia.report.tables import (
     run_rows,
     summary_rows,
     summary_table,
-    table_html,
     table_latex,
 )
 
@@ -53,7 +54,7 @@ class Section:
     name: str
     title: str
     note: str = ""
-    tables: Sequence[tuple[str, Any]] = ()  # names and HTML
+    tables: Sequence[tuple[str, Table]] = ()  # with their names
     figure: bool = False  # the figure of the same name
     picture: str = ""  # a data: address
     commands: Sequence[tuple[str, Sequence[str]]] = ()
@@ -88,7 +89,7 @@ def page_html(page: Page) -> str:
     hashes = " ".join(f"'sha256-{digest}'" for digest in (_digest(gzip.decompress(packed)), _digest(own.encode())))
     return str(
         _template().render(
-            page=page, css=Markup(_asset("page.css")), script=own, hashes=Markup(hashes),
+            page=page, zip=zip, css=Markup(_asset("page.css")), script=own, hashes=Markup(hashes),
             light=Markup(_colours({})), dark=Markup(_colours(look.DARK)),
             data=base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode(),
             library=base64.b64encode(packed).decode() if page.figures else "",
@@ -128,7 +129,7 @@ def _asset(name: str) -> str:
 def _template() -> Any:
     import jinja2
 
-    return jinja2.Environment(autoescape=True, trim_blocks=True).from_string(_asset("page.html"))
+    return jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_asset("page.html"))
 
 
 @cache
@@ -165,90 +166,88 @@ def kept(name: str, make: Any) -> bytes:
 # --- the report of a study --------------------------------------------------------------------------------------------
 
 
-def write_report(
-    runs: Iterable[StoredRun],
-    out: Path,
-    *,
-    title: str,
-    question: str = "",
-    command: str = "",
-    fetch: Fetch,
-    has_pictures: bool = True,
-) -> Path:
-    """Write the report of one sweep or several, and return the path of its HTML file.
-
-    Beside it: `summary.csv` (a line per run), `settings.csv` (one per setting), `differences.csv` where runs can be
-    compared record by record, `table.tex`, and `figures/` with every figure as PNG and PDF.
+def write_report(study: Study, out: Path, **about: Any) -> Path:
+    """Write the report of a study, and return the path of its HTML file.
 
     Args:
-        runs: finished or not; of each configuration the latest finished attempt counts.
+        study: of one sweep or several.
         out: a folder, made if it is not there, or the path of the HTML file.
-        title: the sweep's name, for people.
-        question: what the sweep asks, as its file's header says it.
-        command: what was typed to run it.
-        fetch: finds an artifact of a run (`config.yaml`, `scores.npz`, `per_class.csv`), or None.
-        has_pictures: draw the figures as files, too.
+        about: what `report_files` takes: title, question, command, has_pictures.
 
     Raises:
         StorageError: the folder cannot be written.
     """
+    target = out if out.suffix == ".html" else out / NAME
+    for name, content in report_files(study, **about).items():
+        write(target if name == NAME else target.parent / name, content)
+    return target
+
+
+def report_files(
+    study: Study, *, title: str, question: str = "", command: str = "", has_pictures: bool = False
+) -> dict[str, bytes]:
+    """Return the report by file name: the page, and the same numbers as files.
+
+    Beside `report.html`: `summary.csv` (a line per run), `settings.csv` (one per setting), `differences.csv` where runs
+    can be compared record by record, `table.tex`, and where they are wanted the figures as PNG and PDF in `figures/`.
+
+    Args:
+        study: of one sweep or several.
+        title: the sweep's name, for people.
+        question: what the sweep asks, as its file's header says it.
+        command: what was typed to run it.
+        has_pictures: draw the figures as files, too, which costs a second for each.
+    """
     from mia.report.figures import data_of, sweep_figures
 
-    target = out if out.suffix == ".html" else out / NAME
-    study = read_study(runs, fetch)
     evidence = Evidence(study)
     figures = sweep_figures(study, evidence)
     data = data_of(study, evidence) if figures else {}
-    texts = {
-        "summary.csv": csv_text(run_rows(study)),
-        "settings.csv": csv_text(summary_rows(study)),
-        "table.tex": table_latex(summary_table(study)),
+    files = {
+        "summary.csv": csv_text(run_rows(study)).encode(),
+        "settings.csv": csv_text(summary_rows(study)).encode(),
+        "table.tex": table_latex(summary_table(study)).encode(),
     }
     if evidence.differences:
-        texts["differences.csv"] = csv_text(difference_rows(study, evidence.differences))
-    for name, text in texts.items():
-        _write(target.parent / name, text.encode())
-    if has_pictures:
-        draw_files(figures, data, target.parent / "figures")
-    beside = [*texts, *(["figures/*.png and .pdf"] if figures and has_pictures else [])]
+        files["differences.csv"] = csv_text(difference_rows(study, evidence.differences)).encode()
+    files |= picture_files(figures, data) if has_pictures else {}
+    beside = [name for name in files if "/" not in name] + (["figures/"] if has_pictures else [])
     page = Page(
         title, study_sections(study, figures), {one.name: one.spec for one in figures}, data, question.strip(), command,
         _cards(study), _footer(study.runs, [f"Beside this file: {', '.join(beside)}."]),
     )  # fmt: skip
-    _write(target, page_html(page).encode())
-    return target
+    return files | {NAME: page_html(page).encode()}
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 
 
-def draw_files(figures: Iterable[look.Figure], data: Mapping[str, "pd.DataFrame"], folder: Path) -> None:
-    """Write figures as PNG and PDF."""
+def picture_files(figures: Iterable[look.Figure], data: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return figures as PNG and PDF, by file name."""
+    files = {}
     for one in figures:
         svg = look.draw_svg(one, data)
-        _write(folder / f"{one.name}.png", look.as_png(svg))
-        _write(folder / f"{one.name}.pdf", look.as_pdf(svg))
+        files |= {f"figures/{one.name}.png": look.as_png(svg), f"figures/{one.name}.pdf": look.as_pdf(svg)}
+    return files
 
 
 def study_sections(study: Study, figures: Sequence[look.Figure]) -> list[Section]:
     """Return the parts of a study's page."""
-    from markupsafe import Markup
-
     from mia.report.published import CAPTION, TITLE, published_table
 
     tables = [(f"leakage under {attack}", summary_table(study, attack)) for attack in study.attacks[:MOST_TABLES]]
     tables = tables or [("utility", summary_table(study))]
     if len(study.attacks) > 1:
         tables.append(("AUC of every attack", attack_table(study)))
-    html = [(name, Markup(table_html(table))) for name, table in tables] if study.rows else []
     beside = published_table(study)
     found = [
-        Section("summary", "Summary", caption(study) if study.rows else "There are no runs yet.", html),
+        Section("summary", "Summary", caption(study) if study.rows else "There are no runs yet.", tables if study.rows else []),
         Section("unfinished", "Not finished", lines=[f"{run.name} {failure_words(run)}" for run in study.unfinished]),
         *(Section(one.name, one.title, one.caption, figure=True) for one in figures),
-        Section("published", TITLE, CAPTION, [("published", Markup(table_html(beside)))]) if beside else None,
+        Section("published", TITLE, CAPTION, [("published", beside)]) if beside else None,
         Section("reproduce", "How to reproduce each row", commands=_commands(study)),
         Section("warnings", "What the runs warned about", lines=_warnings(study)),
     ]
@@ -295,9 +294,17 @@ def _warnings(study: Study) -> list[str]:
 
 
 def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
-    """Return every warning of runs once, with the number of runs that gave it, the most frequent first."""
-    said = Counter(line for run in runs for line in run.tags.get("mia.warnings", "").splitlines() if line.strip())
-    return said.most_common()
+    """Return every warning of runs once, with the number of runs that gave it, the most frequent first.
+
+    Warnings that differ in their numbers only are one: the first of them stands for all.
+    """
+    said: dict[str, tuple[str, set[str]]] = {}
+    for run in runs:
+        for line in run.tags.get("mia.warnings", "").splitlines():
+            if line.strip():
+                said.setdefault(re.sub(r"(?<![\w.])\d[\d,]*", "#", line), (line, set()))[1].add(run.id)
+    found = [(line, len(whose)) for line, whose in said.values()]
+    return sorted(found, key=lambda one: -one[1])
 
 
 def _footer(runs: Sequence[StoredRun], more: Sequence[str] = ()) -> list[str]:

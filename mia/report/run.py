@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from mia.metrics.roc import FPR_LIMITS
 from mia.metrics.words import metric_of, metric_words, of_kind
 from mia.records import Curves, Result, Scores, StoredRun
 from mia.report.look import CATEGORIES, GUIDE, HEIGHT, INK, MARKS, QUIET, WIDTH, Figure, choice, guide, layer, near, unit
-from mia.report.tables import Cell, Table, csv_text, estimate_cell, table_html
+from mia.report.tables import Cell, Table, csv_text, estimate_cell
 
 if TYPE_CHECKING:
     import altair as alt
@@ -400,8 +401,6 @@ def run_page(
         picture: the most exposed records as PNG, where there is one.
         notes: lines for the end of the page.
     """
-    from markupsafe import Markup
-
     from mia.report.page import Page, Section, page_html
 
     data = run_data(result)
@@ -411,7 +410,7 @@ def run_page(
     members = int(result.is_member.sum())
     note = f"{members:,} members, {len(result.is_member) - members:,} non-members; 95% intervals, 99% for the control."
     sections = [
-        Section("leakage", "Leakage", note, [("leakage", Markup(table_html(attack_table(result))))]) if result.scores else None,
+        Section("leakage", "Leakage", note, [("leakage", attack_table(result))]) if result.scores else None,
         *(Section(one.name, one.title, one.caption, figure=True) for one in figures),
         Section("exposed", "The members that the strongest attack is surest about",
                 picture=f"data:image/png;base64,{base64.b64encode(picture).decode()}") if picture else None,
@@ -473,11 +472,11 @@ def stored_result(run: StoredRun, fetch: Callable[[StoredRun, str], Any]) -> Res
     Raises:
         FileNotFoundError: it has no scores.
     """
-    import csv
+    from mia.report.evidence import read_rows
 
     def table(name: str) -> list[dict[str, str]]:
         path = fetch(run, name)
-        return list(csv.DictReader(path.open(newline="", encoding="utf-8"))) if path else []
+        return read_rows(path) if path else []
 
     path = fetch(run, "scores.npz")
     if path is None:
@@ -570,3 +569,25 @@ def _bytes_of(picture: Shaped[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w .
     low, high = (0.0, 255.0) if picture.dtype == np.uint8 else (float(values.min()), float(values.max()))
     scaled = (255 * np.clip((values - low) / max(high - low, 1e-12), 0, 1)).astype(np.uint8)
     return scaled if scaled.shape[-1] == 3 else scaled[..., 0]
+
+
+def write_run_report(
+    run: StoredRun, fetch: Callable[[StoredRun, str], Any], out: Path, *, has_pictures: bool = False
+) -> Path:
+    """Write the page of a stored run, and its figures as PNG and PDF where they are wanted; return the page's path.
+
+    Raises:
+        FileNotFoundError: the run has no scores.
+        StorageError: the folder cannot be written.
+    """
+    from mia.report.page import NAME, picture_files, write
+
+    result = stored_result(run, fetch)
+    picture = fetch(run, "most_exposed.png") or fetch(run, "figures/most_exposed.png")
+    target = out if out.suffix == ".html" else out / NAME
+    command = run.tags.get("mia.command", "")
+    page = run_page(result, title=run.name, command=command, picture=picture.read_bytes() if picture else b"")
+    files = picture_files(run_figures(result), run_data(result)) if has_pictures else {}
+    for name, content in (files | {NAME: page.encode()}).items():
+        write(target if name == NAME else target.parent / name, content)
+    return target

@@ -5,9 +5,12 @@ Takes a study, gives text; empty where there is nothing to say for sure.
 
 import math
 
+import numpy as np
+
+from mia.metrics.power_law import PowerLaw, fit_power_law
 from mia.metrics.words import metric_words
 from mia.report.frame import SIZE, Study
-from mia.report.statistics import Estimate, best_difference, log_slope
+from mia.report.statistics import best_difference
 
 UTILITY = "target/test_accuracy"
 PRICE = 0.01
@@ -50,36 +53,36 @@ def price_words(study: Study, attack: str, metric: str = "auc") -> str:
 
 
 def slope_words(study: Study) -> str:
-    """Return the slopes of log(TPR - FPR) against log(size), for the attacks that have one."""
+    """Return the slopes of log(TPR - FPR) against log(examples per class), for the attacks that have one.
+
+    Classes do not vary with the size, so that examples per class go as the size does.
+    """
+    if [key for key in study.axes if key != SIZE] or study.has_defences:
+        return ""
     found = []
     for attack in study.attacks:
         for unit in ("0.1pct", "1pct"):
-            slope = _slope(study, attack, unit)
-            if slope is not None:
-                found.append(f"{attack} {slope[0]:.2f} ({slope[1]:.2f} to {slope[2]:.2f}) at {unit.replace('pct', '%')} FPR")
+            law = _law(study, attack, unit)
+            if law is not None:
+                value, low, high = law.slope
+                out = f", {law.num_left_out} sizes without leakage left out" if law.num_left_out else ""
+                found.append(f"{attack} {value:.2f} ({low:.2f} to {high:.2f}) at {unit.replace('pct', '%')} FPR{out}")
                 break
-    if not found:
-        return ""
-    return (
-        "Slope of log(TPR - FPR) against log(examples per class), with 95% interval: "
-        + "; ".join(found)
-        + ". About -1/2 is published (arXiv 2402.06674)."
-    )
+    what = "Slope of log(TPR - FPR) against log(examples per class), with its 95% interval (Student's)"
+    return f"{what}: {'; '.join(found)}. About -1/2 is published (arXiv 2402.06674)." if found else ""
 
 
-def _slope(study: Study, attack: str, unit: str) -> tuple[float, float, float] | None:
-    """Return slope and ends; classes do not vary with size, so examples per class go as the size."""
-    if [key for key in study.axes if key != SIZE] or study.has_defences:
-        return None
-    sizes, above = [], []
+def _law(study: Study, attack: str, unit: str) -> PowerLaw | None:
+    found = []
     for k in study.finished:
         tpr = study.estimate(k, f"attack/{attack}/tpr_at_{unit}_fpr")
         fpr = study.estimate(k, f"attack/{attack}/fpr_reached_at_{unit}")
         if tpr.is_known and fpr.is_known:
-            sizes.append(study.rows[k].size)
-            above.append(Estimate(tpr.value - fpr.value, tpr.low - fpr.value, tpr.high - fpr.value))
-    found = log_slope(sizes, above)
-    return None if found is None else tuple(found)
+            found.append((study.rows[k].size, tpr.value, fpr.value, study.rows[k].size * tpr.count))
+    if not found:
+        return None
+    sizes, tpr_of, fpr_of, trials = np.array(found).T
+    return fit_power_law(sizes, tpr_of, fpr_of, members=trials, nonmembers=trials)
 
 
 def change_words(study: Study) -> str:

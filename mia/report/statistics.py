@@ -1,4 +1,4 @@
-"""What a study's numbers say, and how sure that is: means over seeds, paired differences, slopes, the best of many.
+"""What a study's numbers say, and how sure that is: means over seeds, paired differences, the best of many.
 
 Takes numbers, gives estimates with 95% intervals. Reads nothing and draws nothing.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mia.metrics.rates import CONFIDENCE, normal_quantile, squares_and_add
+from mia.metrics.rates import CONFIDENCE, normal_quantile, squares_and_add, student_quantile
 from mia.metrics.rates import Estimate as Interval
 
 
@@ -29,13 +29,6 @@ class Estimate:
         return math.isfinite(self.value)
 
 
-def student_quantile(freedom: int) -> float:
-    """Return t such that Student's t lies in [-t, t] with probability 95%."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
-
-
 def of_mean(values: Sequence[float], *, is_share: bool = True) -> Estimate:
     """Return the mean over seeds with Student's interval of the mean, and the deviation between seeds.
 
@@ -47,7 +40,7 @@ def of_mean(values: Sequence[float], *, is_share: bool = True) -> Estimate:
     if len(values) < 2:
         return Estimate(mean, mean, mean, count=len(values))
     deviation = float(np.std(values, ddof=1))
-    half = student_quantile(len(values) - 1) * deviation / math.sqrt(len(values))
+    half = student_quantile(CONFIDENCE, len(values) - 1) * deviation / math.sqrt(len(values))
     low, high = mean - half, mean + half
     if is_share and max(np.abs(values)) <= 1:
         low, high = max(low, -1.0 if min(values) < 0 else 0.0), min(high, 1.0)
@@ -79,26 +72,3 @@ def best_difference(best: Estimate, plain: Estimate, candidates: int) -> Interva
         return Interval(one.value, one.value - wider * (one.value - one.low), one.value + wider * (one.high - one.value))
 
     return squares_and_add(widened(best), widened(plain))
-
-
-def log_slope(x: Sequence[float], y: Sequence[Estimate]) -> Interval | None:
-    """Return the slope of log y against log x with its 95% interval, or None for fewer than three points above zero.
-
-    Weighted least squares: each point's weight follows from its own interval, and the scale of the errors from how far
-    the points lie from the line, so that the interval is Student's with (points - 2) degrees of freedom. Of LiRA's
-    TPR - FPR against examples per class about -1/2 is published (arXiv 2402.06674).
-    """
-    kept = [(a, e) for a, e in zip(x, y, strict=True) if a > 0 and e.value > 0 and e.high > e.low]
-    if len({a for a, _ in kept}) < 3:
-        return None
-    u = np.log([a for a, _ in kept])
-    v = np.log([e.value for _, e in kept])
-    spread = np.array([(e.high - e.low) / e.value for _, e in kept])  # of the logarithm, up to a common factor
-    weight = spread**-2
-    centre = float(np.average(u, weights=weight))
-    lever = float(np.sum(weight * (u - centre) ** 2))
-    slope = float(np.sum(weight * (u - centre) * v) / lever)
-    rest = v - np.average(v, weights=weight) - slope * (u - centre)
-    freedom = len(kept) - 2
-    half = student_quantile(freedom) * math.sqrt(float(np.sum(weight * rest**2)) / freedom / lever)
-    return Interval(slope, slope - half, slope + half)

@@ -1,4 +1,4 @@
-"""The tables of a study: numbers as text, and what they are sorted by; HTML, LaTeX, Markdown and CSV.
+"""The tables of a study: numbers as text, and what they are sorted by; LaTeX, Markdown and CSV.
 
 Takes a study, gives frames and text. The best of a column are marked: the highest utility, the lowest leakage. Nothing
 that comes from a config, a file's name or a class runs as a formula in a spreadsheet or as a command in LaTeX.
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CsvCell = str | int | float
 DIGITS = 3
+FORMULA = ("=", "+", "-", "@", "|", "%")
+"""What a formula begins with, in one office program or another."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,30 @@ class Table:
     num_keys: int
     settings: Sequence[str] = field(default=())  # the whole setting of each row, in words
 
+    def page_columns(self) -> dict[str, list[tuple[Cell, int]]]:
+        """Return the columns of a page, each cell with its place in the order of its column; unknown ones are last.
+
+        The first is the whole setting, where there is one: it stays in sight while the others scroll.
+        """
+        shown = dict(self.columns)
+        if self.settings:
+            words = [Cell(text, k) for k, text in enumerate(self.settings)]
+            rest = list(self.columns.items())[self.num_keys - 1 :]
+            shown = {"setting": words} | dict(rest)
+        return {name: list(zip(cells, _places(cells), strict=True)) for name, cells in shown.items()}
+
     def frame(self, text: Callable[[Cell], str] = lambda cell: cell.text) -> "pd.DataFrame":
         """Return the cells as text."""
         import pandas as pd
 
         return pd.DataFrame({name: [text(cell) for cell in cells] for name, cells in self.columns.items()}, dtype=object)
+
+
+def _places(cells: Sequence[Cell]) -> list[int]:
+    """Return the place of each cell in the order of its column; equal ones share it, unknown ones are last."""
+    known = [cell.order for cell in cells if cell.order == cell.order]
+    places = {value: place for place, value in enumerate(sorted(dict.fromkeys(known)))}
+    return [places.get(cell.order, len(places)) for cell in cells]
 
 
 def summary_table(study: Study, attack: str | None = None) -> Table:
@@ -164,36 +185,7 @@ def failure_words(run: StoredRun) -> str:
     return f"{status}: {reason}" if reason else status
 
 
-# --- HTML, LaTeX, Markdown --------------------------------------------------------------------------------------------
-
-
-def table_html(table: Table) -> str:
-    """Return a table as HTML; a cell's class `o7` says that it is the seventh of its column."""
-    from markupsafe import escape
-
-    def text(cell: Cell) -> str:
-        return str(escape(cell.text)) + (f"<small>{escape(cell.interval)}</small>" if cell.interval else "")
-
-    frame = table.frame(text)
-    first = [Cell(words, k) for k, words in enumerate(table.settings)]
-    if table.settings:  # the whole setting stays in sight while the rest scrolls
-        frame = frame.iloc[:, table.num_keys - 1 :]
-        frame.insert(0, "setting", [str(escape(cell.text)) for cell in first])
-    cells = {name: table.columns.get(name, first) for name in frame}
-    classes = frame.copy()
-    for name in frame:
-        places = _places(cells[name])
-        classes[name] = [f"o{place}{' best' if cell.is_best else ''}" for place, cell in zip(places, cells[name], strict=True)]
-    styler = frame.rename(columns=lambda name: str(escape(name))).style.hide(axis="index")
-    classes.columns = styler.data.columns
-    return str(styler.set_td_classes(classes).to_html(table_uuid="t", cell_ids=False, border=0)).split("</style>")[-1]
-
-
-def _places(cells: Sequence[Cell]) -> list[int]:
-    """Return the place of each cell in the order of its column; equal ones share it, unknown ones are last."""
-    known = [cell.order for cell in cells if cell.order == cell.order]
-    ranks = {value: place for place, value in enumerate(sorted(dict.fromkeys(known)))}
-    return [ranks.get(cell.order, len(ranks)) for cell in cells]
+# --- LaTeX, Markdown --------------------------------------------------------------------------------------------------
 
 
 def table_latex(table: Table) -> str:
@@ -259,9 +251,11 @@ def csv_text(rows: Sequence[Mapping[str, CsvCell]]) -> str:
 
 def safe_cell(value: CsvCell) -> CsvCell:
     """Return a cell that no spreadsheet runs: text that begins like a formula gets an apostrophe before it."""
-    if not isinstance(value, str) or not value.lstrip().startswith(("=", "+", "-", "@", "\t", "\r", "|", "%")):
-        return value.replace("\0", "") if isinstance(value, str) else value
-    return value if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value) else f"'{value}"
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\0", "").replace("\r", " ")
+    is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text)
+    return f"'{text}" if text.lstrip()[:1] in FORMULA and not is_number else text
 
 
 def summary_rows(study: Study) -> list[dict[str, CsvCell]]:

@@ -94,7 +94,7 @@
     look.legend.columns = Math.max(1, Math.floor(width / 190));
     look.legend.labelLimit = Math.max(120, width - 80);
     look.title.limit = width;
-    const options = { mode: "vega-lite", logLevel: 1, ast: true, renderer: "svg", actions: false, defaultStyle: false, config: look, patch: patched, tooltip: { theme: isDark.matches ? "dark" : "light" } };
+    const options = { mode: "vega-lite", logLevel: 1, ast: true, renderer: "svg", actions: { export: true, source: false, compiled: false, editor: false }, defaultStyle: false, config: look, patch: patched, tooltip: { theme: isDark.matches ? "dark" : "light" } };
     const made = await vegaEmbed(place, spec, options);
     views.set(figure, made);
     made.view.addEventListener("click", (_, item) => show(figure, item?.datum));
