@@ -73,7 +73,9 @@ def _report_sweeps(tracker: "Tracker", config: ReportConfig) -> Path:
 def _report_run(tracker: "Tracker", config: ReportConfig) -> Path:
     from mia.report.run import write_run_report
 
-    found = [run for run in tracker.runs() if run.id.startswith(str(config.run)) and run.tags.get("mia.kind") != "sweep"]
+    found = [
+        run for run in tracker.runs() if run.id.startswith(str(config.run)) and run.tags.get("mia.kind") != "sweep"
+    ]
     if len(found) != 1:
         known = f"{len(found)} runs begin like this" if found else "mia ui shows those that there are"
         raise RequestError(f"run={config.run} is not a run in the store; {known}")

@@ -77,7 +77,12 @@ def log_axis(field: str, title: str, low: float) -> Any:
 
     values = [10.0**-k for k in range(6, -1, -1) if 10.0**-k >= low]
     percent = alt.Axis(values=values, format="~%", grid=True)
-    return {"shorthand": f"{field}:Q", "title": title, "axis": percent, "scale": alt.Scale(type="log", domain=[low, 1], nice=False, clamp=True)}
+    return {
+        "shorthand": f"{field}:Q",
+        "title": title,
+        "axis": percent,
+        "scale": alt.Scale(type="log", domain=[low, 1], nice=False, clamp=True),
+    }
 
 
 def roc_layers(data: Any, colour: Any, dash: Any, low: float, limits: Sequence[tuple[float, str]]) -> list[Any]:
@@ -132,12 +137,19 @@ def per_class(study: Study, evidence: Evidence) -> Figure | None:
     layers = [
         guide("0.5", title="precision"),
         base.mark_rule(opacity=0.45, color=QUIET).encode(x=alt.X("l:Q", title="precision"), x2="h:Q"),
-        *marked(base, x=x, color=colour, shape=shape, tooltip=["c:N", alt.Tooltip("v:Q", format=".3f", title="precision")]),
+        *marked(
+            base, x=x, color=colour, shape=shape, tooltip=["c:N", alt.Tooltip("v:Q", format=".3f", title="precision")]
+        ),
     ]
     params = [attack_choice(study, evidence.attacks), *group_choices(study)]
     height = max(120, (24 if number <= MOST_NAMED else 6) * number)
     chart = layer(*layers, usermeta={"room": 120, "most": 620}, width=WIDTH + 100, height=height, params=params)
-    return Figure("per_class", "Precision by class", "Bars: 95% intervals. At the dashed line the attack guesses. The first seed is drawn.", chart)
+    return Figure(
+        "per_class",
+        "Precision by class",
+        "Bars: 95% intervals. At the dashed line the attack guesses. The first seed is drawn.",
+        chart,
+    )
 
 
 @figure
@@ -151,7 +163,11 @@ def differences(study: Study, evidence: Evidence) -> Figure | None:
     colour, shape = looks("defence", names)
     found = []
     for place in list(dict.fromkeys(study.settings["panel"])):
-        base = of_settings("changes").transform_filter("datum.a == attack").transform_filter(f"datum.panel == '{quoted(place)}'")
+        base = (
+            of_settings("changes")
+            .transform_filter("datum.a == attack")
+            .transform_filter(f"datum.panel == '{quoted(place)}'")
+        )
         base = base.transform_calculate(
             vt="format(datum.v, '+.3f') + ' [' + format(datum.l, '+.3f') + ', ' + format(datum.h, '+.3f') + ']'"
             " + (isValid(datum.sd) ? ' (sd ' + format(datum.sd, '.3f') + ' of ' + datum.count + ' seeds)' : '')"
@@ -160,10 +176,14 @@ def differences(study: Study, evidence: Evidence) -> Figure | None:
         x = alt.X("v:Q", title="AUC, less that without a defence", scale=near(zero=True))
         layers = [
             guide("0", "no change", title="AUC, less that without a defence"),
-            base.mark_rule(opacity=0.6).encode(x=alt.X("l:Q", title="AUC, less that without a defence"), x2="h:Q", color=colour),
+            base.mark_rule(opacity=0.6).encode(
+                x=alt.X("l:Q", title="AUC, less that without a defence"), x2="h:Q", color=colour
+            ),
             *marked(base, x=x, color=colour, shape=shape, tooltip=[alt.Tooltip("vt:N", title="difference")]),
         ]
-        count = study.settings[(study.settings["panel"] == place) & (study.settings["defence"] != NO_DEFENCE)]["label"].nunique()
+        count = study.settings[(study.settings["panel"] == place) & (study.settings["defence"] != NO_DEFENCE)][
+            "label"
+        ].nunique()
         found.append(layer(*layers, title=place or "all", width=WIDTH, height=max(60, 15 * count)))
     chart = panels(found, 2, least=420, room=170, x="shared", y="independent", color="shared", shape="shared")
     chart |= {"params": [attack_choice(study, evidence.attacks)]}
@@ -200,7 +220,10 @@ def exposure(study: Study, evidence: Evidence) -> Figure | None:
         tooltip=["record:N", "strength:N", "what:N"],
     )  # fmt: skip
     size = {"width": WIDTH, "height": HEIGHT + 60}
-    both = [unit(bars, title="How many are exposed", **size), unit(fate, title="The most exposed without a defence", **size)]
+    both = [
+        unit(bars, title="How many are exposed", **size),
+        unit(fate, title="The most exposed without a defence", **size),
+    ]
     chart = panels(both, 2, least=380, room=80, color="independent", x="independent", fill="independent")
     chart |= {"params": [attack_choice(study, evidence.attacks), choice("exposed", "defence", names)]}
     caption = "Exposed: a member that the attack scores above 99% of the non-members, against an attacker who knows the defence. The first seed is shown."
@@ -216,7 +239,9 @@ def gap(study: Study, evidence: Evidence) -> Figure | None:
     if len(known) < 2 or not study.attacks:
         return None
     colour, shape = looks("defence", by_category([*defence_names(study), NO_DEFENCE], NO_DEFENCE))
-    base = looked_up(looked_up(alt.Chart(alt.NamedData("settings"))), f"'{GAP}'", "g").transform_filter("isValid(datum.v) && isValid(datum.g)")
+    base = looked_up(looked_up(alt.Chart(alt.NamedData("settings"))), f"'{GAP}'", "g").transform_filter(
+        "isValid(datum.v) && isValid(datum.g)"
+    )
     x = alt.X("g:Q", title="train - test accuracy of the target", scale=near())
     y = alt.Y("v:Q", title=LEAKAGE, scale=near())
     tip = [alt.Tooltip("gt:N", title="gap"), alt.Tooltip("vt:N", title="leakage")]
@@ -226,7 +251,11 @@ def gap(study: Study, evidence: Evidence) -> Figure | None:
     ]
     found = [layer(*layers, title="Each setting", width=WIDTH, height=HEIGHT)]
     if evidence.classes["gap"].notna().any():
-        classes = of_settings("classes").transform_filter("datum.a == attack && isValid(datum.gap)").transform_filter(in_group(study))
+        classes = (
+            of_settings("classes")
+            .transform_filter("datum.a == attack && isValid(datum.gap)")
+            .transform_filter(in_group(study))
+        )
         colours, shapes = label_looks()
         cx = alt.X("gap:Q", title="train - test accuracy of the class", scale=near())
         cy = alt.Y("v:Q", title="=('precision of ' + attack)", scale=near())
@@ -236,10 +265,14 @@ def gap(study: Study, evidence: Evidence) -> Figure | None:
         if evidence.classes["c"].nunique() <= MOST_LABELS:
             layers.append(labels(classes.encode(x=cx, y=cy), "datum.order == 0 ? datum.c : ''"))
         found.append(layer(*layers, title="Each class", width=WIDTH, height=HEIGHT))
-    chart = panels(found, 2, least=380, room=100, color="independent", shape="independent", x="independent", y="independent")
+    chart = panels(
+        found, 2, least=380, room=100, color="independent", shape="independent", x="independent", y="independent"
+    )
     params = [attack_choice(study, evidence.attacks), *metric_choice(study)]
     chart |= {"params": [*params, *(group_choices(study) if len(found) > 1 else [])]}
-    return Figure("gap", "Leakage against the train - test gap", f"Overfitting is what leaks. {BARS}{knowing(study)}", chart)
+    return Figure(
+        "gap", "Leakage against the train - test gap", f"Overfitting is what leaks. {BARS}{knowing(study)}", chart
+    )
 
 
 @figure
@@ -255,15 +288,23 @@ def cost(study: Study, _: Evidence) -> Figure | None:
     order = [study.words(study.rows[k]) for k in totals.index[:30]]
     stages = list(dict.fromkeys(timed["m"]))
     source = alt.LookupData(data=alt.NamedData("settings"), key="s", fields=["words", "run"])
-    base = alt.Chart(alt.NamedData("points")).transform_filter("test(/^time[/].+_seconds$/, datum.m) && datum.m != 'time/total_seconds'")
-    base = base.transform_lookup(lookup="s", from_=source).transform_calculate(stage="replace(replace(datum.m, 'time/', ''), '_seconds', '')")
+    base = alt.Chart(alt.NamedData("points")).transform_filter(
+        "test(/^time[/].+_seconds$/, datum.m) && datum.m != 'time/total_seconds'"
+    )
+    base = base.transform_lookup(lookup="s", from_=source).transform_calculate(
+        stage="replace(replace(datum.m, 'time/', ''), '_seconds', '')"
+    )
     base = base.transform_filter(alt.FieldOneOfPredicate(field="words", oneOf=order))
     names, colours, _ = by_category([stage.removeprefix("time/").removesuffix("_seconds") for stage in stages])
     chart = base.mark_bar().encode(
         x=alt.X("sum(v):Q", title="seconds per run"),
         y=alt.Y("words:N", sort=order, title=None, axis=alt.Axis(labelLimit=230)),
         color=alt.Color("stage:N", title=None, scale=alt.Scale(domain=names, range=colours)),
-        tooltip=[alt.Tooltip("words:N", title="setting"), "stage:N", alt.Tooltip("sum(v):Q", title="seconds", format=",.1f")],
+        tooltip=[
+            alt.Tooltip("words:N", title="setting"),
+            "stage:N",
+            alt.Tooltip("sum(v):Q", title="seconds", format=",.1f"),
+        ],
     )
     drawn = unit(chart, width=2 * WIDTH - 120, height=max(80, 17 * len(order)), usermeta={"room": 250, "most": 760})
     more = f" The {len(order)} longest of {len(totals)} settings are shown." if len(totals) > len(order) else ""

@@ -48,7 +48,9 @@ def run_lines(result: Result, name: str) -> list[str]:
     if math.isfinite(result.metrics.get(UTILITY, math.nan)):
         found.append(f"test accuracy {number_text(result.metrics[UTILITY])}")
     if order := attack_order(result.metrics, list(result.scores)):
-        value, low, high = (result.metrics.get(f"attack/{order[0]}/auc{end}", math.nan) for end in ("", "_low", "_high"))
+        value, low, high = (
+            result.metrics.get(f"attack/{order[0]}/auc{end}", math.nan) for end in ("", "_low", "_high")
+        )
         found.append(f"AUC of {order[0]} {number_text(value)} ({number_text(low)}-{number_text(high)})")
     return [name, f"  {', '.join(found) or 'no result'}"]
 
@@ -166,7 +168,12 @@ def sweep_table(study: Study, most: int = MOST_ROWS) -> "Table":
 
 
 def sweep_end(
-    study: Study, *, report: Path | None = None, sweep_id: str = "", runs: Sequence[StoredRun] = (), most: int = MOST_ROWS
+    study: Study,
+    *,
+    report: Path | None = None,
+    sweep_id: str = "",
+    runs: Sequence[StoredRun] = (),
+    most: int = MOST_ROWS,
 ) -> "Group":
     """Return what a sweep says at its end: its table, what changed most, shared warnings, and where to look.
 
@@ -196,5 +203,3 @@ def sweep_end(
     if sweep_id:
         parts.append(Text(f"browse its runs with: mia ui, run {sweep_id}"))
     return Group(*parts)
-
-

@@ -227,7 +227,9 @@ class Evidence:
         for attack in self.attacks:
             for name, group in groups.items():
                 plain = self.plain(self.study.rows[group[0]])
-                steps = [(s, self.exposed_records(s, attack)) for s in [*([plain] if plain is not None else []), *group]]
+                steps = [
+                    (s, self.exposed_records(s, attack)) for s in [*([plain] if plain is not None else []), *group]
+                ]
                 known = [(s, records) for s, records in steps if records is not None]
                 if len(known) == len(steps) > 1 and known[0][1]:
                     yield attack, name, known

@@ -113,7 +113,9 @@ CHANCE = "chances[metric]"
 
 def knowing(study: Study) -> str:
     """Return what filled and hollow marks mean, where there are both."""
-    return " Filled marks: the attacker knows the defence; hollow marks, dashed lines: does not." if study.has_both else ""
+    return (
+        " Filled marks: the attacker knows the defence; hollow marks, dashed lines: does not." if study.has_both else ""
+    )
 
 
 def marked(chart: "alt.Chart", **encoding: Any) -> list["alt.Chart"]:
@@ -143,7 +145,9 @@ def grid(study: Study, _: Evidence) -> Figure | None:
     if len(study.sizes) < 2 or not names:
         return None
     order = list(dict.fromkeys(study.settings.sort_values("order")["strength"]))
-    base = alt.Chart(alt.NamedData("settings")).transform_filter(f"datum.defence == defence || datum.defence == '{NO_DEFENCE}'")
+    base = alt.Chart(alt.NamedData("settings")).transform_filter(
+        f"datum.defence == defence || datum.defence == '{NO_DEFENCE}'"
+    )
 
     def cells(metric: str, title: Any, kept: str, colours: Sequence[str]) -> dict[str, Any]:
         least = f"min(datum.lo, isValid({CHANCE}) ? {CHANCE} : datum.lo)" if metric == "metric" else "datum.lo"
@@ -188,12 +192,16 @@ def frontier(study: Study, _: Evidence) -> Figure | None:
     """Utility against leakage: one line per defence, points labelled by strength."""
     import altair as alt
 
-    attack = next((a for a in study.attacks for k in study.finished if study.estimate(k, f"attack/{a}/auc").is_known), "")
+    attack = next(
+        (a for a in study.attacks for k in study.finished if study.estimate(k, f"attack/{a}/auc").is_known), ""
+    )
     known = [k for k in study.finished if study.estimate(k, UTILITY).is_known]
     if len(known) < 2 or not attack:
         return None
     settings = study.settings[study.settings["s"].isin(known)]
-    kinds = by_category(list(dict.fromkeys(settings["defence"] if study.has_defences else settings["label"])), NO_DEFENCE)
+    kinds = by_category(
+        list(dict.fromkeys(settings["defence"] if study.has_defences else settings["label"])), NO_DEFENCE
+    )
     field = "defence" if study.has_defences else "label"
     spots = [place for place, count in settings["panel"].value_counts(sort=False).items() if count > 1][:MOST_PANELS]
     if not spots:
@@ -215,10 +223,18 @@ def frontier(study: Study, _: Evidence) -> Figure | None:
             interpolate="step-after", strokeWidth=7, opacity=0.3, color="#6b7280"
         )
         layers = [guide(CHANCE, title=LEAKAGE), front.encode(x=x, y=y, order="v:Q")]
-        layers.append(all_of.mark_rule(opacity=0.35).encode(x=alt.X("vl:Q", title=LEAKAGE), x2="vh:Q", y=y, color=colour))
-        layers.append(all_of.mark_rule(opacity=0.35).encode(x=x, y=alt.Y("ul:Q", title=metric_words(UTILITY)), y2="uh:Q", color=colour))
+        layers.append(
+            all_of.mark_rule(opacity=0.35).encode(x=alt.X("vl:Q", title=LEAKAGE), x2="vh:Q", y=y, color=colour)
+        )
+        layers.append(
+            all_of.mark_rule(opacity=0.35).encode(
+                x=x, y=alt.Y("ul:Q", title=metric_words(UTILITY)), y2="uh:Q", color=colour
+            )
+        )
         if study.has_defences:
-            line = lines.mark_line(strokeWidth=1.4).encode(x=x, y=y, order="order:Q", color=alt.Color("line:N", title=None, scale=colour["scale"]))
+            line = lines.mark_line(strokeWidth=1.4).encode(
+                x=x, y=y, order="order:Q", color=alt.Color("line:N", title=None, scale=colour["scale"])
+            )
             if study.has_both:
                 line = line.encode(strokeDash=dashes("who", KNOWS, KNOWS_NOT))
             layers.append(line.encode(detail=["line:N", "who:N"]))
@@ -227,17 +243,32 @@ def frontier(study: Study, _: Evidence) -> Figure | None:
         plain = all_of.transform_filter(f"datum.defence == '{NO_DEFENCE}'")  # once more, over all others
         layers += marked(plain, x=x, y=y, color=colour, shape=shape, tooltip=tip)[1:]
         text = "datum.strength == 'on' ? '' : datum.strength" if study.has_defences else "''"
-        layers.append(labels(all_of.encode(x=x, y=y), f"datum.who == '{KNOWS_NOT}' && {str(study.has_both).lower()} ? '' : {text}"))
+        layers.append(
+            labels(
+                all_of.encode(x=x, y=y), f"datum.who == '{KNOWS_NOT}' && {str(study.has_both).lower()} ? '' : {text}"
+            )
+        )
         return layer(*layers, title=place or "all", width=WIDTH + 60, height=HEIGHT + 60)
 
-    chart = panels([panel(place) for place in spots], 2, least=380, x="shared", y="independent", color="shared", shape="shared", strokeDash="shared")
+    chart = panels(
+        [panel(place) for place in spots],
+        2,
+        least=380,
+        x="shared",
+        y="independent",
+        color="shared",
+        shape="shared",
+        strokeDash="shared",
+    )
     chart |= {"params": [attack_choice(study), *metric_choice(study)]}
     front = "Wide grey line: the Pareto front" + (" against the attacker who knows." if study.has_both else ".")
     caption = f"Up and to the left is better; numbers are strengths. {BARS}{knowing(study)} {front} {price_words(study, attack)}"
     return Figure("frontier", "Utility against leakage", caption.strip(), chart)
 
 
-def _lines(study: Study, spots: Sequence[tuple[str, str]], data: str, x: "Callable[[str], alt.X]", line: str, names: Any) -> list[Any]:
+def _lines(
+    study: Study, spots: Sequence[tuple[str, str]], data: str, x: "Callable[[str], alt.X]", line: str, names: Any
+) -> list[Any]:
     """Return a panel for each expression in `spots`: a metric against `x`, a line for each value of `line`."""
     import altair as alt
 
@@ -273,12 +304,21 @@ def by_strength(study: Study, _: Evidence) -> Figure | None:
     def x(title: str) -> "alt.X":
         mine = settings[settings["defence"].isin([NO_DEFENCE, title.split(", ")[0]])].sort_values("order")
         order = list(dict.fromkeys(mine["strength"]))
-        return alt.X("strength:N", title="strength", sort=order, scale=alt.Scale(domain=order), axis=alt.Axis(labelAngle=0))
+        return alt.X(
+            "strength:N", title="strength", sort=order, scale=alt.Scale(domain=order), axis=alt.Axis(labelAngle=0)
+        )
 
     found = _lines(study, spots, "paths", x, "n", lambda _: sizes)
-    chart = panels(found, 3, least=330, room=100, x="independent", y="shared", color="shared", shape="shared", strokeDash="shared")
+    chart = panels(
+        found, 3, least=330, room=100, x="independent", y="shared", color="shared", shape="shared", strokeDash="shared"
+    )
     chart |= {"params": [attack_choice(study), *metric_choice(study, also=[UTILITY])]}
-    return Figure("leakage_by_strength", "Leakage against the strength of the defence", f"One line per size. {BARS}{knowing(study)}", chart)
+    return Figure(
+        "leakage_by_strength",
+        "Leakage against the strength of the defence",
+        f"One line per size. {BARS}{knowing(study)}",
+        chart,
+    )
 
 
 @figure
@@ -293,10 +333,27 @@ def by_size(study: Study, _: Evidence) -> Figure | None:
         mine = settings[settings["defence"].isin([NO_DEFENCE, title.split(", ")[0]])].sort_values("order")
         return by_order(list(dict.fromkeys(mine["strength"])), "none")
 
-    found = _lines(study, spots, "paths", lambda _: number_axis("size", "size of the training set", study.sizes), "strength", names)
-    chart = panels(found, 3, least=330, room=100, x="shared", y="shared", color="independent", shape="independent", strokeDash="shared")
+    found = _lines(
+        study, spots, "paths", lambda _: number_axis("size", "size of the training set", study.sizes), "strength", names
+    )
+    chart = panels(
+        found,
+        3,
+        least=330,
+        room=100,
+        x="shared",
+        y="shared",
+        color="independent",
+        shape="independent",
+        strokeDash="shared",
+    )
     chart |= {"params": [attack_choice(study), *metric_choice(study, also=[UTILITY])]}
-    return Figure("leakage_by_size", "Leakage against size, for each strength", f"One line per strength. {BARS}{knowing(study)}", chart)
+    return Figure(
+        "leakage_by_size",
+        "Leakage against size, for each strength",
+        f"One line per strength. {BARS}{knowing(study)}",
+        chart,
+    )
 
 
 def _defence_spots(study: Study) -> list[tuple[str, str]]:
@@ -368,7 +425,9 @@ def trend(study: Study, _: Evidence) -> Figure | None:
     metrics = [m for m in TOGETHER if (study.points["m"] == m).any()]
     names = [*(metric_words(m) for m in metrics), metric_words(UTILITY)]
     kept = " || ".join([f"(datum.m == '{UTILITY}')", *(f"(datum.m == '{m}' && datum.a == attack)" for m in metrics)])
-    source = alt.LookupData(data=alt.NamedData("settings"), key="s", fields=["words", field, f"rest_{field}", "run", "who"])
+    source = alt.LookupData(
+        data=alt.NamedData("settings"), key="s", fields=["words", field, f"rest_{field}", "run", "who"]
+    )
     chart = alt.Chart(alt.NamedData("points")).transform_filter(kept).transform_lookup(lookup="s", from_=source)
     chart = chart.transform_filter(f"datum.rest_{field} == setting").transform_calculate(
         name="{%s}[datum.m]" % ", ".join(f"'{m}': '{metric_words(m)}'" for m in [*metrics, UTILITY]),
@@ -408,7 +467,9 @@ def compared(study: Study, _: Evidence) -> Figure | None:
     return Figure("settings", "The settings compared", f"{BARS} Dashed: guessing.", chart)
 
 
-def _dots(study: Study, data: str, field: str, order: Sequence[str], metric: str, title: str, kept: str = "true") -> dict[str, Any]:
+def _dots(
+    study: Study, data: str, field: str, order: Sequence[str], metric: str, title: str, kept: str = "true"
+) -> dict[str, Any]:
     """Return estimates with their intervals as lying dots, one row for each value of `field`."""
     import altair as alt
 
@@ -453,7 +514,9 @@ def attacks(study: Study, _: Evidence) -> Figure | None:
             base.mark_point(filled=True, size=60, opacity=1, color="#0072b2").encode(
                 x=x, tooltip=[alt.Tooltip("a:N", title="attack"), alt.Tooltip("vt:N", title=title)]),
             width=WIDTH - 60, height=max(80, 22 * len(study.attacks))))  # fmt: skip
-    chart = panels(found, 3, least=330, room=140, x="independent", y="shared") | {"params": [choice("setting", "setting", names)]}
+    chart = panels(found, 3, least=330, room=140, x="independent", y="shared") | {
+        "params": [choice("setting", "setting", names)]
+    }
     return Figure("attacks", "The attacks compared", f"{BARS} Dashed: guessing.", chart)
 
 

@@ -313,7 +313,9 @@ def _rows(known: Sequence[tuple[StoredRun, Any]]) -> tuple[list[Row], tuple[str,
 
 def _setup(options: Any) -> dict[str, Hashable]:
     """Return the values of everything but defences and the attacker's knowledge."""
-    values = {key: value for key, value in flat(options).items() if not key.startswith(("train.", "defence", "attacker"))}
+    values = {
+        key: value for key, value in flat(options).items() if not key.startswith(("train.", "defence", "attacker"))
+    }
     return _counted(values | flat(options.train.undefended(), "train"))
 
 
@@ -382,7 +384,14 @@ def _told_apart(rows: Sequence[Row], axes: Sequence[str]) -> list[Row]:
 
 def _order(row: Row, axes: Sequence[str]) -> tuple[Any, ...]:
     other = tuple(sort_key(row.values.get(key)) for key in axes if key != SIZE)
-    return other, (-1.0 if math.isnan(row.size) else row.size), row.defence != NO_DEFENCE, row.defence, row.order, not row.is_known
+    return (
+        other,
+        (-1.0 if math.isnan(row.size) else row.size),
+        row.defence != NO_DEFENCE,
+        row.defence,
+        row.order,
+        not row.is_known,
+    )
 
 
 def sort_key(value: Any) -> tuple[float, str]:

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     import altair as alt
 
 INK, QUIET, GRID, PAPER = "#1b1f24", "#6b7280", "#e3e6ea", "#ffffff"
-CATEGORIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00", "#4f9fd6", "#7a5195", "#7b8b1f", "#8c4a2f", "#c2185b")
+CATEGORIES = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#b07d00",
+    "#4f9fd6",
+    "#7a5195",
+    "#7b8b1f",
+    "#8c4a2f",
+    "#c2185b",
+)
 RAMP = ("#352a87", "#2c5aa0", "#1f829c", "#2ea178", "#7fa82a", "#c58c00", "#d95f0e", "#a8173b")
 DARK = dict(
     zip(
@@ -96,7 +107,9 @@ def unit(chart: Any, **properties: Any) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key not in ("$schema", "config")} | properties
 
 
-def panels(charts: Sequence[dict[str, Any]], columns: int = 2, *, least: int = 300, room: int = 62, **shared: str) -> dict[str, Any]:
+def panels(
+    charts: Sequence[dict[str, Any]], columns: int = 2, *, least: int = 300, room: int = 62, **shared: str
+) -> dict[str, Any]:
     """Return charts side by side; `shared` says of each scale whether it is "shared" or "independent".
 
     Args:
@@ -107,10 +120,17 @@ def panels(charts: Sequence[dict[str, Any]], columns: int = 2, *, least: int = 3
         shared: by channel.
     """
     meta = {"least": least, "room": room}
-    return {"concat": list(charts), "columns": min(columns, len(charts)), "usermeta": meta, "resolve": {"scale": shared}}
+    return {
+        "concat": list(charts),
+        "columns": min(columns, len(charts)),
+        "usermeta": meta,
+        "resolve": {"scale": shared},
+    }
 
 
-def choice(name: str, label: str, options: Sequence[str], labels: Sequence[str] = (), start: str = "") -> dict[str, Any]:
+def choice(
+    name: str, label: str, options: Sequence[str], labels: Sequence[str] = (), start: str = ""
+) -> dict[str, Any]:
     """Return a value that the reader chooses from a list; with one option there is nothing to choose."""
     value = {"name": name, "value": start or options[0]}
     if len(options) == 1:
@@ -265,7 +285,9 @@ def as_pdf(svg: str) -> bytes:
     return vl_convert.svg_to_pdf(svg)
 
 
-def patched(vega: dict[str, Any], size: tuple[Any, Any] = ({"signal": "width"}, {"signal": "height"})) -> dict[str, Any]:
+def patched(
+    vega: dict[str, Any], size: tuple[Any, Any] = ({"signal": "width"}, {"signal": "height"})
+) -> dict[str, Any]:
     """Return a compiled specification with labels that avoid one another, and titles that follow a choice."""
     for axis in vega.get("axes", ()):
         title = axis.get("title")

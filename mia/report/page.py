@@ -244,14 +244,21 @@ def study_sections(study: Study, figures: Sequence[look.Figure]) -> list[Section
         tables.append(("AUC of every attack", attack_table(study)))
     beside = published_table(study)
     found = [
-        Section("summary", "Summary", caption(study) if study.rows else "There are no runs yet.", tables if study.rows else []),
+        Section(
+            "summary",
+            "Summary",
+            caption(study) if study.rows else "There are no runs yet.",
+            tables if study.rows else [],
+        ),
         Section("unfinished", "Not finished", lines=[f"{run.name} {failure_words(run)}" for run in study.unfinished]),
         *(Section(one.name, one.title, one.caption, figure=True) for one in figures),
         Section("published", TITLE, CAPTION, [("published", beside)]) if beside else None,
         Section("reproduce", "How to reproduce each row", commands=_commands(study)),
         Section("warnings", "What the runs warned about", lines=_warnings(study)),
     ]
-    return [one for one in found if one and (one.tables or one.figure or one.commands or one.lines or one.name == "summary")]
+    return [
+        one for one in found if one and (one.tables or one.figure or one.commands or one.lines or one.name == "summary")
+    ]
 
 
 def _cards(study: Study) -> list[tuple[str, str]]:
@@ -272,7 +279,9 @@ def _cards(study: Study) -> list[tuple[str, str]]:
             where = f" ({study.words(study.rows[k])})" if word else ""
             value = number_text(study.estimate(k, metric).value)
             cards.append((value, f"{word} AUC of {study.attacks[0]}{where}".strip()))
-    spent = [v for run in study.runs for name, v in run.metrics.items() if name.startswith("time/") and "total" not in name]
+    spent = [
+        v for run in study.runs for name, v in run.metrics.items() if name.startswith("time/") and "total" not in name
+    ]
     return [*cards, (duration_words(sum(spent)), "of computing")] if spent else cards
 
 

@@ -24,7 +24,21 @@ from mia import __version__
 from mia.metrics.roc import FPR_LIMITS
 from mia.metrics.words import metric_of, metric_words, of_kind
 from mia.records import Curves, Result, Scores, StoredRun
-from mia.report.look import CATEGORIES, GUIDE, HEIGHT, INK, MARKS, QUIET, WIDTH, Figure, choice, guide, layer, near, unit
+from mia.report.look import (
+    CATEGORIES,
+    GUIDE,
+    HEIGHT,
+    INK,
+    MARKS,
+    QUIET,
+    WIDTH,
+    Figure,
+    choice,
+    guide,
+    layer,
+    near,
+    unit,
+)
 from mia.report.tables import Cell, Table, csv_text, estimate_cell
 
 if TYPE_CHECKING:
@@ -62,7 +76,9 @@ def _attack_lines(result: Result, order: Sequence[str]) -> Lines:
         for name in order:
             value, low, high = _interval(result.metrics, f"attack/{name}/{metric}")
             if about and math.isfinite(value):
-                lines.append({"a": name, "metric": about.words, "v": value, "l": low, "h": high, "chance": about.chance})
+                lines.append(
+                    {"a": name, "metric": about.words, "v": value, "l": low, "h": high, "chance": about.chance}
+                )
     return lines
 
 
@@ -121,7 +137,9 @@ def _class_lines(result: Result, order: Sequence[str]) -> Lines:
         value = number(row.get("precision"))
         if str(row["attack"]) in order[:MOST_ATTACKS] and math.isfinite(value):
             ends = {"l": number(row.get("precision_low")), "h": number(row.get("precision_high"))}
-            lines.append({"a": str(row["attack"]), "c": names.get(str(row["class"]), str(row["class"])), "v": value, **ends})
+            lines.append(
+                {"a": str(row["attack"]), "c": names.get(str(row["class"]), str(row["class"])), "v": value, **ends}
+            )
     return lines
 
 
@@ -216,7 +234,9 @@ def _attacks() -> dict[str, Any]:
     return _faceted("attacks", panel, "metric", 3, x="independent", least=330, room=140)
 
 
-def _faceted(data: str, panel: dict[str, Any], field: str, columns: int, *, least: int, room: int = 62, **resolve: str) -> dict[str, Any]:
+def _faceted(
+    data: str, panel: dict[str, Any], field: str, columns: int, *, least: int, room: int = 62, **resolve: str
+) -> dict[str, Any]:
     panel["layer"] = [{key: value for key, value in one.items() if key != "data"} for one in panel["layer"]]
     header = {"title": None, "labelFontSize": 12.5, "labelFontWeight": 600, "labelAnchor": "start", "labelColor": INK}
     facet = {"field": field, "type": "nominal", "sort": None, "header": header}
@@ -228,7 +248,11 @@ def _per_class() -> dict[str, Any]:
     import altair as alt
 
     base = alt.Chart(alt.NamedData("classes")).transform_filter("datum.a == attack")
-    base = base.encode(y=alt.Y("c:N", title=None, sort=alt.EncodingSortField("v", order="descending"), axis=alt.Axis(labelOverlap=True)))
+    base = base.encode(
+        y=alt.Y(
+            "c:N", title=None, sort=alt.EncodingSortField("v", order="descending"), axis=alt.Axis(labelOverlap=True)
+        )
+    )
     return layer(
         guide("0.5", title="precision"),
         base.mark_rule(strokeWidth=1.5, color=CATEGORIES[0], opacity=0.6).encode(x=alt.X("l:Q", title="precision"), x2="h:Q"),
@@ -242,7 +266,9 @@ def _learning_curves() -> dict[str, Any]:
     import altair as alt
 
     scale = alt.Scale(domain=["train", "test"], range=list(CATEGORIES[:2]))
-    base = alt.Chart(alt.NamedData("epochs")).encode(x=alt.X("epoch:Q", title="epoch"), color=alt.Color("part:N", title=None, scale=scale))
+    base = alt.Chart(alt.NamedData("epochs")).encode(
+        x=alt.X("epoch:Q", title="epoch"), color=alt.Color("part:N", title=None, scale=scale)
+    )
     panel = layer(
         base.mark_area(opacity=0.2).encode(y=alt.Y("l:Q", title=None), y2="h:Q"),
         base.mark_line(strokeWidth=2.2, point={"size": 12}).encode(y=alt.Y("v:Q", title=None), tooltip=["epoch:Q", "part:N", alt.Tooltip("v:Q", format=".3f")]),
@@ -273,11 +299,15 @@ def _confidence_figure() -> dict[str, Any]:
     values = [round(math.log(p / (1 - p)), 6) for p in (1e-5, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 1 - 1e-5)]
     label = "datum.value > 7 ? '1 - 1e-5' : datum.value < -8 ? '1e-5' : format(1 / (1 + exp(-datum.value)), '.3~r')"
     axis = alt.Axis(values=values, labelExpr=label)
-    chart = alt.Chart(alt.NamedData("confidence")).mark_area(interpolate="step-after", opacity=0.45, line={"strokeWidth": 1.5})
+    chart = alt.Chart(alt.NamedData("confidence")).mark_area(
+        interpolate="step-after", opacity=0.45, line={"strokeWidth": 1.5}
+    )
     chart = chart.encode(
         x=alt.X("x:Q", title="confidence in the true class (logit scale)", axis=axis),
         y=alt.Y("v:Q", title="share of records", stack=None),
-        color=alt.Color("who:N", title=None, scale=alt.Scale(domain=["members", "non-members"], range=list(CATEGORIES[:2]))),
+        color=alt.Color(
+            "who:N", title=None, scale=alt.Scale(domain=["members", "non-members"], range=list(CATEGORIES[:2]))
+        ),
     )
     return unit(chart, width=WIDTH + 140, height=HEIGHT, usermeta={"most": 620})
 
@@ -304,7 +334,11 @@ def _curves_caption(result: Result) -> str:
     assert curves is not None
     train, test = curves.train_accuracy[0, -1], curves.test_accuracy[0, -1]
     what = f"Target: accuracy {train:.3f} in training, {test:.3f} on the test set, after {curves.train_accuracy.shape[1]} epochs."
-    return f"{what} Areas: the range of {len(curves.train_accuracy) - 1} shadows." if len(curves.train_accuracy) > 1 else what
+    return (
+        f"{what} Areas: the range of {len(curves.train_accuracy) - 1} shadows."
+        if len(curves.train_accuracy) > 1
+        else what
+    )
 
 
 BARS = "Bars: 95% intervals. Dashed: guessing."
@@ -389,7 +423,13 @@ def _cell(metrics: Mapping[str, float], name: str) -> Cell:
 
 
 def run_page(
-    result: Result, *, title: str, command: str = "", question: str = "", picture: bytes = b"", notes: Sequence[str] = ()
+    result: Result,
+    *,
+    title: str,
+    command: str = "",
+    question: str = "",
+    picture: bytes = b"",
+    notes: Sequence[str] = (),
 ) -> str:
     """Return a run's page: utility, leakage of every attack, its figures, most exposed pictures and warnings.
 
@@ -422,9 +462,13 @@ def run_page(
     return page_html(page)
 
 
-def audit_page(result: Result, *, title: str = "Audit", command: str = "", asked: str = "", notes: Sequence[str] = ()) -> str:
+def audit_page(
+    result: Result, *, title: str = "Audit", command: str = "", asked: str = "", notes: Sequence[str] = ()
+) -> str:
     """Return an audit's page: the verdict in plain words with its interval, then what a run's page shows."""
-    return run_page(result, title=title, command=command, question="\n".join(filter(None, [asked, verdict(result)])), notes=notes)
+    return run_page(
+        result, title=title, command=command, question="\n".join(filter(None, [asked, verdict(result)])), notes=notes
+    )
 
 
 def verdict(result: Result) -> str:
@@ -521,7 +565,10 @@ def record_rows(result: Result) -> list[dict[str, str | int | float]]:
         }  # fmt: skip
         for name, score in scores.items():
             is_known = not math.isnan(score[k])
-            line |= {f"{name}_score": float(score[k]) if is_known else "", f"{name}_rank": int(ranks[name][k]) if is_known else ""}
+            line |= {
+                f"{name}_score": float(score[k]) if is_known else "",
+                f"{name}_rank": int(ranks[name][k]) if is_known else "",
+            }
         lines.append(line)
     return lines
 
@@ -557,7 +604,13 @@ def contact_sheet(result: Result, images: Shaped[np.ndarray, "N h w c"], count: 
         picture = Image.fromarray(_bytes_of(images[result.index[k]]))
         sheet.paste(picture.resize((TILE, TILE), Image.Resampling.NEAREST), (left + 2, top))
         words = f"#{result.index[k]} {_class_name(result, int(result.labels[k]))}"[:15]
-        pen.text((left + 2, top + TILE), f"{words}\n{result.scores[attack].score[k]:.3g}", fill="#333333", font=font, spacing=1)
+        pen.text(
+            (left + 2, top + TILE),
+            f"{words}\n{result.scores[attack].score[k]:.3g}",
+            fill="#333333",
+            font=font,
+            spacing=1,
+        )
     buffer = io.BytesIO()
     sheet.quantize(128, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -29,7 +29,11 @@ def price_words(study: Study, attack: str, metric: str = "auc") -> str:
     places: dict[str, list[int]] = {}
     for k in study.finished:
         row = study.rows[k]
-        if (row.is_known or not row.is_defended) and study.estimate(k, name).is_known and study.estimate(k, UTILITY).is_known:
+        if (
+            (row.is_known or not row.is_defended)
+            and study.estimate(k, name).is_known
+            and study.estimate(k, UTILITY).is_known
+        ):
             places.setdefault(study.place(row), []).append(k)
     for place, known in places.items():
         plain = next((k for k in known if not study.rows[k].defences), None)

@@ -69,6 +69,8 @@ def best_difference(best: Estimate, plain: Estimate, candidates: int) -> Interva
     wider = normal_quantile(1 - (1 - CONFIDENCE) / max(candidates, 1)) / normal_quantile(CONFIDENCE)
 
     def widened(one: Estimate) -> Interval:
-        return Interval(one.value, one.value - wider * (one.value - one.low), one.value + wider * (one.high - one.value))
+        return Interval(
+            one.value, one.value - wider * (one.value - one.low), one.value + wider * (one.high - one.value)
+        )
 
     return squares_and_add(widened(best), widened(plain))

@@ -61,7 +61,9 @@ class Table:
         """Return the cells as text."""
         import pandas as pd
 
-        return pd.DataFrame({name: [text(cell) for cell in cells] for name, cells in self.columns.items()}, dtype=object)
+        return pd.DataFrame(
+            {name: [text(cell) for cell in cells] for name, cells in self.columns.items()}, dtype=object
+        )
 
 
 def _places(cells: Sequence[Cell]) -> list[int]:
@@ -74,7 +76,9 @@ def _places(cells: Sequence[Cell]) -> list[int]:
 def summary_table(study: Study, attack: str | None = None) -> Table:
     """Return utility and the leakage under one attack (by default the foremost) of every row."""
     chosen = attack or (study.attacks[0] if study.attacks else "")
-    names = {contract_name(one, chosen): one.words for one in METRICS if one.is_main and (chosen or one.kind != "leakage")}
+    names = {
+        contract_name(one, chosen): one.words for one in METRICS if one.is_main and (chosen or one.kind != "leakage")
+    }
     return _table(study, {name: words for name, words in names.items() if _is_known(study, name)})
 
 
@@ -308,5 +312,3 @@ def difference_rows(study: Study, differences: Sequence[Any]) -> list[dict[str, 
          "seeds": d.estimate.count}
         for d in differences
     ]  # fmt: skip
-
-

@@ -182,9 +182,7 @@ def fake_run(
         "mia.command": f"mia data=cifar10 model=cnn {' '.join(words)}",
         "mia.sweep": "frontier",
     }
-    return StoredRun(
-        name, name, "FINISHED", 1.7e9 + size + seed, params, metrics, tags, str(place)
-    )
+    return StoredRun(name, name, "FINISHED", 1.7e9 + size + seed, params, metrics, tags, str(place))
 
 
 def failed(run: StoredRun, reason: str) -> StoredRun:
@@ -225,7 +223,12 @@ def fetch_file(run: StoredRun, name: str) -> Path | None:
 
 
 def run_of(
-    name: str = "r", started: float = 0.0, metrics: dict[str, float] | None = None, *, status: str = "FINISHED", **params: Any
+    name: str = "r",
+    started: float = 0.0,
+    metrics: dict[str, float] | None = None,
+    *,
+    status: str = "FINISHED",
+    **params: Any,
 ) -> StoredRun:
     """A run without files but its config; two underscores in a param's name stand for a dot."""
     given = {key.replace("__", "."): value for key, value in params.items()}

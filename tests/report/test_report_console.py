@@ -11,7 +11,9 @@ from mia.report.frame import read_study
 
 def printed(part, width=120, *, is_terminal=False) -> str:
     file = io.StringIO()
-    Console(file=file, width=width, force_terminal=is_terminal, color_system="standard" if is_terminal else None).print(part)
+    Console(file=file, width=width, force_terminal=is_terminal, color_system="standard" if is_terminal else None).print(
+        part
+    )
     return file.getvalue()
 
 
@@ -33,7 +35,10 @@ def test_a_sweep_ends_with_its_answer() -> None:
 
 def test_the_best_is_marked_and_the_path_can_be_clicked() -> None:
     aucs = {0.0: 0.9, 0.1: 0.8}
-    runs = [run_of(f"{d}", train__dropout=d, metrics={"attack/gap/auc": v, "target/test_accuracy": 0.5}) for d, v in aucs.items()]
+    runs = [
+        run_of(f"{d}", train__dropout=d, metrics={"attack/gap/auc": v, "target/test_accuracy": 0.5})
+        for d, v in aucs.items()
+    ]
     text = printed(sweep_end(read_study(runs, fetch_file), report=Path("/x/report.html")), is_terminal=True)
     assert "\x1b[1;32m0.800" in text
     assert "\x1b[1;32m0.900" not in text

@@ -193,10 +193,16 @@ def test_a_sweep_over_sizes_shows_all_metrics_together() -> None:
 def test_other_numbers_have_a_figure_and_words_are_compared() -> None:
     runs = [run_of(f"{k}", split__num_shadows=k, metrics={"attack/gap/auc": 0.5 + k / 100}) for k in (1, 2, 4, 16)]
     assert "leakage_by_shadows" in figures_of(*runs)[0]
-    words = [run_of(n, data__name=n, metrics={"attack/gap/precision": p, UTILITY: 0.8}) for n, p in (("digits", 0.5), ("cifar10", 0.7))]
+    words = [
+        run_of(n, data__name=n, metrics={"attack/gap/precision": p, UTILITY: 0.8})
+        for n, p in (("digits", 0.5), ("cifar10", 0.7))
+    ]
     figures, data = figures_of(*words)
     assert "settings" in figures
-    assert {item["text"] for item, *_ in items_of(scene_of(figures["settings"], data), "text")} >= {"data digits", "data cifar10"}
+    assert {item["text"] for item, *_ in items_of(scene_of(figures["settings"], data), "text")} >= {
+        "data digits",
+        "data cifar10",
+    }
 
 
 def test_size_against_strength_leads_where_both_vary(figures, data, study) -> None:
@@ -245,7 +251,9 @@ def test_exposure_counts_records_that_stay(study, evidence) -> None:
 
 
 def test_differences_are_paired_averaged_over_seeds_and_asymmetric(study, evidence) -> None:
-    found = next(d for d in evidence.differences if study.words(study.rows[d.row]).startswith("n = 2,500, L2 0.01, knows"))
+    found = next(
+        d for d in evidence.differences if study.words(study.rows[d.row]).startswith("n = 2,500, L2 0.01, knows")
+    )
     plain = study.rows[evidence.plain(study.rows[found.row])]
     below, above, values = [], [], []
     for run, other in zip(study.rows[found.row].runs, plain.runs, strict=True):
@@ -301,7 +309,9 @@ def test_nan_metrics_are_left_out() -> None:
 
 def test_names_from_outside_do_no_harm(tmp_path) -> None:
     evil = "it's \"<b>\" \\ {x} ${y} 'z'"
-    runs = [fake_run(tmp_path, 2500, "train.l2", v, records=30) for v in (1e-3, 1e-2)] + [fake_run(tmp_path, 2500, records=30)]
+    runs = [fake_run(tmp_path, 2500, "train.l2", v, records=30) for v in (1e-3, 1e-2)] + [
+        fake_run(tmp_path, 2500, records=30)
+    ]
     runs = [
         dataclasses.replace(run, metrics={name.replace("/loss/", f"/{evil}/"): v for name, v in run.metrics.items()})
         for run in runs

@@ -112,7 +112,9 @@ def test_a_defence_that_all_share_is_the_set_up_but_there_is_something_to_know()
     ]
     study = study_of(*runs)
     assert not study.has_defences
-    assert [study.words(row) for row in study.rows] == [f"n = {n}, {who}" for n in (100, 200) for who in (KNOWS, KNOWS_NOT)]
+    assert [study.words(row) for row in study.rows] == [
+        f"n = {n}, {who}" for n in (100, 200) for who in (KNOWS, KNOWS_NOT)
+    ]
 
 
 def test_rows_of_the_same_name_say_what_else_differs() -> None:
@@ -162,7 +164,10 @@ def test_a_filter_takes_config_keys_and_metrics() -> None:
 
 def test_attacks_of_most_rows_come_first_then_those_with_the_highest_auc() -> None:
     metrics = {"attack/a/auc": 0.6, "attack/b/auc": 0.9}
-    runs = [run_of("1", split__size=100, metrics=metrics), run_of("2", split__size=200, metrics={**metrics, "attack/c/auc": 1.0})]
+    runs = [
+        run_of("1", split__size=100, metrics=metrics),
+        run_of("2", split__size=200, metrics={**metrics, "attack/c/auc": 1.0}),
+    ]
     assert study_of(*runs).attacks == ("b", "a", "c")
 
 

@@ -60,7 +60,9 @@ def parsed(path) -> Parser:
 
 
 def unpacked(path, name) -> str:
-    packed = re.search(rf'<script type="application/gzip" id="{name}">([^<]*)</script>', path.read_text(encoding="utf-8"))
+    packed = re.search(
+        rf'<script type="application/gzip" id="{name}">([^<]*)</script>', path.read_text(encoding="utf-8")
+    )
     assert packed is not None
     return gzip.decompress(base64.b64decode(packed[1])).decode()
 
@@ -176,7 +178,9 @@ def test_a_page_of_two_hundred_runs_is_small(tmp_path) -> None:
 
 def test_warnings_that_differ_in_numbers_only_are_said_once() -> None:
     lines = ["400 non-members x 0.1% is less", "800 non-members x 0.1% is less", "C3 of split.size=5 is odd"]
-    runs = [dataclasses.replace(run_of(str(k)), tags={"mia.warnings": line}) for k, line in enumerate([*lines, lines[2]])]
+    runs = [
+        dataclasses.replace(run_of(str(k)), tags={"mia.warnings": line}) for k, line in enumerate([*lines, lines[2]])
+    ]
     assert shared_warnings(runs) == [(lines[0], 2), (lines[2], 2)]
 
 

@@ -36,14 +36,18 @@ from mia.report.tables import csv_text
 @pytest.fixture(scope="module")
 def result() -> Result:
     found = fake_result(size=400)
-    growth = [{"attack": "loss", "shadows": k, "auc": 0.5 + k / 100, "auc_low": 0.5, "auc_high": 0.7} for k in (1, 2, 4)]
+    growth = [
+        {"attack": "loss", "shadows": k, "auc": 0.5 + k / 100, "auc_low": 0.5, "auc_high": 0.7} for k in (1, 2, 4)
+    ]
     return dataclasses.replace(found, growth=growth)
 
 
 def compiled(result, name):
     data = run_data(result)
     one = next(one for one in run_figures(result, data) if one.name == name)
-    return vl_convert.vega_to_svg(look.patched(vl_convert.vegalite_to_vega(one.with_data(data), vl_version=look.vegalite_version())))
+    return vl_convert.vega_to_svg(
+        look.patched(vl_convert.vegalite_to_vega(one.with_data(data), vl_version=look.vegalite_version()))
+    )
 
 
 def test_every_figure_is_there_and_keeps_to_the_schema(result: Result) -> None:
@@ -91,7 +95,9 @@ def test_confidence_counts_everybody(result: Result) -> None:
 
 
 def test_an_audit_without_curves_and_attacks_has_a_page(result: Result) -> None:
-    bare = dataclasses.replace(result, curves=None, shadow_accuracy=None, scores={}, per_class=[], metrics={}, growth=[])
+    bare = dataclasses.replace(
+        result, curves=None, shadow_accuracy=None, scores={}, per_class=[], metrics={}, growth=[]
+    )
     assert [one.name for one in run_figures(bare)] == ["confidence"]
     assert "No attack could rank" in audit_page(bare)
     Console(file=io.StringIO()).print(console_table(bare))
@@ -122,7 +128,9 @@ def test_the_verdict_has_the_interval_and_what_it_does_not_mean(result: Result) 
     assert "lira_online" in words
     assert f"{low:.3f}" in words
     assert "lower limit" in words
-    unsure = dataclasses.replace(result, metrics={**result.metrics, **{f"attack/{a}/auc_low": 0.45 for a in result.scores}})
+    unsure = dataclasses.replace(
+        result, metrics={**result.metrics, **{f"attack/{a}/auc_low": 0.45 for a in result.scores}}
+    )
     assert verdict(unsure).startswith("None of 4 attacks tells members apart")
 
 
@@ -208,5 +216,7 @@ def test_the_contact_sheet_is_one_small_picture(result: Result, shape, kind) -> 
         assert picture.width < 1000
         best = most_exposed(result, "lira_online", 1)[0]
         if kind == np.uint8:
-            shown = np.asarray(picture.convert("RGB").crop((2, 0, 74, 72)).resize((32, 32), Image.Resampling.NEAREST), float)
+            shown = np.asarray(
+                picture.convert("RGB").crop((2, 0, 74, 72)).resize((32, 32), Image.Resampling.NEAREST), float
+            )
             assert np.abs(shown - images[result.index[best]]).mean() < 25  # but for its few colours

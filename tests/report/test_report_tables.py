@@ -85,7 +85,12 @@ def test_numbers_that_differ_in_the_seventh_digit_are_sorted_apart() -> None:
 def test_strengths_are_sorted_by_strength_and_not_by_their_text() -> None:
     runs = [run_of(f"{v}", train__l2=v) for v in (1e-7, 2e-7, 0.1, 5e-3)]
     column = summary_table(read_study(runs, fetch_file)).columns["defence"]
-    assert [cell.text for cell in sorted(column, key=lambda cell: cell.order)] == ["L2 1e-7", "L2 2e-7", "L2 5e-3", "L2 0.1"]
+    assert [cell.text for cell in sorted(column, key=lambda cell: cell.order)] == [
+        "L2 1e-7",
+        "L2 2e-7",
+        "L2 5e-3",
+        "L2 0.1",
+    ]
 
 
 def test_latex_is_literal_and_rows_agree(runs) -> None:
@@ -94,7 +99,9 @@ def test_latex_is_literal_and_rows_agree(runs) -> None:
     assert r"50\% of a\_b \& \#1 \textbackslash" in text
     assert r"1 $\pm$ 2 \& 3 \\" in text
     assert r"\textbf{x\_y}" in text
-    body = [line for line in table_latex(summary_table(read_study(runs, fetch_file))).splitlines() if line.endswith(r"\\")]
+    body = [
+        line for line in table_latex(summary_table(read_study(runs, fetch_file))).splitlines() if line.endswith(r"\\")
+    ]
     assert len(body) == 4
     assert len({line.count(" & ") for line in body}) == 1
 
@@ -107,7 +114,9 @@ class Spreadsheet:
 
     def formulas(self) -> list[str]:
         cells = [cell for row in self.rows for cell in row]
-        return [cell for cell in cells if cell.strip()[:1] in {"=", "+", "-", "@", "|", "%"} and not self._is_number(cell)]
+        return [
+            cell for cell in cells if cell.strip()[:1] in {"=", "+", "-", "@", "|", "%"} and not self._is_number(cell)
+        ]
 
     @staticmethod
     def _is_number(cell: str) -> bool:
@@ -118,7 +127,9 @@ class Spreadsheet:
         return True
 
 
-@pytest.mark.parametrize("evil", ["=1+1", "+SUM(A1)", "-2+3", "@SUM(A1)", "\t=1", " =cmd|'/c calc'!A1", "=HYPERLINK(\"x\")", "\r=1"])
+@pytest.mark.parametrize(
+    "evil", ["=1+1", "+SUM(A1)", "-2+3", "@SUM(A1)", "\t=1", " =cmd|'/c calc'!A1", '=HYPERLINK("x")', "\r=1"]
+)
 def test_no_cell_runs_as_a_formula(evil) -> None:
     assert not Spreadsheet(csv_text([{"class": evil, evil: 1.0}])).formulas()
     run = run_of(metrics={"attack/x/auc": -0.5}, data__name="digits")
@@ -129,7 +140,14 @@ def test_no_cell_runs_as_a_formula(evil) -> None:
 
 
 def test_numbers_stay_numbers() -> None:
-    assert [safe_cell(v) for v in (-0.5, "-0.5", "+1e-3", "-", "a-b", "1-2")] == [-0.5, "-0.5", "+1e-3", "'-", "a-b", "1-2"]
+    assert [safe_cell(v) for v in (-0.5, "-0.5", "+1e-3", "-", "a-b", "1-2")] == [
+        -0.5,
+        "-0.5",
+        "+1e-3",
+        "'-",
+        "a-b",
+        "1-2",
+    ]
 
 
 def test_numbers_of_a_large_sweep_are_those_of_its_runs(tmp_path) -> None:
