@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from mia import config
 from mia.checks import RequestError, did_you_mean
+from mia.limits import spell_limits
 from mia.sweeper.files import asked_for, read_sweep, sweep_paths
 from mia.variants import remember_variants, variant_names, variant_node
 
@@ -95,6 +96,7 @@ def compose_config(overrides: list[str], name: str = "config", *, with_hydra: bo
     refuse_code(overrides)
     register_sweeps(overrides)
     GlobalHydra.instance().clear()
+    overrides = spell_limits(overrides)
     try:
         with initialize_config_dir(config_dir=str(HOME / "conf"), version_base="1.3", job_name="mia"):
             composed = compose(config_name=name, overrides=overrides, return_hydra_config=with_hydra)

@@ -102,11 +102,12 @@ def run_job(job: Job) -> Outcome:
     """
     from mia.cli.progress import console_observer
     from mia.experiment.identity import run_identity
+    from mia.experiment.observer import StageBegan, Step
 
     options = job.config.experiment()
     with console_observer() as observer:
-        observer.stage("data")
-        data = load_data(options.data, observer.loading)
+        observer(StageBegan("data"))
+        data = load_data(options.data, lambda done, total: observer(Step("data", done, total)))
         check(job, data)
         name = fingerprint(run_identity(options, data))
         from mia.cli.publish import print_stored
@@ -127,6 +128,15 @@ def run_job(job: Job) -> Outcome:
         return _run(job, data, name, tracker, observer)
 
 
+def describe(job: Job, data: "Dataset") -> dict[str, str]:
+    """Return the tags that say what a run is made of."""
+    return {
+        "mia.command": job.command,
+        "mia.data_fingerprint": data.fingerprint,
+        "mia.data": f"{data.name}: {len(data.x)} records, {data.num_classes} classes",
+    }
+
+
 def check(job: Job, data: "Dataset") -> None:
     """Refuse what cannot work with this data set.
 
@@ -139,9 +149,10 @@ def check(job: Job, data: "Dataset") -> None:
 
 
 def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any) -> Outcome:
-    from mia.cli.publish import describe, print_result, publish
+    from mia.cli.publish import print_result, publish
     from mia.experiment.run import run_experiment
-    from mia.store import PoolStore
+    from mia.store import PoolStore, User
+    from mia.tracking.address import without_secrets
 
     begun: list[Run] = []
     options = job.config.experiment()
@@ -150,11 +161,14 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
             name=job.name, fingerprint=name, params=job.values, tags=describe(job, data), parent_id=job.sweep_id
         ) as run:
             begun.append(run)
-            run.log_text(job.yaml, "config.yaml")
-            run.log_text("".join(f"- {one}\n" for one in job.overrides), "overrides.yaml")
+            run.log_dataset(data)
+            run.log_text(without_secrets(job.yaml), "config.yaml")
+            run.log_text(without_secrets("".join(f"- {one}\n" for one in job.overrides)), "overrides.yaml")
             _prepare_jax()
-            result, ensemble = run_experiment(options, data, PoolStore(home() / "pools"), observer)
-            publish(run, job, result, ensemble, data)
+            user = User(tracker.store_id, tracker.where)
+            result = run_experiment(options, data, PoolStore(home() / "pools", user), observer)
+            run.log_metrics(job.axes())
+            publish(run, result, data.x if data.is_image else None)
     except Exception as error:
         if isinstance(error, RequestError) and not begun:
             raise
@@ -169,7 +183,7 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
 
 
 def _prepare_jax() -> None:
-    from mia.tracking.ending import uninterrupted
+    from mia.tracking.process import uninterrupted
 
     with uninterrupted():
         import mia.train.many

@@ -13,7 +13,7 @@ import traceback
 from mia.checks import RequestError, did_you_mean
 from mia.files import StorageError
 
-COMMANDS = {"ui": "ui", "report": "report", "audit": "audit", "pools": "pools"}
+COMMANDS = {"ui": "ui", "report": "report", "audit": "audit", "plan": "plan", "pools": "pools"}
 ALL_IS_WELL, A_RUN_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 

@@ -15,7 +15,7 @@ from mia.home import home
 from mia.records import StoredRun
 
 if TYPE_CHECKING:
-    from mia.tracking.tracker import Tracker
+    from mia.tracking.reading import Reader
 
 TEXTS = ("sweep", "run", "where", "out")
 """Keys whose value is text, whatever signs are in it: commas and comparisons are not Hydra's here."""
@@ -28,11 +28,9 @@ def command(arguments: list[str]) -> int:
     config: ReportConfig = to_options(compose_config(overrides, "report"), ReportConfig)
     if (config.sweep is None) == (config.run is None):
         raise RequestError("mia report takes sweep=NAME (or several, with commas between) or run=ID")
-    if config.tracking.uri is None and not (home() / "mlflow.db").exists():
-        raise RequestError(f"there are no runs in {home()} yet: run a sweep first, mia -m +sweeps=digits")
-    from mia.tracking import Tracker
+    from mia.tracking import Reader
 
-    tracker = Tracker.open(config.tracking, home())
+    tracker = Reader.open(config.tracking, home())
     report = _report_run if config.run else _report_sweeps
     print(report(tracker, config))
     return ALL_IS_WELL
@@ -47,7 +45,7 @@ def as_text(override: str) -> str:
     return f"{key}='{escaped}'"
 
 
-def _report_sweeps(tracker: "Tracker", config: ReportConfig) -> Path:
+def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.report.frame import read_study
     from mia.report.page import write_report
     from mia.report.where import parse_where
@@ -70,7 +68,7 @@ def _report_sweeps(tracker: "Tracker", config: ReportConfig) -> Path:
     )
 
 
-def _report_run(tracker: "Tracker", config: ReportConfig) -> Path:
+def _report_run(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.report.run import write_run_report
 
     found = [
@@ -85,7 +83,7 @@ def _report_run(tracker: "Tracker", config: ReportConfig) -> Path:
         raise RequestError(f"run={config.run}: {error}") from error
 
 
-def find_sweep(tracker: "Tracker", wanted: str) -> StoredRun:
+def find_sweep(tracker: "Reader", wanted: str) -> StoredRun:
     """Return the latest sweep of a name, or the one whose run has this id (or begins with it).
 
     Raises:

@@ -13,6 +13,7 @@ from mia.sweep import Plan
 
 if TYPE_CHECKING:
     from mia.report.frame import Study
+    from mia.tracking.reading import Reader
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
@@ -80,7 +81,7 @@ def report_path(sweep: "Run") -> Path | None:
     return None if sweep.folder is None else sweep.folder / "report.html"
 
 
-def fetcher(tracker: "Tracker") -> Callable[[StoredRun, str], Path | None]:
+def fetcher(tracker: "Reader") -> Callable[[StoredRun, str], Path | None]:
     """Return a function that fetches an artifact of a run, or None where there is none."""
 
     def fetch(run: StoredRun, name: str) -> Path | None:
