@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from mia.attacks.design import find_partners
-from mia.defences import make_defence
+from mia.defences import make_defence, setting
 from mia.defences.answers import Defence
-from mia.experiment.options import ExperimentOptions, is_neutral
+from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble, Materials
 from mia.probabilities import softmax
 from mia.records import IN, OUT, AttackTask, Dataset, Signals, Split
@@ -75,7 +75,7 @@ class DefendedAnswers:
     def _defence(self, row: int, logits: Float[np.ndarray, "N C"] | None = None) -> Defence:
         """Return the defence before model `row`, made once: some are fitted on the model's own records."""
         options = self.options.defence if row == 0 else self.options.shadow_defence
-        if is_neutral(options):
+        if setting(options) is None:
             return _unchanged
         if row not in self._made:
             logits = self._logits(row) if logits is None else logits
