@@ -198,7 +198,7 @@ def _walk(prefix: str, node: Any, *, groups: bool = False) -> Iterator[tuple[str
     for key in node:
         name, value = f"{prefix}{key}", None if OmegaConf.is_missing(node, key) else node[key]
         if isinstance(value, DictConfig):
-            if groups or (not len(value) and prefix == "attack."):
+            if groups or not len(value):
                 yield name, True
             yield from _walk(f"{name}.", value, groups=groups)
         elif isinstance(value, ListConfig):

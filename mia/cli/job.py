@@ -151,7 +151,8 @@ def check(job: Job, data: "Dataset") -> None:
 def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any) -> Outcome:
     from mia.cli.publish import print_result, publish
     from mia.experiment.run import run_experiment
-    from mia.store import PoolStore
+    from mia.store import PoolStore, User
+    from mia.tracking.address import without_secrets
 
     begun: list[Run] = []
     options = job.config.experiment()
@@ -160,10 +161,12 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
             name=job.name, fingerprint=name, params=job.values, tags=describe(job, data), parent_id=job.sweep_id
         ) as run:
             begun.append(run)
-            run.log_text(job.yaml, "config.yaml")
-            run.log_text("".join(f"- {one}\n" for one in job.overrides), "overrides.yaml")
+            run.log_dataset(data)
+            run.log_text(without_secrets(job.yaml), "config.yaml")
+            run.log_text(without_secrets("".join(f"- {one}\n" for one in job.overrides)), "overrides.yaml")
             _prepare_jax()
-            result = run_experiment(options, data, PoolStore(home() / "pools"), observer)
+            user = User(tracker.store_id, tracker.where)
+            result = run_experiment(options, data, PoolStore(home() / "pools", user), observer)
             run.log_metrics(job.axes())
             publish(run, result, data.x if data.is_image else None)
     except Exception as error:
@@ -180,7 +183,7 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
 
 
 def _prepare_jax() -> None:
-    from mia.tracking.ending import uninterrupted
+    from mia.tracking.process import uninterrupted
 
     with uninterrupted():
         import mia.train.many

@@ -24,7 +24,7 @@ from mia.cli.job import Job, Outcome, run_and_catch
 from mia.compose import HOME, register, register_sweeps
 from mia.files import StorageError, whole_file
 from mia.home import home
-from mia.tracking.context import is_gone
+from mia.tracking.process import is_gone
 
 SWEEP_VARIABLE = "MIA_SWEEP_RUN"
 FOLDER_VARIABLE = "MIA_SWEEP_FOLDER"

@@ -22,7 +22,7 @@ from mia.files import StorageError
 from mia.fingerprint import fingerprint
 from mia.home import home
 from mia.sweep import Plan, plan_sweep
-from mia.tracking.ending import terminate_as_interrupt
+from mia.tracking.process import terminate_as_interrupt
 
 if TYPE_CHECKING:
     from mia.tracking.run import Run

@@ -30,11 +30,12 @@ def publish(run: "Run", result: Result, images: "np.ndarray | None" = None) -> d
         images: The data set's pictures, if it has any, for those that are most exposed.
     """
     run.log_arrays("scores.npz", dict(scores_file(result)))
-    run.log_metrics(result.metrics)
-    _log_curves(run, result)
-    pools = {"mia.pools": ",".join(result.pools)} if result.pools else {}
-    run.set_tags({**pools, "mia.warnings": "\n".join(result.warnings)})
     chosen = {f"{name}/{key}": value for name, one in result.scores.items() for key, value in one.details.items()}
+    pools = {"mia.pools": ",".join(result.pools)} if result.pools else {}
+    with run.together():
+        run.log_metrics(result.metrics)
+        _log_curves(run, result)
+        run.set_tags({**pools, "mia.warnings": "\n".join(result.warnings)})
     run.log_table([{"what": key, "value": value} for key, value in chosen.items()], "attack_details.csv")
     run.log_text(_table_text(result), TABLE)
     files = files_of(result, images)
@@ -104,4 +105,4 @@ def _table_text(result: Result) -> str:
 
 
 def _print_ending(run_id: str) -> None:
-    Console().print(f"run {run_id} in {home()}; browse it with: mia ui", highlight=False, soft_wrap=True)
+    Console().print(f"run {run_id} in {home()}; browse it with: mia ui", highlight=False, soft_wrap=True, markup=False)

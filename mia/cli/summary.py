@@ -13,6 +13,7 @@ from mia.records import StoredRun
 from mia.sweep import Plan
 
 if TYPE_CHECKING:
+    from mia.tracking.reading import Reader
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
@@ -73,7 +74,7 @@ def store_report(tracker: "Tracker", sweep: "Run", plan: Plan, runs: list[Stored
                 sweep.log_bytes(path.relative_to(folder).as_posix(), path.read_bytes())
 
 
-def fetcher(tracker: "Tracker") -> Callable[[StoredRun, str], Path | None]:
+def fetcher(tracker: "Reader") -> Callable[[StoredRun, str], Path | None]:
     """Return a function that fetches an artifact of a run, or None where there is none."""
 
     def fetch(run: StoredRun, name: str) -> Path | None:
