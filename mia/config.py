@@ -104,9 +104,12 @@ class UiConfig:
 
 @dataclass
 class ReportConfig:
-    """The config of `mia report`: the latest sweep of a name, or a sweep's run by id."""
+    """The config of `mia report`: sweeps, each the latest of a name or a run by id, or one run."""
 
-    sweep: str = MISSING
+    sweep: str | None = None  # several with commas between
+    run: str | None = None  # a run's id, or how it begins
+    where: str | None = None  # which runs count, such as train.dropout < 0.5
+    pictures: bool = False  # write the figures as PNG and PDF, too
     out: str = "report"
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 

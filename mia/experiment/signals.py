@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from mia.attacks.design import find_partners
-from mia.defences.filters import Defence
-from mia.defences.registry import make_defence
+from mia.defences import make_defence
+from mia.defences.answers import Defence
 from mia.experiment.options import ExperimentOptions, is_neutral
 from mia.experiment.pools import Ensemble, Materials
 from mia.probabilities import softmax
