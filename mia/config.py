@@ -4,7 +4,7 @@ Takes what Hydra composed; gives checked dataclasses and plain mappings. The sch
 that a misspelt key, a wrong type or an unknown name is an error before anything runs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -190,6 +190,11 @@ def keys(composed: DictConfig) -> list[str]:
 def as_yaml(composed: DictConfig) -> str:
     """Return the resolved config as YAML."""
     return OmegaConf.to_yaml(composed, resolve=True)
+
+
+def yaml_of(values: Mapping[str, Any]) -> str:
+    """Return plain values as YAML."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(values)))
 
 
 def _walk(prefix: str, node: Any, *, groups: bool = False) -> Iterator[tuple[str, Any]]:
