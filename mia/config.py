@@ -110,10 +110,27 @@ def to_options(composed: DictConfig, kind: type) -> Any:
         RequestError: an unknown key, a missing or impossible value.
     """
     _refuse_unknown(composed, kind, "")
-    for key in OmegaConf.missing_keys(composed):
-        raise RequestError(f"{key} is not given: add {key}=...")
+    return kind(**{one.name: to_part(composed, one.name) for one in fields(kind)})
+
+
+def to_part(composed: DictConfig, name: str) -> Any:
+    """Return one field of the dataclass that a composed config describes.
+
+    Raises:
+        RequestError: an unknown key, a missing or impossible value.
+    """
+    if OmegaConf.is_missing(composed, name):
+        raise RequestError(f"{name} is not given: add {name}=...")
     try:
-        return OmegaConf.to_object(composed)
+        value = composed[name]
+        if not isinstance(value, DictConfig | ListConfig):
+            return value
+        if isinstance(value, DictConfig):
+            if is_dataclass(inner := OmegaConf.get_type(value)):
+                _refuse_unknown(value, inner, f"{name}.")
+            for key in OmegaConf.missing_keys(value):
+                raise RequestError(f"{name}.{key} is not given: add {name}.{key}=...")
+        return OmegaConf.to_object(value)
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, RequestError):
             raise error.__cause__ from None
@@ -129,7 +146,7 @@ def _refuse_unknown(node: DictConfig, kind: type, prefix: str) -> None:
             meant = did_you_mean(key, known if prefix else [*known, "sweeps"])
             raise RequestError(f"{key} is not a config key{meant or '; known: ' + ', '.join(known)}")
         value = None if OmegaConf.is_missing(node, name) else node[name]
-        if isinstance(value, DictConfig) and is_dataclass(inner := OmegaConf.get_type(value)):
+        if prefix and isinstance(value, DictConfig) and is_dataclass(inner := OmegaConf.get_type(value)):
             _refuse_unknown(value, inner, f"{key}.")
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.progress import console_observer
-from mia.compose import compose_config, register
+from mia.compose import compose_config
 from mia.config import AuditConfig, as_yaml, flat, to_options
 from mia.files import StorageError, whole_file
 from mia.home import home
@@ -20,7 +20,6 @@ def command(overrides: list[str]) -> int:
     from mia.audit import read_audit
     from mia.cli.arguments import only_overrides
 
-    register()
     composed = compose_config(only_overrides(overrides, "audit"), "audit")
     config: AuditConfig = to_options(composed, AuditConfig)
     out = Path(config.out)

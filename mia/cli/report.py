@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from mia.checks import RequestError, did_you_mean
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
-from mia.cli.summary import fetcher
-from mia.compose import compose_config, register
+from mia.cli.sweep import fetcher
+from mia.compose import compose_config
 from mia.config import ReportConfig, to_options
 from mia.home import home
 from mia.records import StoredRun
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 def command(arguments: list[str]) -> int:
     """Write the report and return the exit code."""
-    register()
     composed = compose_config(only_overrides(arguments, "report"), "report")
     config: ReportConfig = to_options(composed, ReportConfig)
     if config.tracking.uri is None and not (home() / "mlflow.db").exists():

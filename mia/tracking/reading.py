@@ -5,7 +5,7 @@ Takes ids, fingerprints and kinds; gives `StoredRun`s, latest first. Changes not
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mia.records import StoredRun
 from mia.tracking.calls import Calls
@@ -20,6 +20,21 @@ LINK = "mia.linked."  # a tag of a sweep's run, followed by the id of a run that
 PAGE = 500
 
 
+class Outcome(NamedTuple):
+    """What became of a configuration since the sweep's command was last given."""
+
+    status: str  # finished, reused (finished before), failed, killed, running
+    run_id: str = ""
+    reason: str = ""  # why it failed, one line
+
+
+def _outcome(run: StoredRun, opened: float) -> Outcome:
+    if run.status == "FINISHED":
+        return Outcome("finished" if run.started >= opened else "reused", run.id)
+    status = {"FAILED": "failed", "KILLED": "killed"}.get(run.status, "running")
+    return Outcome(status, run.id, run.tags.get("mia.error", ""))
+
+
 class Reader:
     """One MLflow experiment in one store, to be read."""
 
@@ -32,6 +47,20 @@ class Reader:
         """Return the latest run with this fingerprint, if that one is finished."""
         found = self.runs(kind="run", fingerprint=fingerprint, limit=1)
         return found[0] if found and found[0].status == "FINISHED" else None
+
+    def all_finished(self, fingerprints: Iterable[str]) -> dict[str, StoredRun]:
+        """Return the latest run of each fingerprint whose latest run is finished."""
+        found = {name: self.finished(name) for name in fingerprints}
+        return {name: run for name, run in found.items() if run is not None}
+
+    def outcomes(self, sweep_id: str) -> dict[str, "Outcome"]:
+        """Return what became of each configuration of a sweep since it was opened, by fingerprint."""
+        opened = int(self.get(sweep_id).tags.get("mia.opened", 0)) / 1000
+        return {
+            run.tags.get("mia.fingerprint") or run.id: _outcome(run, opened)
+            for run in self.children(sweep_id)
+            if run.started >= opened or run.status == "FINISHED"
+        }
 
     def get(self, run_id: str) -> StoredRun:
         """Return a run by its id."""

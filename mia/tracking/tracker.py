@@ -87,8 +87,23 @@ class Tracker(Reader):
         )
         return Run(self._client, self._call, made)
 
-    def open_sweep(self, name: str, fingerprint: str, tags: Mapping[str, object] | None = None) -> Run:
+    def fail(self, name: str, fingerprint: str, reason: str, sweep_id: str | None = None) -> str:
+        """Store that a configuration failed before it had a run of its own; return the id of the run that says so."""
+        run = self.start(name, {"mia.kind": "run", "mia.fingerprint": fingerprint, "mia.error": reason}, sweep_id)
+        run.finish("FAILED")
+        return run.id
+
+    def open_sweep(
+        self,
+        name: str,
+        fingerprint: str,
+        tags: Mapping[str, object] | None = None,
+        expected: Mapping[str, str] | None = None,
+    ) -> Run:
         """Return the RUNNING run of a sweep: the latest one with this fingerprint, opened again, or a new one."""
+        tags = {"mia.opened": int(time.time() * 1000), **(tags or {})}
+        if expected is not None:
+            tags["mia.expected"] = ",".join(expected)
         found = self.runs(kind="sweep", fingerprint=fingerprint, limit=1)
         if not found:
             kind = {"mia.kind": "sweep", "mia.sweep": name, "mia.fingerprint": fingerprint}
