@@ -104,7 +104,7 @@ def compose_config(typed: list[str], name: str = "config") -> DictConfig:
 
 def open_hydra() -> Any:
     """Return Hydra's application on our folder of configs and our schemas; its `config_loader` composes."""
-    _register()
+    register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(HOME / "conf"), version_base="1.3", job_name="mia"):
         return GlobalHydra.instance().hydra
@@ -144,9 +144,11 @@ def compose_with(
 
 
 @cache
-def _register() -> None:
+def register() -> None:
+    """Make our schemas known to Hydra."""
     for group, name, node in config.schemas():
-        ConfigStore.instance().store(group=group, name=name, node=node)
+        if not (HOME / "conf" / group / f"{name}.yaml").exists():
+            ConfigStore.instance().store(group=group, name=name, node=node)
     for name, node in SWEEPERS.items():
         ConfigStore.instance().store(group="hydra/sweeper", name=name, node=node)
 

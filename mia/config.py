@@ -4,23 +4,31 @@ Takes what Hydra composed; gives checked dataclasses and plain mappings. The sch
 that a misspelt key, a wrong type or an unknown name is an error before anything runs.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mia.attacks.options import AttackOptions
+from mia.attacks import ATTACKS
+from mia.attacks.options import AttackOptions, attack_schema, from_schema
 from mia.checks import RequestError, did_you_mean
-from mia.data import options as data_options
+from mia.data import DATASETS, DataOptions
 from mia.defences import options as defence_options
 from mia.experiment.options import AttackerOptions, ExperimentOptions
-from mia.models import options as model_options
+from mia.models import MODELS, ModelOptions
 from mia.shadow_data import options as shadow_data_options
+from mia.shadow_data.options import ShadowDataOptions
 from mia.split.options import SplitOptions
 from mia.tracking.options import TrackingOptions
 from mia.train.options import EngineOptions, TrainOptions
+
+if TYPE_CHECKING:
+    AttackSchema = AttackOptions  # what `to_options` makes of it
+else:
+    AttackSchema = attack_schema()
 
 
 @dataclass
@@ -28,14 +36,14 @@ class Config:
     """The whole config of `mia`: one experiment, where it is tracked, and whether it may be run again."""
 
     seed: int = 0
-    data: data_options.DataOptions = MISSING
+    data: DataOptions = MISSING
     split: SplitOptions = field(default_factory=SplitOptions)
-    shadow_data: shadow_data_options.ShadowDataOptions = MISSING
-    model: model_options.ModelOptions = MISSING
+    shadow_data: ShadowDataOptions = MISSING
+    model: ModelOptions = MISSING
     train: TrainOptions = field(default_factory=TrainOptions)
     defence: defence_options.DefenceOptions = MISSING
     attacker: AttackerOptions = field(default_factory=AttackerOptions)
-    attack: AttackOptions = field(default_factory=AttackOptions)
+    attack: AttackSchema = field(default_factory=AttackSchema)
     engine: EngineOptions = field(default_factory=EngineOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     rerun: bool = False
@@ -53,7 +61,7 @@ class AuditConfig:
     signals: str = MISSING
     out: str = MISSING
     seed: int = 0
-    attack: AttackOptions = field(default_factory=AttackOptions)
+    attack: AttackSchema = field(default_factory=AttackSchema)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
@@ -84,23 +92,56 @@ class PoolsConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
-def schemas() -> Iterator[tuple[str | None, str, type]]:
-    """Yield group, name and dataclass of every schema, to be registered with Hydra."""
+GROUPS: dict[str, tuple[type, Callable[[], dict[str, type]]]] = {
+    "data": (DataOptions, lambda: {name: entry.options for name, entry in DATASETS.items()}),
+    "model": (ModelOptions, lambda: {name: entry.options for name, entry in MODELS.items()}),
+    "defence": (defence_options.DefenceOptions, lambda: _classes(defence_options, defence_options.DefenceOptions)),
+    "shadow_data": (ShadowDataOptions, lambda: _classes(shadow_data_options, ShadowDataOptions)),
+}
+"""Of each group whose choice has options of its own: what these have in common, and the options by name."""
+
+
+def _classes(module: Any, base: type) -> dict[str, type]:
+    found = [node for node in vars(module).values() if isinstance(node, type) and issubclass(node, base)]
+    return {str(_default(node, "name")): node for node in found if node is not base}
+
+
+def _default(node: type, name: str) -> Any:
+    return next((one.default for one in fields(node) if one.name == name), "")
+
+
+@cache
+def options_of(group: str) -> dict[str, type]:
+    """Return the options of a group's choices by name, as Hydra needs them: with a field that holds the name.
+
+    An outside package's dataclass need know nothing of that; it is extended here.
+    """
+    base, known = GROUPS[group]
+    return {
+        name: node if issubclass(node, base) and _default(node, "name") == name else _named(name, node, base)
+        for name, node in known().items()
+    }
+
+
+def _named(name: str, node: type, base: type) -> type:
+    bases = (node,) if issubclass(node, base) else (node, base)
+    made = make_dataclass(node.__name__, [("name", str, field(default=name))], bases=bases)
+    made.__module__, made.__doc__ = node.__module__, node.__doc__
+    return made
+
+
+def schemas() -> Iterator[tuple[str, str, Any]]:
+    """Yield group, name and node of all that Hydra is to know: schemas, and the choices that may have no YAML file."""
     for name, node in (
         ("config", Config), ("audit", AuditConfig), ("ui", UiConfig), ("report", ReportConfig), ("pools", PoolsConfig),
     ):  # fmt: skip
         yield "schema", name, node
-    for group, module, base in (
-        ("data", data_options, data_options.DataOptions),
-        ("model", model_options, model_options.ModelOptions),
-        ("defence", defence_options, defence_options.DefenceOptions),
-        ("shadow_data", shadow_data_options, shadow_data_options.ShadowDataOptions),
-    ):
-        for node in vars(module).values():
-            if isinstance(node, type) and issubclass(node, base):
-                name = next(str(one.default) for one in fields(node) if one.name == "name")
-                if name and node is not base:
-                    yield f"schema/{group}", name, node
+    for group in GROUPS:
+        for name, options in options_of(group).items():
+            yield f"schema/{group}", name, options
+            yield group, name, options
+    for name, spec in ATTACKS.items():
+        yield "attack", name, {name: spec.options}
 
 
 def to_options(composed: DictConfig, kind: type) -> Any:
@@ -130,7 +171,8 @@ def to_part(composed: DictConfig, name: str) -> Any:
                 _refuse_unknown(value, inner, f"{name}.")
             for key in OmegaConf.missing_keys(value):
                 raise RequestError(f"{name}.{key} is not given: add {name}.{key}=...")
-        return OmegaConf.to_object(value)
+        found = OmegaConf.to_object(value)
+        return from_schema(found) if name == "attack" else found
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, RequestError):
             raise error.__cause__ from None
@@ -169,7 +211,7 @@ def _walk(prefix: str, node: Any, *, groups: bool = False) -> Iterator[tuple[str
     for key in node:
         name, value = f"{prefix}{key}", None if OmegaConf.is_missing(node, key) else node[key]
         if isinstance(value, DictConfig):
-            if groups or not len(value):
+            if groups or (not len(value) and prefix == "attack."):
                 yield name, True
             yield from _walk(f"{name}.", value, groups=groups)
         elif isinstance(value, ListConfig):

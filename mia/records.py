@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8, Shaped
@@ -106,6 +106,8 @@ class Signals:
     population_outputs: Float[np.ndarray, "M Z C"] | None = None  # the target is the last row
     population_labels: Int[np.ndarray, "Z"] | None = None
     oracle: Oracle | None = None
+    # what attacks worked out of the fields above and share; a changed copy starts with nothing
+    shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def num_shadows(self) -> int:

@@ -6,20 +6,22 @@ Of several views of a picture, each is scored by itself and the mean is taken.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int8
-from scipy.special import log_ndtr
 
-from mia.attacks.comparison import Needs, compare
-from mia.attacks.moments import count_models, masked_mean, masked_median, masked_std, pooled_std
-from mia.attacks.options import GLOBAL_BELOW, LiraOfflineOptions, LiraOnlineOptions
-from mia.attacks.quantities import quantities
-from mia.attacks.views import phi_of_views
-from mia.checks import RequestError
+from mia.attacks.augmented_queries import MOST_QUERIES, phi_of_views
+from mia.attacks.masked_statistics import count_models, masked_mean, masked_median, masked_std, pooled_std
+from mia.attacks.per_record import Needs, compare, records_in_question
+from mia.attacks.shared_statistics import shared_statistics
+from mia.attacks.spec import attack
+from mia.checks import RequestError, at_least, one_of
 from mia.records import IN, OUT, Scores, Signals
 
+CITATION = "Carlini, Chien, Nasr, Song, Terzis, Tramer: Membership inference attacks from first principles, S&P 2022"
+GLOBAL_BELOW = 64
+"""Shadows below which one global variance beats one per record (Carlini et al. 2022, section VI)."""
 SPREAD_FLOOR = 1e-30
 """Added to every standard deviation, so that no division is by zero."""
 NO_SPREAD = 1e-9
@@ -33,6 +35,65 @@ FitsScore = Callable[[PerRecord, dict[int, Fit]], PerRecord]
 """From phi of the model attacked and the fits to IN and OUT shadows to a score."""
 
 
+def _check(name: str, options: "LiraOnlineOptions | LiraOfflineOptions") -> None:
+    one_of(f"attack.{name}.variance", options.variance, ("auto", "per_record", "global"))
+    one_of(f"attack.{name}.location", options.location, ("mean", "median"))
+    at_least(f"attack.{name}.queries", options.queries, 1)
+    if options.queries > MOST_QUERIES:
+        raise RequestError(
+            f"attack.{name}.queries={options.queries} must be at most {MOST_QUERIES}: nine shifts, mirrored or not"
+        )
+    at_least(f"attack.{name}.shift", options.shift, 1)
+
+
+@dataclass
+class LiraOnlineOptions:
+    """Likelihood ratio of Gaussians fitted to IN and OUT shadows (Carlini et al. 2022)."""
+
+    variance: str = "auto"  # per_record, global, or auto: global below 64 shadows
+    location: str = "mean"  # mean or median
+    queries: int = 1  # views of a picture: itself, mirrored, shifted ...
+    shift: int = 1  # pixels
+
+    def __post_init__(self) -> None:
+        _check("lira_online", self)
+
+
+@dataclass
+class LiraOfflineOptions:
+    """How unusual the answer would be for a model that never saw the record (Carlini et al. 2022)."""
+
+    variance: str = "auto"  # per_record, global, or auto: global below 64 shadows
+    location: str = "mean"  # mean or median
+    offline: str = "one_sided"  # log P(OUT answer <= this one), as in the paper; density: minus log density under OUT
+    queries: int = 1  # views of a picture: itself, mirrored, shifted ...
+    shift: int = 1  # pixels
+
+    def __post_init__(self) -> None:
+        _check("lira_offline", self)
+        one_of("attack.lira_offline.offline", self.offline, ("one_sided", "density"))
+
+
+def _fewest_online(options: LiraOnlineOptions, protocol: str) -> int:
+    """In `pool`, shadows come in complementary pairs: of three, a record has two IN and one OUT, or one and two."""
+    del protocol
+    return 4 if options.variance == "per_record" else 3
+
+
+def _fewest_offline(options: LiraOfflineOptions, protocol: str) -> int:
+    del options
+    return 3 if protocol == "pool" else 2
+
+
+@attack(
+    "lira_online",
+    options=LiraOnlineOptions,
+    needs=("shadows", "in_models", "out_models"),
+    citation=CITATION,
+    label="LiRA online",
+    instead="lira_offline",
+    fewest_shadows=_fewest_online,
+)
 def online(signals: Signals, options: LiraOnlineOptions, seed: int) -> Scores:
     """Score by log N(phi; IN) - log N(phi; OUT) (section V)."""
     del seed
@@ -40,12 +101,21 @@ def online(signals: Signals, options: LiraOnlineOptions, seed: int) -> Scores:
     def ratio(phi: PerRecord, fits: dict[int, Fit]) -> PerRecord:
         return _log_density(phi, fits[IN]) - _log_density(phi, fits[OUT])
 
-    return _attack("lira_online", signals, options, ratio, (IN, OUT))
+    return _compare("lira_online", signals, options, ratio, (IN, OUT))
 
 
+@attack(
+    "lira_offline",
+    options=LiraOfflineOptions,
+    needs=("shadows", "out_models"),
+    citation=CITATION,
+    label="LiRA offline",
+    fewest_shadows=_fewest_offline,
+)
 def offline(signals: Signals, options: LiraOfflineOptions, seed: int) -> Scores:
     """Score by log P(OUT answer <= phi), or by minus the log density of phi under OUT (section VI)."""
     del seed
+    from scipy.special import log_ndtr
 
     def tail(phi: PerRecord, fits: dict[int, Fit]) -> PerRecord:
         location, spread = fits[OUT]
@@ -54,10 +124,10 @@ def offline(signals: Signals, options: LiraOfflineOptions, seed: int) -> Scores:
     def density(phi: PerRecord, fits: dict[int, Fit]) -> PerRecord:
         return -_log_density(phi, fits[OUT])
 
-    return _attack("lira_offline", signals, options, tail if options.offline == "one_sided" else density, (OUT,))
+    return _compare("lira_offline", signals, options, tail if options.offline == "one_sided" else density, (OUT,))
 
 
-def _attack(
+def _compare(
     name: str,
     signals: Signals,
     options: LiraOnlineOptions | LiraOfflineOptions,
@@ -66,22 +136,23 @@ def _attack(
 ) -> Scores:
     is_global = options.variance == "global" or (options.variance == "auto" and signals.num_shadows < GLOBAL_BELOW)
     _check_spread(name, signals, kinds)
-    phi, asked = quantities(signals).phi, signals.candidates
-    views = phi_of_views(name, signals, options.queries, options.shift) if options.queries > 1 else None
-    rigid = np.zeros(len(signals.labels), bool)  # records whose shadows all say the same
-
-    def score_view(row: int, phi: Float[np.ndarray, "M n"], membership: Int8[np.ndarray, "K n"]) -> Fit:
-        fits = {kind: _fit(phi[1:], membership == kind, options.location, is_global) for kind in kinds}
-        return of_fits(phi[row], fits), np.min([spread for _, spread in fits.values()], axis=0)
+    asked, records = signals.candidates, np.arange(len(signals.labels))
+    views = shared_statistics(signals).phi[None]
+    if options.queries > 1:
+        records = records_in_question(signals)
+        views = phi_of_views(name, signals, records, options.queries, options.shift)
+    rigid = np.zeros(len(signals.labels), bool)  # records whose shadows all say the same, of some view
 
     def score(row: int, membership: Membership) -> PerRecord:
-        if views is None or (row and not _has_own(signals, row)):  # one view of the stand-in's records is all there is
-            found, spread = score_view(row, phi, membership)
-            rigid[:] |= (row == 0) & (spread < NO_SPREAD)
-            return found
-        found = np.full(len(signals.labels), np.nan)
-        found[asked] = np.mean([score_view(row, view, membership[:, asked])[0] for view in views], axis=0)
-        return found
+        found, used = [], membership if len(records) == len(signals.labels) else membership[:, records]
+        for phi in views:
+            fits = {kind: _fit(phi[1:], used == kind, options.location, is_global) for kind in kinds}
+            found.append(of_fits(phi[row], fits))
+            if row == 0:
+                rigid[records] |= np.min([spread for _, spread in fits.values()], axis=0) < NO_SPREAD
+        answer = np.full(len(signals.labels), np.nan)
+        answer[records] = found[0] if len(found) == 1 else np.mean(found, axis=0)
+        return answer
 
     each = 1 if is_global else 2
     is_ratio = IN in kinds
@@ -111,12 +182,6 @@ def _check_spread(name: str, signals: Signals, kinds: tuple[int, ...]) -> None:
                 f"attack={name} needs records with two {word} shadows to estimate a variance, "
                 f"with {signals.num_shadows} shadows there are none: raise split.num_shadows"
             )
-
-
-def _has_own(signals: Signals, row: int) -> bool:
-    """Whether the candidates hold members and non-members of a stand-in, so that its views were asked for too."""
-    own = signals.shadow_membership[row - 1, signals.shadow_own[row - 1] & signals.is_candidate]
-    return bool((own == IN).any() and (own == OUT).any())
 
 
 def _warn_rigid(rigid: Bool[np.ndarray, "Q"]) -> tuple[str, ...]:

@@ -2,21 +2,36 @@
 
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mia.checks import RequestError, did_you_mean
-from mia.data import files
-from mia.data.options import ArraysOptions
-from mia.data.progress import Progress
-from mia.data.validate import validate
+from mia.checks import RequestError, did_you_mean, positive
+from mia.data import Progress, dataset
+from mia.data.options import FileOptions, need_path
+from mia.data.validate import one_line, validate
 from mia.records import Dataset, FeatureGroup
 
 MAX_BYTES = 32 << 30
 """Unpacked size that one array may have; an archive that claims more is taken for a bomb."""
 
 
+@dataclass
+class ArraysOptions(FileOptions):
+    """An .npz file with `x` and `y`."""
+
+    name: str = "arrays"
+    scale: float | None = None  # a model sees x * scale; null: 1/255 for uint8 pictures, else 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        need_path(self.path, "an .npz file with the arrays x and y")
+        if self.scale is not None:
+            positive("data.scale", self.scale)
+
+
+@dataset("arrays", options=ArraysOptions)
 def load_arrays(options: ArraysOptions, progress: Progress | None = None) -> Dataset:  # noqa: ARG001
     """Return the arrays `x` and `y` of an .npz file, and `class_names` if it is there.
 
@@ -31,7 +46,7 @@ def load_arrays(options: ArraysOptions, progress: Progress | None = None) -> Dat
     x, y = _features(arrays["x"], where), _labels(arrays["y"], where)
     is_image = x.ndim == 4
     scale = options.scale if options.scale is not None else (1 / 255 if is_image and x.dtype == np.uint8 else 1.0)
-    dataset = Dataset(
+    loaded = Dataset(
         name=Path(options.path).stem,
         x=x,
         y=y,
@@ -40,7 +55,7 @@ def load_arrays(options: ArraysOptions, progress: Progress | None = None) -> Dat
         class_names=tuple(str(name) for name in arrays.get("class_names", np.array([])).ravel()),
         features=() if is_image else column_features(x),
     )
-    return validate(dataset, where)
+    return validate(loaded, where)
 
 
 def read_npz(
@@ -64,14 +79,14 @@ def read_npz(
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
             return {name: stored[name] for name in (*required, *optional) if name in sizes}
     except zipfile.BadZipFile as error:
-        raise RequestError(f"{where} is damaged or no .npz file ({files.one_line(error)})") from error
+        raise RequestError(f"{where} is damaged or no .npz file ({one_line(error)})") from error
     except ValueError as error:
         if isinstance(error, RequestError):
             raise
         problem = "holds pickled objects, which could run code" if "pickle" in str(error) else "holds a damaged array"
         raise RequestError(f"{where} {problem}; its arrays must be plain numbers (or text, for names)") from error
     except (OSError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError, zlib.error) as error:
-        raise RequestError(f"{where} cannot be read ({files.one_line(error)}); it must be an .npz file") from error
+        raise RequestError(f"{where} cannot be read ({one_line(error)}); it must be an .npz file") from error
 
 
 def _check_members(sizes: dict[str, int], where: str, required: tuple[str, ...]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from mia.checks import RequestError
-from mia.data.files import one_line
+from mia.data.validate import one_line
 
 MAX_FILES = 5_000_000
 MAX_FILE_BYTES = 256 << 20

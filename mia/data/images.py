@@ -6,15 +6,16 @@ and of an animation the first picture counts.
 """
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mia.checks import RequestError
+from mia.data import Progress, dataset
 from mia.data.cache import Arrays, cached
 from mia.data.containers import Container, open_container
-from mia.data.options import ImagesOptions
-from mia.data.progress import Progress
+from mia.data.options import FileOptions, need_path
 from mia.data.validate import validate
 from mia.records import Dataset
 
@@ -22,6 +23,18 @@ _VERSION = 1  # raise when what is made of the same files changes
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 
 
+@dataclass
+class ImagesOptions(FileOptions):
+    """A folder, zip or tar of `.../<class>/<file>` pictures."""
+
+    name: str = "images"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        need_path(self.path, "a folder, zip or tar of <class>/<file> pictures")
+
+
+@dataset("images", options=ImagesOptions)
 def load_images(options: ImagesOptions, progress: Progress | None = None) -> Dataset:
     """Return the pictures as uint8 [N height width channels], scale 1/255; classes are the folders' names, sorted.
 
@@ -31,7 +44,7 @@ def load_images(options: ImagesOptions, progress: Progress | None = None) -> Dat
     where = f"data.path={options.path!r}"
     container = open_container(options.path, where)
     arrays = cached("images", f"{container.key} {_VERSION}", lambda: _decode(container, where, progress))
-    dataset = Dataset(
+    loaded = Dataset(
         name=Path(options.path).expanduser().resolve().stem,
         x=arrays["x"],
         y=arrays["y"],
@@ -39,7 +52,7 @@ def load_images(options: ImagesOptions, progress: Progress | None = None) -> Dat
         scale=1 / 255,
         class_names=tuple(arrays["class_names"].tolist()),
     )
-    return validate(dataset, where)
+    return validate(loaded, where)
 
 
 def _decode(container: Container, where: str, progress: Progress | None) -> Arrays:

@@ -6,42 +6,24 @@ and refuses what would unpack to absurd sizes.
 
 import io
 import itertools
-import os
-import struct
 import warnings
-import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from PIL import Image
 
 from mia.checks import RequestError
-from mia.data.files import one_line
-from mia.data.progress import Progress
+from mia.data import Progress
+from mia.data.validate import one_line
+from mia.machine import usable_cores
 
 MAX_ARRAY_BYTES = 32 << 30
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 _GREY = {"1", "L", "LA"}
 _DEEP = ("I", "F")  # 16 and 32 bits per pixel; Pillow would clip them
 _BLOCK = 256
-_DAMAGE = (
-    OSError,
-    SyntaxError,  # how Pillow reports a broken PNG
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 
 
 class Decoder:
@@ -62,7 +44,9 @@ class Decoder:
         Raises:
             RequestError: a file is no picture, has more than 8 bits per channel, or another size than the first.
         """
-        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        from PIL import Image
+
+        with warnings.catch_warnings(), ThreadPoolExecutor(usable_cores()) as pool:
             warnings.simplefilter("ignore")  # remarks on odd but readable files
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             waiting: deque[Future[int]] = deque()
@@ -72,7 +56,7 @@ class Decoder:
                     if self._pixels is None:
                         self._allocate(block[0][1])
                     waiting.append(pool.submit(self._decode_block, block))
-                    while len(waiting) > 2 * (os.cpu_count() or 1):
+                    while len(waiting) > 2 * usable_cores():
                         done += self._finish(waiting, done, progress)
                 while waiting:
                     done += self._finish(waiting, done, progress)
@@ -116,6 +100,8 @@ class Decoder:
         return len(block)
 
     def _read(self, position: int, content: bytes, expected: tuple[int, ...] | None = None) -> np.ndarray:
+        from PIL import Image
+
         name = self._names[position]
         try:
             with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
@@ -132,6 +118,6 @@ class Decoder:
                 return np.frombuffer(pixels, np.uint8).reshape(height, width, *([3] if mode == "RGB" else []))
         except RequestError:
             raise
-        except _DAMAGE as error:
+        except Exception as error:
             text = one_line(error).replace(repr(error.args[0]) if error.args else "", "")
             raise RequestError(f"{self._where} holds {name!r}, which is no readable picture ({text})") from error

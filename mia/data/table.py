@@ -6,17 +6,17 @@ says so (`data.missing=indicator`). Never guesses what a doubtful column means: 
 """
 
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mia.checks import RequestError, did_you_mean
-from mia.data import files
+from mia.checks import RequestError, did_you_mean, one_of
+from mia.data import Progress, dataset
 from mia.data.columns import MISSING, Column, encode
-from mia.data.options import TableOptions
-from mia.data.progress import Progress
-from mia.data.validate import SMALLEST, validate
+from mia.data.options import FileOptions, need_path
+from mia.data.validate import SMALLEST, one_line, validate
 from mia.records import Dataset
 
 if TYPE_CHECKING:
@@ -27,6 +27,28 @@ MAX_VALUES = 1000
 """Different values a category may have; beyond that it is an identifier or free text."""
 
 
+@dataclass
+class TableOptions(FileOptions):
+    """A CSV or Parquet file with one column of labels."""
+
+    name: str = "table"
+    label: str = ""  # the column that holds the class
+    categories: list[str] = field(default_factory=list)  # columns of numbers that are codes, not quantities
+    drop: list[str] = field(default_factory=list)  # columns to leave out, such as identifiers
+    missing: str = "error"  # missing numbers: "error", or "indicator" (the mean, and a bit that says so)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        need_path(self.path, "a .csv or .parquet file")
+        if not self.label:
+            raise RequestError(f"data.label={self.label!r} must name the column that holds the class")
+        one_of("data.missing", self.missing, ["error", "indicator"])
+        for key, columns in (("categories", self.categories), ("drop", self.drop)):
+            if self.label in columns:
+                raise RequestError(f"data.{key}={columns!r} must not list the label column data.label={self.label!r}")
+
+
+@dataset("table", options=TableOptions)
 def load_table(options: TableOptions, progress: Progress | None = None) -> Dataset:  # noqa: ARG001
     """Return a table as float32 [N F], or uint8 where it has no numbers; classes are the label's values, sorted.
 
@@ -68,7 +90,7 @@ def _read(options: TableOptions, where: str) -> "pd.DataFrame":
     except RequestError:
         raise
     except (OSError, ValueError, MemoryError, pd.errors.ParserWarning) as error:  # pandas and Arrow raise ValueErrors
-        raise RequestError(f"{where} cannot be read as {suffix} ({files.one_line(error)})") from error
+        raise RequestError(f"{where} cannot be read as {suffix} ({one_line(error)})") from error
 
 
 def _read_parquet(path: Path, where: str) -> "pd.DataFrame":

@@ -66,3 +66,9 @@ def _check_labels(dataset: Dataset, where: str) -> None:
         raise RequestError(
             f"{where} holds {len(dataset.class_names)} class names for {num_classes} classes; they must be as many"
         )
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's text on one line, cut where it is long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -2,8 +2,8 @@
 
 from functools import partial
 
+from mia.attacks import run_attack
 from mia.attacks.options import AttackOptions
-from mia.attacks.registry import run_attack
 from mia.audit import Audit
 from mia.checks import RequestError
 from mia.experiment.judge import judge_attacks, shadow_accuracies, utility
@@ -37,8 +37,8 @@ def run_audit(
     observer.stage("attack")
     scores: dict[str, Scores] = {}
     left_out: list[str] = []
-    for name, chosen in options.chosen().items():
-        if not is_chosen and name.startswith("shadow_") and audit.signals.shadow_own.sum() > LARGEST_FOR_CLASSIFIERS:
+    for name, chosen in options.chosen.items():
+        if not is_chosen and ATTACKS[name].is_slow and audit.signals.shadow_own.sum() > LARGEST_FOR_CLASSIFIERS:
             left_out.append(
                 f"{name} left out: {audit.signals.shadow_own.sum():,} rows; name it in attack=[...] to run it"
             )

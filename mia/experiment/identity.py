@@ -37,7 +37,7 @@ def own_pool_identity(options: ExperimentOptions, data: Dataset, own: Dataset) -
 
 def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     """Return all that can change the numbers of a run."""
-    attacks = {name: distinct(chosen) for name, chosen in options.attack.chosen().items()}
+    attacks = {name: distinct(chosen) for name, chosen in options.attack.chosen.items()}
     shadow_data = {"name": options.shadow_data.name} | distinct(options.shadow_data)
     return {
         "training_version": TRAINING_VERSION,

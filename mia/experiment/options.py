@@ -1,8 +1,8 @@
 """What makes an experiment: the options of its stages, and what the attacker knows. Imports nothing heavy."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from mia.attacks.options import AttackOptions, GapOptions
+from mia.attacks.options import AttackOptions
 from mia.checks import RequestError, at_least
 from mia.data.options import DataOptions
 from mia.defences.options import DefenceOptions, NoneOptions
@@ -35,8 +35,7 @@ class ExperimentOptions:
     shadow_data: ShadowDataOptions = field(default_factory=RealOptions)
 
     def __post_init__(self) -> None:
-        if self.attack.gap is None:  # the simplest attack stands beside every other
-            self.attack = replace(self.attack, gap=GapOptions())
+        self.attack = self.attack.adding("gap")  # the simplest attack stands beside every other
         at_least("seed", self.seed, 0)
         if self.seed >= 2**32:
             raise RequestError(f"seed={self.seed!r} must be below 2**32")

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from mia.attacks.registry import check_possible, run_attack
+from mia.attacks import check_possible, run_attack
 from mia.experiment.attacker import gather, plan_split
 from mia.experiment.clock import Clock
 from mia.experiment.growth import grow
@@ -36,7 +36,7 @@ def check_request(options: ExperimentOptions, data: Dataset) -> None:
     """
     plan_split(options, data)
     check_compatible(options.train, options.model, data.x.shape[1:], options.split.size)
-    for name, attack in options.attack.chosen().items():
+    for name, attack in options.attack.chosen.items():
         check_possible(name, attack, options.split.protocol, options.split.num_shadows)
 
 
@@ -102,7 +102,7 @@ def attack_target(options: ExperimentOptions, signals: Signals, observer: Observ
             stage_seed(options.seed, f"attack/{name}"),
             progress=partial(observer.attacking, name),
         )
-        for name, chosen in options.attack.chosen().items()
+        for name, chosen in options.attack.chosen.items()
     }
 
 

@@ -15,6 +15,7 @@ from mia.defences.filters import Defence
 from mia.defences.registry import make_defence
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble
+from mia.probabilities import softmax
 from mia.records import IN, OUT, Dataset, Signals, Split
 from mia.seeds import stage_generator, stage_seed
 
@@ -175,12 +176,6 @@ def _as(outputs: Float[np.ndarray, "R C"], is_probability: bool, wanted: bool) -
 def as_probabilities(outputs: Float[np.ndarray, "R C"], is_probability: bool) -> Float[np.ndarray, "R C"]:
     """Return answers as probabilities, whatever form they come in."""
     return outputs if is_probability else softmax(outputs)
-
-
-def softmax(logits: Float[np.ndarray, "*R C"]) -> Float[np.ndarray, "*R C"]:
-    """Return probabilities, in the logits' own precision."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
 def true_class_confidence(signals: Signals) -> Float[np.ndarray, "Q"]:

@@ -7,8 +7,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
+from mia.metrics.clusters import Trials, effective_trials, group_codes
 from mia.metrics.rates import clopper_pearson
 
 FPR_LIMITS = {"1pct": 0.01, "0.1pct": 0.001, "0.01pct": 0.0001}
@@ -64,12 +65,18 @@ def roc(score: Float[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"]) -> Roc:
     )
 
 
-def tpr_at_low_fpr(curve: Roc) -> tuple[dict[str, float], tuple[str, ...]]:
+def tpr_at_low_fpr(
+    curve: Roc, members: tuple[Float[np.ndarray, "m"], Shaped[np.ndarray, "m"]] | None = None
+) -> tuple[dict[str, float], tuple[str, ...]]:
     """Return the true-positive rate at each of `FPR_LIMITS`, and a line for each limit that the data cannot resolve.
 
     The largest rate among the thresholds whose false-positive rate does not exceed the limit, without interpolation,
     with its Clopper-Pearson interval (the threshold taken as given) and the false-positive rate actually reached.
     Left out where even one false positive would exceed the limit: non-members x limit < 1.
+
+    Args:
+        curve: the ROC.
+        members: the members' scores and whose records they are, where the intervals have to take that into account.
     """
     metrics: dict[str, float] = {}
     warnings = []
@@ -81,7 +88,10 @@ def tpr_at_low_fpr(curve: Roc) -> tuple[dict[str, float], tuple[str, ...]]:
             warnings.append(f"tpr_at_{unit}_fpr left out: {count:,} non-members x {percent}% is less than one record")
             continue
         point = int(np.searchsorted(curve.false_positives, allowed, side="right")) - 1
-        metrics |= clopper_pearson(int(curve.true_positives[point]), curve.num_members).named(f"tpr_at_{unit}_fpr")
+        hits = Trials(int(curve.true_positives[point]), curve.num_members)
+        if members is not None:
+            hits = effective_trials(members[0] >= curve.thresholds[point], group_codes(members[1]))
+        metrics |= clopper_pearson(*hits).named(f"tpr_at_{unit}_fpr")
         metrics[f"fpr_reached_at_{unit}"] = float(curve.fpr[point])
     return metrics, tuple(warnings)
 

@@ -1,4 +1,92 @@
-"""Flax models by name, and the layers that are fast inside compiled loops. Knows nothing of training or of attacks.
+"""Models by name: what can be chosen about each, what records it takes, and how it is built. Loads no JAX.
 
-Import `mia.models.options` for the choices and `mia.models.build` (which loads JAX) for the networks.
+`@model` enters one; an installed package adds one through an entry point of the group `mia.models`. The networks of our
+own lie in `mia.models.networks`. Knows nothing of training or of attacks.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from mia.checks import RequestError
+from mia.registry import Registry
+
+__all__ = ["MODELS", "ModelKind", "ModelOptions", "check_fits", "model", "model_kind"]
+
+Build = Callable[..., Any]
+"""(options, shape, num_classes, rngs) -> a Flax nnx module; `shape` is that of one record."""
+Function = TypeVar("Function", bound=Build)
+
+
+@dataclass
+class ModelOptions:
+    """A model by name; the subclasses hold what each kind lets one choose."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """What is known of a kind of model."""
+
+    name: str
+    options: type
+    build: Build
+    takes: Literal["records", "pictures"]
+    mixes: Callable[[Any], str]  # options -> what makes it mix the records of a batch, or nothing
+    tells_norms: bool  # all its layers heed `training.probe`, see `mia.models.networks.ghost_norm`
+
+
+MODELS: Registry[ModelKind] = Registry("model", "mia.models", "mia.models")
+
+
+def model(
+    name: str,
+    *,
+    options: type,
+    takes: Literal["records", "pictures"] = "records",
+    mixes: Callable[[Any], str] | bool = False,
+    tells_norms: bool = False,
+) -> Callable[[Function], Function]:
+    """Enter a model: stands on its builder, (options, shape, num_classes, rngs) -> a Flax nnx module.
+
+    The module is called as `module(x)` with x [B *shape], or as `module(x, training)` where it names that argument:
+    `mia.models.networks.layers.Training` while it trains, else None.
+
+    Args:
+        name: What it is called in configs.
+        options: A dataclass with a default for every field.
+        takes: `pictures` [height width channels] alone, or `records` of any shape.
+        mixes: Whether records of a batch influence one another, as under batch normalisation; a function of the options
+            gives what makes it so, such as `model.norm='batch'`, or an empty string.
+        tells_norms: All its layers give the norms of the records' gradients; DP-SGD is slower without.
+    """
+
+    def enter(build: Function) -> Function:
+        if not hasattr(options, "name"):
+            options.name = name  # type: ignore[attr-defined]  # so that an instance says what it is
+        says = mixes if callable(mixes) else lambda _: f"model={name}" if mixes else ""
+        MODELS.add(name, ModelKind(name, options, build, takes, says, tells_norms), build.__module__)
+        return build
+
+    return enter
+
+
+def model_kind(options: Any) -> ModelKind:
+    """Return the kind of model that options describe.
+
+    Raises:
+        RequestError: it is not known.
+    """
+    return MODELS[options.name]
+
+
+def check_fits(options: Any, shape: tuple[int, ...]) -> None:
+    """Check that a model can take records of this shape.
+
+    Raises:
+        RequestError: the model takes pictures and the records are none.
+    """
+    if model_kind(options).takes == "pictures" and len(shape) != 3:
+        wanted = "pictures [height width channels]"
+        raise RequestError(f"model={options.name} takes {wanted}, not records of shape {list(shape)}; use model=mlp")

@@ -1,29 +1,31 @@
-"""The multilayer perceptron. Takes records of any shape (flattened), gives logits."""
+"""The multilayer perceptron, by name."""
 
-from itertools import pairwise
+from dataclasses import dataclass, field
+from typing import Any
 
-import jax.numpy as jnp
-import numpy as np
-from flax import nnx
-from jaxtyping import Array, Float
+from mia.checks import at_least, one_of
+from mia.models import ModelOptions, model
 
-from mia.models.layers import Dense, Training, dropout
-from mia.models.options import MlpOptions
-
-ACTIVATIONS = {"tanh": jnp.tanh, "relu": nnx.relu, "gelu": nnx.gelu}
+ACTIVATIONS = ("tanh", "relu", "gelu")
 
 
-class Mlp(nnx.Module):
-    """Hidden dense layers with one activation and dropout after each, then a dense layer of logits."""
+@dataclass
+class MlpOptions(ModelOptions):
+    """Dense layers with one activation, then one dense layer of logits."""
 
-    def __init__(self, options: MlpOptions, shape: tuple[int, ...], num_classes: int, rngs: nnx.Rngs) -> None:
-        widths = [int(np.prod(shape)), *options.hidden, num_classes]
-        self.activation = ACTIVATIONS[options.activation]
-        self.layers = nnx.List([Dense(a, b, rngs) for a, b in pairwise(widths)])
+    name: str = "mlp"
+    hidden: list[int] = field(default_factory=lambda: [128])  # width of each hidden layer; empty: softmax regression
+    activation: str = "tanh"
 
-    def __call__(self, x: Float[Array, "B *features"], training: Training | None = None) -> Float[Array, "B C"]:
-        """Return logits."""
-        x = x.reshape(len(x), -1)
-        for i, layer in enumerate(self.layers[:-1]):
-            x = dropout(self.activation(layer(x, training)), training, i)
-        return self.layers[-1](x, training)
+    def __post_init__(self) -> None:
+        for width in self.hidden:
+            at_least("model.hidden", width, 1)
+        one_of("model.activation", self.activation, ACTIVATIONS)
+
+
+@model("mlp", options=MlpOptions, tells_norms=True)
+def mlp(options: MlpOptions, shape: tuple[int, ...], num_classes: int, rngs: Any) -> Any:
+    """Return a fresh network."""
+    from mia.models.networks.perceptron import Mlp
+
+    return Mlp(options.hidden, options.activation, shape, num_classes, rngs)

@@ -1,16 +1,35 @@
-"""Which records a step trains on, and how they look: order, padding, augmentation, mixing.
+"""Which records a step trains on, and how they look: parts, order, padding, what defences make of them.
 
-Takes a model's members; gives batches on the device. Every member comes once in every epoch, in fresh order; under
-DP-SGD with Poisson sampling each comes into each batch on its own instead.
+Takes a model's members; gives index arrays, and batches on the device. Every member of the part that is trained on
+comes once in every epoch, in fresh order; under DP-SGD with Poisson sampling each comes into each batch on its own.
 """
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Scalar
 
-from mia.train.augmentation import augment
-from mia.train.gradient import Batch
-from mia.train.state import AUGMENTATION, MIXUP, ORDER, Model, Plan, Records, features, key_of
+from mia.train.compatible import part_sizes
+from mia.train.defences import Batch
+from mia.train.hooks import Hooks
+from mia.train.options import TrainOptions
+from mia.train.state import ORDER, Model, Plan, Records, features, key_of
+
+TRAINED_ON = ""
+"""Name of the part that gradients are taken of; the others are called after the defences that they are for."""
+
+
+def divide(options: TrainOptions, members: Int[np.ndarray, "m"], seed: int) -> dict[str, Int[np.ndarray, "p"]]:
+    """Return the parts of one model's members, drawn by its seed; all members in their order where nothing is divided.
+
+    Raises:
+        RequestError: a part would be empty.
+    """
+    others = part_sizes(options, len(members))
+    counts = [len(members) - sum(others.values()), *others.values()]
+    if others:
+        members = np.random.default_rng([int(seed), 1]).permutation(members)
+    return dict(zip([TRAINED_ON, *others], np.split(members, np.cumsum(counts)[:-1]), strict=True))
 
 
 def steps_per_epoch(plan: Plan, num_members: int) -> int:
@@ -32,32 +51,11 @@ def padded(index: Int[Array, "n"], batch_size: int) -> tuple[Int[Array, "steps B
     return jnp.pad(index, padding).reshape(steps, batch_size), weights.reshape(steps, batch_size)
 
 
-def make_batch(
-    plan: Plan, records: Records, model: Model, positions: Int[Array, "B"], weights: Float[Array, "B"], number: Scalar
-) -> Batch:
-    """Return the members at these positions as step `number` sees them."""
+def make_batch(plan: Plan, records: Records, model: Model, positions: Int[Array, "B"], hooks: Hooks) -> Batch:
+    """Return the members at these positions as a step sees them."""
     index = model.members[positions]
     x, labels = features(plan, records, index), records.y[index]
     targets = jax.nn.one_hot(labels, plan.network.num_classes)
     if model.answers is not None:
         targets = model.answers[positions]
-    if plan.switches.augmentation:
-        x = augment(x, key_of(model, AUGMENTATION, number), model.strengths)
-    batch = Batch(x, labels, targets)
-    return _mixed(batch, model, weights, number) if plan.switches.mixup else batch
-
-
-def _mixed(batch: Batch, model: Model, weights: Float[Array, "B"], number: Scalar) -> Batch:
-    """Return each record mixed with the next real one, all by one share (Zhang et al. 2018).
-
-    The order is random, so that the next record is as good as any other. Labels stay those of the larger share.
-    """
-    alpha = model.strengths.mixup
-    share = jax.random.beta(key_of(model, MIXUP, number), alpha, alpha)
-    share = jnp.maximum(share, 1 - share)
-    partner = (jnp.arange(len(weights)) + 1) % weights.sum().astype(jnp.int32)
-    return Batch(
-        share * batch.x + (1 - share) * batch.x[partner],
-        batch.labels,
-        share * batch.targets + (1 - share) * batch.targets[partner],
-    )
+    return hooks.chain("batch", Batch(hooks.chain("features", x), labels, targets))

@@ -1,14 +1,11 @@
 """Which trainings cannot work: checked from options alone, before anything is trained. Imports nothing heavy."""
 
 from mia.checks import RequestError
-from mia.models.options import ModelOptions, WideResnetOptions, check_fits
-from mia.train.defence_options import AugmentationOptions
+from mia.models import check_fits, model_kind
 from mia.train.options import TrainOptions
-from mia.train.parts import sizes
-from mia.train.switches import Switches
 
 
-def check_compatible(train: TrainOptions, model: ModelOptions, shape: tuple[int, ...], num_members: int) -> None:
+def check_compatible(train: TrainOptions, model: object, shape: tuple[int, ...], num_members: int) -> None:
     """Check that a model can be trained so on records of this shape.
 
     Raises:
@@ -16,24 +13,30 @@ def check_compatible(train: TrainOptions, model: ModelOptions, shape: tuple[int,
             empty; a model whose records influence one another under DP-SGD.
     """
     check_fits(model, shape)
-    if Switches.of(train).augmentation:
-        _check_pictures(train.augmentation, shape)
-    sizes(train, num_members)
-    if train.dp.is_on and isinstance(model, WideResnetOptions) and model.norm == "batch":
-        raise RequestError(
-            "model.norm='batch' mixes the records of a batch, which DP-SGD cannot bound; use model.norm=group"
-        )
+    on = train.defences()
+    for defence in on:
+        defence.check_records(train.given(defence), shape)
+    part_sizes(train, num_members)
+    for defence in on:
+        if defence.is_private and (mixing := model_kind(model).mixes(model)):
+            raise RequestError(f"{mixing} mixes the records of a batch, which {defence.strength.label} cannot bound")
 
 
-def _check_pictures(augmentation: AugmentationOptions, shape: tuple[int, ...]) -> None:
-    if len(shape) != 3:
-        raise RequestError(
-            f"train.augmentation changes pictures [height width channels], not records of shape {list(shape)}"
-        )
-    side = min(shape[:2])
-    for key, pixels in (("shift", augmentation.shift), ("cutout", augmentation.cutout)):
-        if pixels >= side:
-            raise RequestError(
-                f"train.augmentation.{key}={pixels} leaves nothing of pictures of {shape[0]}x{shape[1]}; "
-                f"give less than {side}"
-            )
+def part_sizes(options: TrainOptions, num_members: int) -> dict[str, int]:
+    """Return how many of a model's members are set aside, by the name of the defence that wants them.
+
+    Raises:
+        RequestError: a part that is asked for, or what is left to train on, would be empty.
+    """
+    shares = {
+        defence: getattr(options.given(defence), defence.share) for defence in options.defences() if defence.share
+    }
+    counts = {defence: round(share * num_members) for defence, share in shares.items()}
+    said = {defence: f"{defence.key}.{defence.share}={share!r}" for defence, share in shares.items()}
+    for defence, count in counts.items():
+        if not count:
+            raise RequestError(f"{said[defence]} of {num_members} training records is none; give a larger share")
+    if num_members - sum(counts.values()) < 1:
+        given = ", ".join(said.values())
+        raise RequestError(f"{given} leave none of {num_members} records to train on; give smaller shares")
+    return {defence.name: count for defence, count in counts.items()}

@@ -14,15 +14,57 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float
 
-from mia.models.network import to_flat
+from mia.models.networks.network import to_flat
 from mia.train.batches import steps_per_epoch
-from mia.train.chunks import Chunks
-from mia.train.early_stopping import has_stopped
+from mia.train.one import MAX_EPOCHS, is_over
 from mia.train.options import EngineOptions
-from mia.train.results import DivergedError, Progress, Trained
-from mia.train.sharded import advance, bytes_needed, initialise
+from mia.train.sharded import advance, bytes_needed, choose_width, initialise, is_out_of_memory
 from mia.train.state import Model, Plan, Records, State
-from mia.train.width import choose_width, is_out_of_memory
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One trained model."""
+
+    position: int  # along the model axis of the call
+    parameters: dict[str, np.ndarray]  # flat path -> array, batch statistics included
+    train_loss: Float[np.ndarray, "E"]  # mean cross-entropy over the epoch, without penalty
+    train_accuracy: Float[np.ndarray, "E"]  # running mean over the epoch
+    test_loss: Float[np.ndarray, "E"]  # NaN where train.test_records is 0
+    test_accuracy: Float[np.ndarray, "E"]
+    warnings: tuple[str, ...] = ()  # what a person should know of how it was trained, one line each
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a call is."""
+
+    num_models: int
+    models_done: int
+    models: tuple[int, ...]  # positions of those in training
+    epoch: float  # epochs that each of them has behind it
+    epochs: int
+    seconds: float  # since the call started
+    train_loss: float  # mean over the models in training, of the last full epoch; NaN before the first
+
+    @property
+    def fraction(self) -> float:
+        """Share of the call's work that is done."""
+        return (self.models_done + len(self.models) * self.epoch / self.epochs) / self.num_models
+
+
+class DivergedError(RuntimeError):
+    """The loss of some models became infinite or not a number."""
+
+    def __init__(self, models: Sequence[int], epoch: int, cause: str) -> None:
+        self.models, self.epoch, self.cause = tuple(models), epoch, cause
+        names = ", ".join(str(model) for model in models)
+        noun = "model" if len(self.models) == 1 else "models"
+        super().__init__(f"the loss of {noun} {names} is not finite in epoch {epoch}; likely cause: {cause}")
+
+
+SECONDS = 1.0  # of a chunk of steps, so that progress is seen at least every two
+GROWTH = 8  # a chunk is at most so many times the one before, whose time may hold compilation
 
 
 @dataclass
@@ -38,6 +80,7 @@ class Call:
     progress: Callable[[Progress], None]
     started: float
     passes_done: int = 0
+    warnings: tuple[str, ...] = ()  # for a person, of the machine
 
 
 def train_alike(call: Call, plan: Plan, jobs: Sequence[Model], names: Sequence[int]) -> Iterator[Trained]:
@@ -65,14 +108,44 @@ def train_alike(call: Call, plan: Plan, jobs: Sequence[Model], names: Sequence[i
         except jax.errors.JaxRuntimeError as error:
             if width == 1 or not is_out_of_memory(error):
                 raise
-            group.report(
-                0.0, float("nan"), f"device memory is full with {width} models side by side; going on with {width // 2}"
-            )
+            line = f"device memory was full with {width} models side by side; training went on with {width // 2}"
+            call.warnings += (f"{line}; engine.models_per_batch={width // 2} avoids that",)
             width //= 2
             continue
         call.passes_done += size
-        yield from _results(names[part], state, curves)
+        yield from _results(plan, names[part], state, curves, call.warnings)
         first += size
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The steps [start, stop), and the epochs that end in them."""
+
+    start: int
+    stop: int
+    epochs: slice
+
+
+class Chunks:
+    """The chunks of one training after another; what was learnt about speed is kept from one to the next."""
+
+    def __init__(self, per_epoch: int, epochs: int) -> None:
+        self.per_epoch, self.epochs = per_epoch, epochs
+        self._steps = 1
+
+    def __iter__(self) -> Iterator[Chunk]:
+        start, end = 0, self.per_epoch * self.epochs
+        while start < end:
+            first = start // self.per_epoch
+            stop = min(start + self._steps, end, (first + MAX_EPOCHS) * self.per_epoch)
+            begun = time.perf_counter()
+            yield Chunk(start, stop, slice(first, stop // self.per_epoch))
+            self._learn(stop - start, time.perf_counter() - begun)
+            start = stop
+
+    def _learn(self, steps: int, seconds: float) -> None:
+        wanted = int(steps * SECONDS / max(seconds, 1e-6))
+        self._steps = max(1, min(wanted, GROWTH * self._steps))
 
 
 class _Group:
@@ -108,12 +181,12 @@ class _Group:
                 break
         return state, curves
 
-    def report(self, epoch: float, loss: float, note: str = "") -> None:
+    def report(self, epoch: float, loss: float) -> None:
         """Tell how far the group is."""
         call = self.call
         positions = tuple(range(call.passes_done, call.passes_done + len(self.jobs)))
         seconds = time.perf_counter() - call.started
-        call.progress(Progress(call.passes, call.passes_done, positions, epoch, call.epochs, seconds, loss, note))
+        call.progress(Progress(call.passes, call.passes_done, positions, epoch, call.epochs, seconds, loss))
 
     def _check(self, losses: Float[np.ndarray, "M E"], running: Float[np.ndarray, "M"]) -> None:
         """Raise if the loss of some epoch, or of the epoch so far, is not finite."""
@@ -123,22 +196,25 @@ class _Group:
             epoch = int(is_finite[bad].argmin(axis=1).min()) + 1
             raise DivergedError([self.names[int(i)] for i in bad], epoch, self.call.cause)
 
-    @staticmethod
-    def _is_over(state: State, models: Model, count: int) -> bool:
-        """Whether early stopping has ended every model's training."""
-        if state.stopping is None:
+    def _is_over(self, state: State, models: Model, count: int) -> bool:
+        """Whether defences have ended every model's training."""
+        if not self.plan.defences.with_hook("is_over"):
             return False
-        return bool(np.asarray(has_stopped(state.stopping, models.strengths.patience))[:count].all())
+        over = jax.vmap(partial(is_over, self.plan))(models, state.own)
+        return bool(np.asarray(over)[:count].all())
 
 
-def _results(names: Sequence[int], state: State, curves: np.ndarray) -> Iterator[Trained]:
+def _results(
+    plan: Plan, names: Sequence[int], state: State, curves: np.ndarray, warnings: tuple[str, ...]
+) -> Iterator[Trained]:
     parameters, statistics = state.parameters, state.statistics
-    if state.stopping is not None:
-        parameters, statistics = (state.stopping["best"][name] for name in ("parameters", "statistics"))
+    for defence in plan.defences.with_hook("result"):
+        parameters, statistics = defence.result(state.own.get(defence.name), parameters, statistics)
     flat = to_flat(*jax.tree.map(np.asarray, (parameters, statistics)))
     for i, position in enumerate(names):
         own = {name: value[i].copy() for name, value in flat.items()}  # a view would keep the whole group in memory
-        yield Trained(position, own, *(curves[i, :, column].copy() for column in range(4)))
+        loss, accuracy, test_loss, test_accuracy = (curves[i, :, column].copy() for column in range(4))
+        yield Trained(position, own, loss, accuracy, test_loss, test_accuracy, warnings)
 
 
 def _bytes_needed(call: Call, plan: Plan, job: Model, width: int) -> int:

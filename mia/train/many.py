@@ -7,25 +7,24 @@ train side by side. Every model equals itself trained alone.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt32
 
 from mia.checks import RequestError
-from mia.models.network import Network
-from mia.models.options import ModelOptions
+from mia.models.networks.network import Network
 from mia.records import Dataset
+from mia.train.batches import TRAINED_ON, divide
 from mia.train.compatible import check_compatible
+from mia.train.defences import TrainDefence
 from mia.train.devices import mesh, place_shared
-from mia.train.group import Call, train_alike
-from mia.train.loss import Strengths
+from mia.train.group import Call, DivergedError, Progress, Trained, train_alike
+from mia.train.hooks import Defences, Strengths
 from mia.train.options import EngineOptions, TrainOptions
-from mia.train.parts import Parts, divide
 from mia.train.predict import predict
-from mia.train.results import DivergedError, Progress, Trained
 from mia.train.state import Model, Plan, Records
-from mia.train.switches import Switches
 
 __all__ = ["DivergedError", "Progress", "Trained", "train_many"]
 LARGE = 100.0  # features beyond this were probably meant to be scaled
@@ -36,7 +35,7 @@ def train_many(
     members: Int[np.ndarray, "M n"],
     nonmembers: Int[np.ndarray, "M t"],
     seeds: UInt32[np.ndarray, "M"],
-    model: ModelOptions,
+    model: Any,
     options: Sequence[TrainOptions],
     engine: EngineOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -60,13 +59,13 @@ def train_many(
         Records(place_shared(data.x, on), place_shared(data.y, on)),
         engine or EngineOptions(),
         common.epochs,
-        sum(2 if option.distillation.reference else 1 for option in options),
+        sum(1 + any(defence.teaches for defence in option.defences()) for option in options),
         _likely_cause(data),
         progress or (lambda _: None),
         time.perf_counter(),
     )
     jobs = [
-        _Job(position, option, divide(option, row.astype(np.int32), seed), _test_records(others, seed, common), seed)
+        _Job(position, option, row, _test_records(others, seed, common), int(seed))
         for position, (row, others, seed, option) in enumerate(zip(members, nonmembers, seeds, options, strict=True))
     ]
     return _train(call, data, Network(model, data.x.shape[1:], data.num_classes), jobs)
@@ -75,55 +74,65 @@ def train_many(
 class _Job:
     """One model to train, on the host."""
 
-    def __init__(self, position: int, options: TrainOptions, parts: Parts, test: np.ndarray, seed: np.uint32) -> None:
-        self.position, self.options, self.parts, self.test, self.seed = position, options, parts, test, seed
-        self.switches = Switches.of(options)
-        self.shapes = tuple(len(part) for part in vars(parts).values())
+    def __init__(self, position: int, options: TrainOptions, members: np.ndarray, test: np.ndarray, seed: int) -> None:
+        self.position, self.options, self.test, self.seed = position, options, test, seed
+        self.parts = divide(options, members.astype(np.int32), seed)
+        self.defences = Defences.of(options)
+        self.shapes = tuple(len(part) for part in self.parts.values())
 
-    def model(self, answers: Float[np.ndarray, "d C"] | None = None) -> Model:
-        """Return what the device is given: of a student if there are answers, else of the model itself or a teacher."""
-        parts, switches = self.parts, self.switches
-        trained_on = parts.trained_on if answers is None else parts.distilled_on
-        strengths = Strengths.of(self.options)
+    def model(
+        self, defences: Defences, trained_on: str = TRAINED_ON, answers: Float[np.ndarray, "d C"] | None = None
+    ) -> Model:
+        """Return what the device is given.
+
+        Args:
+            defences: What is compiled in.
+            trained_on: The name of the part that gradients are taken of.
+            answers: A teacher's, for that part.
+        """
+        hooks = {defence.name for defence in defences.entries if defence.share and not defence.teaches}
         return Model(  # NumPy until it is placed on the devices
-            trained_on,  # type: ignore[arg-type]
+            self.parts[trained_on],  # type: ignore[arg-type]
             self.test,  # type: ignore[arg-type]
             np.uint32(self.seed),  # type: ignore[arg-type]
-            strengths,
-            parts.held_out if switches.early_stopping else None,  # type: ignore[arg-type]
-            parts.reference if switches.adversarial else None,  # type: ignore[arg-type]
+            Strengths.of(self.options, defences),
+            {name: part for name, part in self.parts.items() if name in hooks},  # type: ignore[misc]
             answers,  # type: ignore[arg-type]
         )
 
 
 def _train(call: Call, data: Dataset, network: Network, jobs: list[_Job]) -> Iterator[Trained]:
     """Train jobs that share compiled code together, one kind after the other."""
-    kinds: dict[tuple[Switches, tuple[int, ...]], list[_Job]] = {}
+    kinds: dict[tuple[Defences, tuple[int, ...]], list[_Job]] = {}
     for job in jobs:
-        kinds.setdefault((job.switches, job.shapes), []).append(job)
-    for (switches, _), alike in kinds.items():
+        kinds.setdefault((job.defences, job.shapes), []).append(job)
+    for (defences, _), alike in kinds.items():
         names = [job.position for job in alike]
-        size = alike[0].options.batch_size
-        if not switches.distillation:
-            plan = Plan(network, data.scale, min(size, len(alike[0].parts.trained_on)), switches)
-            yield from train_alike(call, plan, [job.model() for job in alike], names)
+        plan = partial(_plan, network, data.scale, alike[0])
+        teaching = defences.first("teaches")
+        if teaching is None:
+            yield from train_alike(call, plan(TRAINED_ON, defences), [job.model(defences) for job in alike], names)
             continue
-        plan = Plan(
-            network, data.scale, min(size, len(alike[0].parts.trained_on)), replace(switches, distillation=False)
-        )
-        teachers = train_alike(call, plan, [job.model() for job in alike], names)
-        answers = [_answers(network, data, job, teacher) for job, teacher in zip(alike, teachers, strict=True)]
-        plan = Plan(network, data.scale, min(size, len(alike[0].parts.distilled_on)), switches)
-        yield from train_alike(call, plan, [job.model(own) for job, own in zip(alike, answers, strict=True)], names)
+        part, alone = teaching.name, defences.without(teaching.name)
+        teachers = train_alike(call, plan(TRAINED_ON, alone), [job.model(alone) for job in alike], names)
+        students = [
+            job.model(defences, part, _answers(network, data, job, teaching, teacher))
+            for job, teacher in zip(alike, teachers, strict=True)
+        ]
+        yield from train_alike(call, plan(part, defences), students, names)
 
 
-def _answers(network: Network, data: Dataset, job: _Job, teacher: Trained) -> Float[np.ndarray, "d C"]:
-    """Return a teacher's softened answers to the records that its student learns from."""
-    x = data.x[job.parts.distilled_on]
+def _plan(network: Network, scale: float, job: _Job, part: str, defences: Defences) -> Plan:
+    return Plan(network, scale, min(job.options.batch_size, len(job.parts[part])), defences)
+
+
+def _answers(
+    network: Network, data: Dataset, job: _Job, teaching: TrainDefence, teacher: Trained
+) -> Float[np.ndarray, "d C"]:
+    """Return a teacher's answers to the records that its student learns from."""
+    x = data.x[job.parts[teaching.name]]
     logits = predict(network.options, teacher.parameters, x, data.scale, data.num_classes)
-    logits = logits / np.float32(job.options.distillation.temperature)
-    answers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return answers / answers.sum(axis=1, keepdims=True)
+    return teaching.answers(job.options.given(teaching), logits)
 
 
 def _common(options: Sequence[TrainOptions], num_models: int) -> TrainOptions:

@@ -5,15 +5,19 @@ learning curve of every epoch that ended. Batches are gathered by index. Runs in
 for the host, and failure is data (a loss that is not finite).
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Scalar
+from jaxtyping import Array, Bool, Float, Int, Scalar
 
+from mia.models.networks.network import Tree
 from mia.train.batches import epoch_order, padded, steps_per_epoch
-from mia.train.early_stopping import after_epoch, has_stopped
-from mia.train.gradient import evaluate
-from mia.train.state import Model, Plan, Records, State, features
-from mia.train.step import take_step
+from mia.train.defences import Step
+from mia.train.hooks import Hooks
+from mia.train.loss import evaluate
+from mia.train.state import Model, Plan, Records, State, features, hooks_of
+from mia.train.step import Work, take_step
 
 MAX_EPOCHS = 128  # rows of the learning curve that one call can fill
 EVALUATION_BATCH = 128
@@ -26,24 +30,25 @@ def train_steps(
 
     Returns:
         The new state, and a row per epoch that ended, counted from the epoch of `start`: train loss and accuracy
-        (running means over the epoch), test loss and accuracy. Once early stopping has ended training, rows repeat.
+        (running means over the epoch), test loss and accuracy. Once a defence has ended training, rows repeat.
     """
     steps = steps_per_epoch(plan, len(model.members))
     first_epoch = start // steps
+    may_end = bool(plan.defences.with_hook("is_over"))
 
     def epoch(number: Scalar, carry: tuple[State, Array]) -> tuple[State, Array]:
         state, curves = carry
         begin, end = jnp.clip(jnp.array([start, stop]) - number * steps, 0, steps)
         positions, weights = epoch_order(plan, model, number)
-        last = end if state.stopping is None else jnp.where(_is_over(model, state), begin, end)
+        last = jnp.where(is_over(plan, model, state.own), begin, end) if may_end else end
 
         def step(i: Scalar, state: State) -> State:
-            return take_step(plan, records, model, state, positions[i], weights[i], number * steps + i)
+            return take_step(Work(plan, records, model, state, positions[i], weights[i], number * steps + i))
 
         state = jax.lax.fori_loop(begin, last, step, state)
 
         def finish() -> tuple[State, Array]:
-            ended, row = _end_epoch(plan, records, model, state)
+            ended, row = _end_epoch(plan, records, model, state, number)
             return ended, curves.at[number - first_epoch].set(row)
 
         return jax.lax.cond(end == steps, finish, lambda: (state, curves))
@@ -52,24 +57,38 @@ def train_steps(
     return jax.lax.fori_loop(first_epoch, (stop + steps - 1) // steps, epoch, (state, curves))
 
 
-def _end_epoch(plan: Plan, records: Records, model: Model, state: State) -> tuple[State, Float[Array, "4"]]:
+def is_over(plan: Plan, model: Model, own: dict[str, Tree]) -> Bool[Array, ""]:
+    """Return whether some defence has ended training."""
+    over = jnp.bool_(False)
+    for defence, step in hooks_of(plan, model, Step(), own).each("is_over"):
+        over = over | defence.is_over(step)
+    return over
+
+
+def _end_epoch(
+    plan: Plan, records: Records, model: Model, state: State, number: Scalar
+) -> tuple[State, Float[Array, "4"]]:
     count = len(model.members)
-    test = _evaluation(plan, records, model.test, state)
+    test = _evaluation(plan, records, state, model.test)
     row = jnp.stack([state.loss / count, state.correct / count, *test])
-    state = state._replace(loss=jnp.float32(0), correct=jnp.float32(0))
-    if state.stopping is None or model.held_out is None:
-        return state, row
-    loss, _ = _evaluation(plan, records, model.held_out, state)
-    stopping = after_epoch(state.stopping, state.parameters, state.statistics, loss, row, model.strengths.patience)
-    return state._replace(stopping=stopping), stopping["row"]
+    hooks = _hooks_after_epoch(plan, records, model, state, number)
+    own = dict(state.own)
+    for defence, step in hooks.each("after_epoch"):
+        own[defence.name], row = defence.after_epoch(step, row)
+    return state._replace(loss=jnp.float32(0), correct=jnp.float32(0), own=own), row
 
 
-def _is_over(model: Model, state: State) -> Array:
-    assert state.stopping is not None
-    return has_stopped(state.stopping, model.strengths.patience)
+def _hooks_after_epoch(plan: Plan, records: Records, model: Model, state: State, number: Scalar) -> Hooks:
+    step = Step(
+        epoch=number,
+        parameters=state.parameters,
+        statistics=state.statistics,
+        evaluate=partial(_evaluation, plan, records, state),
+    )
+    return hooks_of(plan, model, step, state.own)
 
 
-def _evaluation(plan: Plan, records: Records, chosen: Int[Array, "T"], state: State) -> tuple[Scalar, Scalar]:
+def _evaluation(plan: Plan, records: Records, state: State, chosen: Int[Array, "T"]) -> tuple[Scalar, Scalar]:
     """Return mean loss and accuracy over the chosen records, NaN where there are none."""
     count = len(chosen)
     if not count:

@@ -1,31 +1,23 @@
-"""What can be chosen about training and the engine: dataclasses, checked when built. Imports nothing heavy."""
+"""What can be chosen about training and the engine: dataclasses, checked when built. Imports nothing heavy.
 
-from dataclasses import dataclass, field, fields, replace
+`TrainOptions` has the set-up of training and a field for each defence in training that is known: ours, and those of
+installed packages. It is made when this module is first imported.
+"""
 
-from mia.checks import RequestError, at_least, fraction, non_negative, positive
-from mia.train.defence_options import (
-    AdversarialOptions,
-    AugmentationOptions,
-    DistillationOptions,
-    DpOptions,
-    EarlyStoppingOptions,
-)
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
-STRENGTHS = {
-    "early_stopping": "holdout",
-    "adversarial": "strength",
-    "distillation": "reference",
-    "dp": "clipping_norm",
-}
-"""Of defences whose other values count only while this one is not at its default, which is no defence."""
+from mia.checks import RequestError, at_least, non_negative, positive
+from mia.settings import Setting
+from mia.train.defences import Number, TrainDefence, in_order
 
 
 @dataclass
-class TrainOptions:
-    """How one model is trained: Adam with inverse-time decay on the cross-entropy, and the defences in training.
+class TrainSetup:
+    """How one model is trained without a defence: Adam with inverse-time decay on the cross-entropy.
 
-    The strengths of the defences and the learning rate are arguments of the compiled code: changing them compiles
-    nothing again (switching on one of those below `label_smoothing` does). A strength of zero is no defence at all.
+    The learning rate and the strengths of defences are arguments of the compiled code: changing them compiles nothing
+    again (switching on a defence that is not always compiled does). A strength of zero is no defence at all.
     """
 
     epochs: int = 100
@@ -33,18 +25,6 @@ class TrainOptions:
     learning_rate: float = 1e-3
     learning_rate_decay: float = 1e-7  # step t uses learning_rate / (1 + learning_rate_decay * t)
     epsilon: float = 1e-7  # of Adam
-    l2: float = 0.0  # lambda * sum of squares of all parameters (kernels and biases), added to the loss
-    weight_decay: float = 0.0  # decoupled (AdamW): parameters shrink by learning_rate * weight_decay per step
-    dropout: float = 0.0  # share of inputs of the last dense layers that is dropped; 0 keeps all
-    label_smoothing: float = 0.0  # share of each label spread evenly over all classes
-    confidence_penalty: float = 0.0  # beta: the loss loses beta * entropy of the answer (Pereyra et al. 2017)
-    mixup: float = 0.0  # alpha: batches are mixed with a share drawn from Beta(alpha, alpha) (Zhang et al. 2018)
-    relaxloss: float = 0.0  # alpha: the mean loss that training keeps to (Chen, Yu, Fritz 2022)
-    early_stopping: EarlyStoppingOptions = field(default_factory=EarlyStoppingOptions)
-    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
-    adversarial: AdversarialOptions = field(default_factory=AdversarialOptions)
-    distillation: DistillationOptions = field(default_factory=DistillationOptions)
-    dp: DpOptions = field(default_factory=DpOptions)
     test_records: int = 1000  # at most so many nonmembers make the test curve of each epoch; 0: no test curve
 
     def __post_init__(self) -> None:
@@ -53,57 +33,91 @@ class TrainOptions:
         positive("train.learning_rate", self.learning_rate)
         non_negative("train.learning_rate_decay", self.learning_rate_decay)
         positive("train.epsilon", self.epsilon)
-        non_negative("train.l2", self.l2)
-        non_negative("train.weight_decay", self.weight_decay)
-        fraction("train.dropout", self.dropout, below_one=True)
-        fraction("train.label_smoothing", self.label_smoothing)
-        non_negative("train.confidence_penalty", self.confidence_penalty)
-        non_negative("train.mixup", self.mixup)
-        non_negative("train.relaxloss", self.relaxloss)
         at_least("train.test_records", self.test_records, 0)
-        if self.mixup and self.relaxloss:
-            raise RequestError(f"train.mixup={self.mixup!r} and train.relaxloss={self.relaxloss!r} exclude one another")
-        if self.dp.is_on:
-            self._refuse_beside_dp()
+        for defence in in_order():
+            defence.check(self.given(defence))
+        self._refuse_what_excludes_one_another()
 
-    def _refuse_beside_dp(self) -> None:
-        """Refuse what looks at several records at once: its cost in privacy is not in epsilon."""
-        for key, is_on in {
-            "train.mixup": self.mixup,
-            "train.relaxloss": self.relaxloss,
-            "train.adversarial.strength": self.adversarial.strength,
-            "train.distillation.reference": self.distillation.reference,
-            "train.early_stopping.holdout": self.early_stopping.holdout,
-        }.items():
-            if is_on:
-                raise RequestError(f"{key}={is_on!r} cannot stand beside train.dp: epsilon would not account for it")
+    def given(self, defence: TrainDefence) -> Any:
+        """Return the options of a defence: a number or a dataclass."""
+        return getattr(self, defence.name)
 
-    def effective(self) -> "TrainOptions":
+    def defences(self) -> list[TrainDefence]:
+        """Return the defences that are on."""
+        return [defence for defence in in_order() if defence.is_on(self.given(defence))]
+
+    def settings(self) -> list[Setting]:
+        """Return how strong each defence is that is on."""
+        found = [defence.setting(self.given(defence)) for defence in self.defences()]
+        return [setting for setting in found if setting is not None]
+
+    def effective(self) -> Self:
         """Return the same training with what does not count set to its default: a patience without a held-out part."""
-        off = {}
-        for group, strength in STRENGTHS.items():
-            given, default = getattr(self, group), type(getattr(self, group))()
-            if getattr(given, strength) == getattr(default, strength):
-                off[group] = default
-        return replace(self, **off)
+        on = self.defences()
+        return replace(self, **{one.name: one.default() for one in in_order() if one not in on and not one.is_number})
 
     def idle(self) -> list[str]:
         """Return one line for each value that was set and does not count, since its defence is off."""
-        effective, lines = self.effective(), []
-        for group, strength in STRENGTHS.items():
-            given, counted = getattr(self, group), getattr(effective, group)
-            lines += [
-                f"train.{group}.{one.name}={value!r} does nothing: "
-                f"train.{group}.{strength}={getattr(given, strength)!r} switches it off"
-                for one in fields(given)
-                if (value := getattr(given, one.name)) != getattr(counted, one.name)
-            ]
-        return lines
+        on = self.defences()
+        off = [defence for defence in in_order() if defence not in on and not defence.is_number]
+        return [
+            f"{defence.key}.{one.name}={value!r} does nothing: "
+            f"{defence.switch}={defence.value(self.given(defence))!r} switches it off"
+            for defence in off
+            for one in fields(self.given(defence))
+            if (value := getattr(self.given(defence), one.name)) != getattr(defence.default(), one.name)
+        ]
 
-    def undefended(self) -> "TrainOptions":
+    def undefended(self) -> Self:
         """Return the same training with every defence at strength zero."""
-        training = ("epochs", "batch_size", "learning_rate", "learning_rate_decay", "epsilon", "test_records")
-        return TrainOptions(**{name: getattr(self, name) for name in training})
+        return type(self)(**{one.name: getattr(self, one.name) for one in fields(TrainSetup)})
+
+    def _refuse_what_excludes_one_another(self) -> None:
+        on = self.defences()
+        for defence in on:
+            for other in on:
+                if other.name in defence.excludes:
+                    raise RequestError(f"{self._said(defence)} and {self._said(other)} exclude one another")
+        for private in (defence for defence in on if defence.is_private):
+            for other in (defence for defence in on if defence.mixes):
+                raise RequestError(
+                    f"{self._said(other)} cannot stand beside {private.key}: epsilon would not account for it"
+                )
+
+    def _said(self, defence: TrainDefence) -> str:
+        return f"{defence.switch}={defence.value(self.given(defence))!r}"
+
+
+def train_schema() -> type[TrainSetup]:
+    """Return the dataclass of all that can be chosen about training, with a field for each known defence.
+
+    Raises:
+        RequestError: an installed package calls its defence as a part of training is called.
+    """
+    own: list[Any] = []
+    for defence in in_order():
+        if hasattr(TrainSetup, defence.name) or defence.name in {one.name for one in fields(TrainSetup)}:
+            raise RequestError(f"{defence.key} is a part of training: a defence needs another name")
+        if isinstance(defence.options, Number):
+            own.append((defence.name, float, field(default=defence.options.default)))
+        else:
+            own.append((defence.name, defence.options, field(default_factory=defence.options)))
+    made = make_dataclass("TrainOptions", own, bases=(TrainSetup,), namespace={"__doc__": TrainSetup.__doc__})
+    made.__module__ = __name__
+    return made
+
+
+if TYPE_CHECKING:
+
+    class TrainOptions(TrainSetup):
+        """The set-up and every known defence."""
+
+        def __init__(self, **values: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    TrainOptions = train_schema()
 
 
 @dataclass

@@ -6,6 +6,7 @@ last one padded. Never trains, never writes files.
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Float, Shaped
 
-from mia.models.network import Network, Tree
-from mia.models.options import ModelOptions
+from mia.models.networks.network import Network, Tree
 from mia.train.devices import MODELS, mesh
 
 CHUNK = 128  # records that go through the model at once
@@ -25,7 +25,7 @@ Predictor = Callable[[Shaped[np.ndarray, "B *features"]], Float[np.ndarray, "B C
 
 
 def predict(
-    model: ModelOptions,
+    model: Any,
     parameters: Mapping[str, np.ndarray],
     x: Shaped[np.ndarray, "B *features"],
     scale: float,
@@ -36,7 +36,7 @@ def predict(
 
 
 def make_predictor(
-    model: ModelOptions, parameters: Mapping[str, np.ndarray], shape: tuple[int, ...], scale: float, num_classes: int
+    model: Any, parameters: Mapping[str, np.ndarray], shape: tuple[int, ...], scale: float, num_classes: int
 ) -> Predictor:
     """Return a function that gives the logits of one model, again and again, for records of one shape."""
     on = mesh()

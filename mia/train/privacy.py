@@ -35,7 +35,7 @@ def with_noise(options: TrainOptions, num_records: int) -> TrainOptions:
     if dp.epsilon is None:
         return options
     noise = _noise(dp.epsilon, *_batches(options, num_records), dp.delta)
-    return replace(options, dp=replace(dp, epsilon=None, noise_multiplier=noise))
+    return replace(options, dp=replace(dp, epsilon=None, noise_multiplier=noise))  # type: ignore[call-arg]
 
 
 def _batches(options: TrainOptions, num_records: int) -> tuple[float, int]:

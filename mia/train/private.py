@@ -1,11 +1,12 @@
 """DP-SGD (Abadi et al. 2016): each record's gradient clipped and summed, noise added to the sum.
 
-Takes parameters and losses of records; gives gradients. The gradients of single records are never kept: one backward
-pass gives their norms (see `mia.models.probes`), a second one the sum of what clipping leaves of them.
+Takes parameters and losses of records; gives gradients. The gradients of single records are never kept where the model
+tells their norms: one backward pass gives the norms, a second one the sum of what clipping leaves of the gradients.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import jax
@@ -13,10 +14,87 @@ import jax.numpy as jnp
 from jax.extend.random import threefry_2x32
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 
-from mia.models.network import Tree
+from mia.models.networks.layers import Training
+from mia.models.networks.network import Network, Tree
+from mia.train.defences import Batch
+from mia.train.hooks import Hooks
+from mia.train.loss import BatchResult, curve, record_losses
+from mia.train.state import NOISE, SAMPLING
+from mia.train.step import Work, penalty_gradient
 
 T = TypeVar("T")
 TINY = 1e-20  # keeps a record without gradient from dividing by zero
+
+
+def private_gradient(work: Work) -> tuple[Tree, BatchResult]:
+    """Return the gradient of DP-SGD, a microbatch at a time: memory does not grow with the batch.
+
+    That is the noisy mean of clipped gradients, and the gradient of penalties, which see no record.
+    """
+    given = work.plan.defences.given("dp", work.model.strengths)
+    num_members, microbatch = len(work.model.members), given.microbatch
+    most = -(-num_members // microbatch)
+    if given.is_poisson:
+        counts = poisson_batch(work.key(SAMPLING), num_members, work.plan.batch_size)
+        take = lambda i: poisson_microbatch(counts, i, microbatch)  # noqa: E731
+        used = -(-counts[-1] // microbatch)
+        count = jnp.float32(work.plan.batch_size)  # as expected: the number drawn is private
+    else:
+        rows, row_weights = in_microbatches(work.positions, work.weights, microbatch)
+        take = lambda i: (rows[i], row_weights[i])  # noqa: E731
+        used, count = jnp.int32(len(rows)), work.weights.sum()
+
+    def add(i: Scalar, total: tuple[Tree, tuple[Scalar, Scalar]]) -> tuple[Tree, tuple[Scalar, Scalar]]:
+        batch, training, hooks = work.batch(*take(i), work.number * most + i)
+        part = clipped_gradient(work.plan.network, parameters, batch, training, hooks, given.clipping_norm)
+        return jax.tree.map(jnp.add, total, part)
+
+    parameters = work.state.parameters
+    nothing = jax.tree.map(jnp.zeros_like, parameters), (jnp.float32(0), jnp.float32(0))
+    total, sums = jax.lax.fori_loop(0, used, add, nothing)
+    noisy = noisy_mean(total, count, work.key(NOISE), given.noise_multiplier, given.clipping_norm)
+    gradient = jax.tree.map(jnp.add, noisy, penalty_gradient(work))
+    return gradient, BatchResult(work.state.statistics, *sums)
+
+
+def clipped_gradient(
+    network: Network, parameters: Tree, batch: Batch, training: Training, hooks: Hooks, clipping_norm: Scalar
+) -> tuple[Tree, tuple[Scalar, Scalar]]:
+    """Return the sum of the records' clipped gradients, and the sums for the learning curve.
+
+    The model must have no statistics over records.
+    """
+    if not network.tells_norms:
+        return _clipped_one_by_one(network, parameters, batch, training, hooks, clipping_norm)
+
+    def losses(parameters: Tree, probe: Float[Array, "B"]) -> tuple[Float[Array, "B"], tuple[Scalar, Scalar]]:
+        logits, _ = network.apply(parameters, {}, batch.x, replace(training, probe=probe))
+        sums = jax.lax.stop_gradient(curve(logits, batch, training.weights))
+        return record_losses(logits, batch.targets, hooks), sums
+
+    return sum_of_clipped(losses, parameters, training.weights, clipping_norm)
+
+
+def _clipped_one_by_one(
+    network: Network, parameters: Tree, batch: Batch, training: Training, hooks: Hooks, clipping_norm: Scalar
+) -> tuple[Tree, tuple[Scalar, Scalar]]:
+    """Do the same for any model, by the gradients of all records of a microbatch at once."""
+
+    def loss(parameters: Tree, x: Array, target: Array, key: PRNGKeyArray) -> tuple[Scalar, Float[Array, "C"]]:
+        own = Training(key, training.dropout, jnp.ones(1))
+        logits, _ = network.apply(parameters, {}, x[None], own)
+        return record_losses(logits, target[None], hooks)[0], jax.lax.stop_gradient(logits[0])
+
+    weights = training.weights
+    keys = jax.random.split(training.key, len(weights))
+    of_each = jax.vmap(jax.grad(loss, has_aux=True), in_axes=(None, 0, 0, 0))
+    gradients, logits = of_each(parameters, batch.x, batch.targets, keys)
+    squares = sum(
+        (jnp.square(leaf).reshape(len(weights), -1).sum(axis=1) for leaf in jax.tree.leaves(gradients)),
+        start=jnp.zeros_like(weights),
+    )
+    kept = weights * kept_share(squares, clipping_norm)
+    return jax.tree.map(lambda leaf: jnp.tensordot(kept, leaf, 1), gradients), curve(logits, batch, weights)
 
 
 def sum_of_clipped(
@@ -35,7 +113,12 @@ def sum_of_clipped(
     """
     _, pull, besides = jax.vjp(losses, parameters, jnp.zeros_like(weights), has_aux=True)
     _, squares = pull(weights)
-    return pull(weights * jnp.minimum(1, clipping_norm / jnp.maximum(jnp.sqrt(squares), TINY)))[0], besides
+    return pull(weights * kept_share(squares, clipping_norm))[0], besides
+
+
+def kept_share(squares: Float[Array, "m"], clipping_norm: Scalar) -> Float[Array, "m"]:
+    """Return what clipping leaves of gradients whose squared norms are these, as a share."""
+    return jnp.minimum(1, clipping_norm / jnp.maximum(jnp.sqrt(squares), TINY))
 
 
 def noisy_mean(

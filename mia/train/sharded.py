@@ -1,9 +1,11 @@
 """The compiled code over the model axis: models sharded over devices, and batches of them inside a device.
 
-A group is as many models as all devices hold at once. On a device `width` models train side by side (one on a CPU,
-whose caches hold no more); were there more on it, they would train after one another. Nothing here waits for the host.
+A group is as many models as all devices hold at once. On a device `width` models train side by side: one on a CPU,
+whose caches hold no more, as many as memory holds elsewhere; were there more on it, they would train after one another.
+Nothing here waits for the host.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -13,9 +15,13 @@ from jaxtyping import Array, Float, Int
 
 from mia.train.devices import MODELS
 from mia.train.one import train_steps
+from mia.train.options import EngineOptions
 from mia.train.state import Model, Plan, Records, State, initial_state
 
 SHARED, SHARDED = PartitionSpec(), PartitionSpec(MODELS)
+WIDEST = 256  # models side by side; by then a GPU is busy
+SHARE = 0.85  # of a device's memory that may be planned for
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how XLA's message begins
 WIDE = {"xla_cpu_prefer_vector_width": 512}  # the same bits; heeded where a CPU has AVX-512
 
 
@@ -73,3 +79,35 @@ def bytes_needed(plan: Plan, on: Mesh, width: int, records: Records, model: Mode
     memory = advance.lower(plan, on, width, records, models, state, *count).compile().memory_analysis()
     assert memory is not None, "XLA tells what a compiled program needs"
     return memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
+
+
+def choose_width(engine: EngineOptions, on: Mesh, num_models: int, bytes_needed: Callable[[int], int]) -> int:
+    """Return the number of models that train side by side on a device.
+
+    Args:
+        engine: what the user asked for.
+        on: the devices.
+        num_models: of the whole call.
+        bytes_needed: the measured memory for so many models side by side.
+    """
+    most = -(-num_models // on.size)
+    if engine.models_per_batch != "auto":
+        return min(int(engine.models_per_batch), most)
+    device = on.devices.flat[0]
+    if device.platform == "cpu":
+        return 1
+    limit = (device.memory_stats() or {}).get("bytes_limit")
+    width = min(most, WIDEST)
+    return largest_fitting(width, bytes_needed, int(limit * SHARE)) if limit else min(width, 8)
+
+
+def largest_fitting(width: int, bytes_needed: Callable[[int], int], limit: int) -> int:
+    """Return a number of models up to `width` whose memory stays within `limit`; one model is always tried."""
+    while width > 1 and (needed := bytes_needed(width)) > limit:
+        width = max(1, min(width - 1, width * limit // needed))
+    return width
+
+
+def is_out_of_memory(error: jax.errors.JaxRuntimeError) -> bool:
+    """Whether an error says that a device's memory was full."""
+    return OUT_OF_MEMORY in str(error)

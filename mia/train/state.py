@@ -4,6 +4,7 @@ All but the plan are trees of arrays that live on a device. Randomness comes fro
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,15 +12,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar, Shaped, UInt32
 
-from mia.models.network import Network, Tree
-from mia.train import early_stopping
-from mia.train.adversary import initial_adversary
-from mia.train.loss import Strengths
-from mia.train.optimiser import optimiser
-from mia.train.switches import Switches
+from mia.models.networks.network import Network, Tree
+from mia.train.defences import Step
+from mia.train.hooks import Defences, Hooks, Strengths
 
-INITIALISATION, ORDER, DROPOUT, AUGMENTATION, MIXUP, NOISE, SAMPLING, ADVERSARY, REFERENCE = range(9)
-"""Purposes of random keys."""
+INITIALISATION, ORDER, DROPOUT, NOISE, SAMPLING = 0, 1, 2, 5, 6
+"""Purposes of random keys; 3, 4, 7 and 8 belong to defences of ours, larger ones to those of others."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Plan:
     network: Network
     scale: float  # of the records
     batch_size: int
-    switches: Switches = field(default_factory=Switches)
+    defences: Defences = field(default_factory=Defences)
 
 
 class Records(NamedTuple):
@@ -46,8 +44,7 @@ class Model(NamedTuple):
     test: Int[Array, "T"]
     seed: UInt32[Array, ""]
     strengths: Strengths
-    held_out: Int[Array, "h"] | None = None  # members that early stopping looks at
-    reference: Int[Array, "r"] | None = None  # members that the adversary compares with
+    parts: dict[str, Int[Array, "p"]]  # members set aside, by the name of the defence that wants them
     answers: Float[Array, "n C"] | None = None  # a teacher's, for the members in their order
 
 
@@ -59,21 +56,40 @@ class State(NamedTuple):
     optimiser: optax.OptState
     loss: Scalar  # sum over the epoch so far
     correct: Scalar
-    stopping: Tree | None = None  # see `early_stopping`
-    adversary: Tree | None = None  # see `adversary`
+    own: dict[str, Tree]  # what defences remember, by their names
 
 
 def initial_state(plan: Plan, model: Model) -> State:
     """Return the untrained model."""
     parameters, statistics = plan.network.initialise(key_of(model, INITIALISATION))
+    hooks = hooks_of(plan, model, Step(parameters=parameters, statistics=statistics, draw=partial(key_of, model)))
     return State(
         parameters,
         statistics,
-        optimiser(model.strengths).init(parameters),
+        optimiser(model.strengths, hooks).init(parameters),
         jnp.float32(0),
         jnp.float32(0),
-        early_stopping.begin(parameters, statistics) if plan.switches.early_stopping else None,
-        initial_adversary(key_of(model, ADVERSARY), plan.network.num_classes) if plan.switches.adversarial else None,
+        {defence.name: defence.begin(step, plan.network.num_classes) for defence, step in hooks.each("begin")},
+    )
+
+
+def hooks_of(plan: Plan, model: Model, step: Step, own: dict[str, Tree] | None = None) -> Hooks:
+    """Return the hooks of a model's defences in one place of its training."""
+    return Hooks(plan.defences, model.strengths, step, own, model.parts)
+
+
+def optimiser(strengths: Strengths, hooks: Hooks) -> optax.GradientTransformation:
+    """Return Adam for one model: step t moves by learning_rate / (1 + learning_rate_decay * t)."""
+
+    def rate(count: Scalar) -> jax.Array:
+        return strengths.learning_rate / (1 + strengths.learning_rate_decay * count)
+
+    def change(updates: Tree, parameters: Tree | None) -> Tree:
+        del parameters
+        return hooks.chain("updates", updates)
+
+    return optax.chain(
+        optax.scale_by_adam(eps=strengths.epsilon), optax.stateless(change), optax.scale_by_learning_rate(rate)
     )
 
 

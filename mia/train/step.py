@@ -1,99 +1,115 @@
 """One step of training: a batch, its gradient, the optimiser. Inside compiled code only.
 
-Takes a state and the positions of a batch, gives the next state. DP-SGD and the adversary have their own part in it.
+Takes a state and the positions of a batch, gives the next state; defences have their part in it by hooks.
 """
+
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Scalar
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 
-from mia.models.layers import Training
-from mia.models.network import Tree
-from mia.train.adversary import improve
+from mia.models.networks.layers import Training
+from mia.models.networks.network import Tree
 from mia.train.batches import make_batch, steps_per_epoch
-from mia.train.gradient import BatchResult, batch_gradient, clipped_gradient, private_gradient
-from mia.train.optimiser import optimiser
-from mia.train.private import in_microbatches, poisson_batch, poisson_microbatch
-from mia.train.state import DROPOUT, NOISE, REFERENCE, SAMPLING, Model, Plan, Records, State, features, key_of
+from mia.train.defences import Batch, Step
+from mia.train.hooks import Hooks
+from mia.train.loss import BatchResult, batch_gradient
+from mia.train.state import DROPOUT, Model, Plan, Records, State, features, hooks_of, key_of, optimiser
 
 
-def take_step(
-    plan: Plan, records: Records, model: Model, state: State, positions: Array, weights: Array, number: Scalar
-) -> State:
-    """Return the state after step `number`, on the members at `positions` whose weight is 1."""
-    if plan.switches.dp:
-        gradient, result = _private_step(plan, records, model, state, positions, weights, number)
-        adversary = None
+@dataclass(frozen=True)
+class Work:
+    """All that a step works with."""
+
+    plan: Plan
+    records: Records
+    model: Model
+    state: State
+    positions: Int[Array, "B"]  # of the batch, among the members
+    weights: Float[Array, "B"]  # 1 for real records, 0 for padding
+    number: Scalar  # of the step, over all epochs
+
+    def key(self, purpose: int, number: Scalar | None = None) -> PRNGKeyArray:
+        """Return a random key of this step, or of another number."""
+        return key_of(self.model, purpose, self.number if number is None else number)
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """The defences' hooks in this step."""
+        return self._hooks(self.weights, self.number)
+
+    def _hooks(self, weights: Array, number: Scalar) -> Hooks:
+        step = Step(
+            number=self.number,
+            epoch=self.number // steps_per_epoch(self.plan, len(self.model.members)),
+            weights=weights,
+            parameters=self.state.parameters,
+            statistics=self.state.statistics,
+            draw=partial(self.key, number=number),
+            records=self.look_up,
+            ask=self.ask,
+        )
+        return hooks_of(self.plan, self.model, step, self.state.own)
+
+    def batch(self, positions: Array, weights: Array, number: Scalar) -> tuple[Batch, Training, Hooks]:
+        """Return members as the model sees them, what it knows while it trains on them, and the hooks with them.
+
+        Args:
+            positions: Of the records, among the members.
+            weights: Their weights.
+            number: Of the random keys: that of the step, unless a step has several batches.
+        """
+        hooks = self._hooks(weights, number)
+        rate = hooks.chain("dropout", jnp.float32(0))
+        return (
+            make_batch(self.plan, self.records, self.model, positions, hooks),
+            Training(self.key(DROPOUT, number), rate, weights),
+            hooks,
+        )
+
+    def look_up(self, index: Int[Array, "B"]) -> tuple[Float[Array, "B *features"], Int[Array, "B"]]:
+        """Return features and labels of records of the data set."""
+        return features(self.plan, self.records, index), self.records.y[index]
+
+    def ask(self, x: Float[Array, "B *features"]) -> Float[Array, "B C"]:
+        """Return the model's logits, in evaluation mode."""
+        return self.plan.network.apply(self.state.parameters, self.state.statistics, x)[0]
+
+
+def take_step(work: Work) -> State:
+    """Return the state after a step, on the members at its positions whose weight is 1."""
+    state, defences = work.state, work.plan.defences
+    private = defences.first("is_private")
+    own = state.own
+    if private is not None:
+        gradient, result = private.step_gradient(work)
     else:
-        gradient, result, adversary = _plain_step(plan, records, model, state, positions, weights, number)
-    updates, optimiser_state = optimiser(model.strengths).update(gradient, state.optimiser, state.parameters)
+        gradient, result, own = _plain_gradient(work)
+    gradient = work.hooks.chain("gradient", gradient)
+    updates, optimiser_state = optimiser(work.model.strengths, work.hooks).update(gradient, state.optimiser)
     return State(
         optax.apply_updates(state.parameters, updates),
         result.statistics,
         optimiser_state,
         state.loss + result.loss,
         state.correct + result.correct,
-        state.stopping,
-        adversary,
+        own,
     )
 
 
-def _plain_step(
-    plan: Plan, records: Records, model: Model, state: State, positions: Array, weights: Array, number: Scalar
-) -> tuple[Tree, BatchResult, Tree | None]:
-    """Return the gradient of a batch, and the adversary after its own step, where there is one."""
-    training = Training(key_of(model, DROPOUT, number), model.strengths.dropout, weights)
-    batch = make_batch(plan, records, model, positions, weights, number)
-    adversary = state.adversary
-    if adversary is not None and model.reference is not None:
-        drawn = jax.random.randint(key_of(model, REFERENCE, number), weights.shape, 0, len(model.reference))
-        others = model.reference[drawn]
-        apply = lambda x: plan.network.apply(state.parameters, state.statistics, x)[0]  # noqa: E731
-        adversary = improve(
-            adversary,
-            (apply(batch.x), batch.labels, weights),
-            (apply(features(plan, records, others)), records.y[others]),
-        )
-    gradient, result = batch_gradient(
-        plan.network,
-        state.parameters,
-        state.statistics,
-        batch,
-        training,
-        model.strengths,
-        plan.switches,
-        number // steps_per_epoch(plan, len(model.members)),
-        None if adversary is None else adversary["parameters"],
-    )
-    return gradient, result, adversary
+def _plain_gradient(work: Work) -> tuple[Tree, BatchResult, dict[str, Tree]]:
+    """Return the gradient of a batch, and what defences remember after looking at it."""
+    batch, training, hooks = work.batch(work.positions, work.weights, work.number)
+    own = work.state.own | {defence.name: defence.prepare(step, batch) for defence, step in hooks.each("prepare")}
+    hooks = replace(hooks, states=own)
+    state = work.state
+    gradient, result = batch_gradient(work.plan.network, state.parameters, state.statistics, batch, training, hooks)
+    return gradient, result, own
 
 
-def _private_step(
-    plan: Plan, records: Records, model: Model, state: State, positions: Array, weights: Array, number: Scalar
-) -> tuple[Tree, BatchResult]:
-    """Return the gradient of DP-SGD, a microbatch at a time: memory does not grow with the batch."""
-    microbatch, num_members = plan.switches.microbatch, len(model.members)
-    most = -(-num_members // microbatch)
-    if plan.switches.is_poisson:
-        counts = poisson_batch(key_of(model, SAMPLING, number), num_members, plan.batch_size)
-        take = lambda i: poisson_microbatch(counts, i, microbatch)  # noqa: E731
-        used = -(-counts[-1] // microbatch)
-        count = jnp.float32(plan.batch_size)  # as expected: the number drawn is private
-    else:
-        rows, row_weights = in_microbatches(positions, weights, microbatch)
-        take = lambda i: (rows[i], row_weights[i])  # noqa: E731
-        used, count = jnp.int32(len(rows)), weights.sum()
-
-    def add(i: Scalar, total: tuple[Tree, tuple[Scalar, Scalar]]) -> tuple[Tree, tuple[Scalar, Scalar]]:
-        chosen, in_use = take(i)
-        own = number * most + i
-        training = Training(key_of(model, DROPOUT, own), model.strengths.dropout, in_use)
-        batch = make_batch(plan, records, model, chosen, in_use, own)
-        part = clipped_gradient(plan.network, state.parameters, batch, training, model.strengths, plan.switches)
-        return jax.tree.map(jnp.add, total, part)
-
-    nothing = jax.tree.map(jnp.zeros_like, state.parameters), (jnp.float32(0), jnp.float32(0))
-    total, curve = jax.lax.fori_loop(0, used, add, nothing)
-    gradient = private_gradient(total, count, state.parameters, key_of(model, NOISE, number), model.strengths)
-    return gradient, BatchResult(state.statistics, *curve)
+def penalty_gradient(work: Work) -> Tree:
+    """Return the gradient of what depends on parameters alone."""
+    return jax.grad(lambda parameters: work.hooks.chain("penalty", jnp.float32(0), parameters))(work.state.parameters)

@@ -9,9 +9,9 @@ from attack_twins import best_balanced_accuracy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mia.attacks import options
-from mia.attacks.comparison import learn_from_stand_ins
-from mia.attacks.registry import run_attack
+from mia.attacks import run_attack
+from mia.attacks.confidence import ConfidenceOptions
+from mia.attacks.per_record import learn_from_stand_ins
 from mia.attacks.thresholds import best_threshold, learn_thresholds
 
 
@@ -55,7 +55,7 @@ def test_a_class_missing_from_the_shadows_uses_the_threshold_of_all_and_says_so(
     signals, _ = random_signals(classes=3)
     own = signals.shadow_own & (signals.labels != 2)
     scores = run_attack("confidence", replace(signals, shadow_own=own), EVERY["confidence"], 0)
-    pooled = run_attack("confidence", replace(signals, shadow_own=own), options.ConfidenceOptions(per_class=False), 0)
+    pooled = run_attack("confidence", replace(signals, shadow_own=own), ConfidenceOptions(per_class=False), 0)
     assert any("lack members or non-members of class 2" in line for line in scores.warnings)
     assert scores.details["threshold_class_2"] == pooled.details["threshold"]
 

@@ -27,7 +27,7 @@ def main() -> None:
     devices.prepare(Path(tempfile.mkdtemp()))
     from mia.attacks.options import AttackOptions
     from mia.data import load
-    from mia.data.options import LocationsOptions
+    from mia.data.bits import LocationsOptions
     from mia.experiment.attacker import make_own_records, plan_split
     from mia.experiment.observer import Silent
     from mia.experiment.options import ExperimentOptions

@@ -15,8 +15,7 @@ import mia.data
 from mia.checks import RequestError
 from mia.data import containers, pictures
 from mia.data.containers import open_container
-from mia.data.images import classes_of
-from mia.data.options import ImagesOptions
+from mia.data.images import ImagesOptions, classes_of
 
 RNG = np.random.default_rng(0)
 PIXELS = {

@@ -7,7 +7,7 @@ import pytest
 import mia.data
 from mia.checks import RequestError
 from mia.data import table
-from mia.data.options import TableOptions
+from mia.data.table import TableOptions
 
 RNG = np.random.default_rng(0)
 N = 40

@@ -7,10 +7,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from mia.attacks.options import AttackOptions
+from mia.attacks.options import attack_schema
 from mia.checks import RequestError
 from mia.config import Config, schemas
-from mia.data.options import DigitsOptions
+from mia.data.digits import DigitsOptions
 from mia.defences.options import NoneOptions
 from mia.experiment.identity import pool_identity, run_identity
 from mia.models.options import MlpOptions
@@ -92,12 +92,12 @@ def cases() -> Iterator[tuple[str, Config, Config]]:
 
 
 def attack_cases() -> Iterator[tuple[str, Config, Config]]:
-    for one in fields(AttackOptions):
+    for one in fields(attack_schema()):
         kind = next((kind for kind in get_args(one.type) if is_dataclass(kind)), None)
         if kind is None:
             yield f"attack.{one.name}", BASE, with_other(BASE, ["attack", one.name])
             continue
-        base = replace(BASE, attack=AttackOptions(**{one.name: kind()}))
+        base = replace(BASE, attack=attack_schema()(**{one.name: kind()}))
         yield f"attack.{one.name}", BASE, base
         yield from changes(f"attack.{one.name}", lambda _, base=base: base, "attack", one.name)
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mia.attacks import options as attacks
+from mia.attacks.confidence import LossOptions
+from mia.attacks.gap import GapOptions
+from mia.attacks.options import AttackOptions
 from mia.checks import RequestError
 from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.experiment.run import run_experiment
@@ -22,7 +24,7 @@ OPTIONS = ExperimentOptions(
     split=SplitOptions(size=40, num_shadows=3),
     model=MlpOptions(hidden=[8]),
     train=TrainOptions(epochs=3),
-    attack=attacks.AttackOptions(gap=attacks.GapOptions(), loss=attacks.LossOptions()),
+    attack=AttackOptions(chosen={"gap": GapOptions(), "loss": LossOptions()}),
 )
 
 
@@ -132,5 +134,5 @@ def test_an_attacker_with_own_records_has_no_rule_to_relax():
 
 
 def test_gap_stands_beside_every_attack():
-    alone = replace(OPTIONS, attack=attacks.AttackOptions(loss=attacks.LossOptions()))
-    assert list(alone.attack.chosen()) == ["gap", "loss"]
+    alone = replace(OPTIONS, attack=AttackOptions(chosen={"loss": LossOptions()}))
+    assert list(alone.attack.chosen) == ["gap", "loss"]

@@ -5,7 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mia.attacks import options as attacks
+from mia.attacks import ATTACKS
+from mia.attacks.calibration import CalibrationOptions
+from mia.attacks.confidence import LossOptions
+from mia.attacks.gap import GapOptions
+from mia.attacks.options import AttackOptions
+from mia.attacks.shadow_classifier import ShadowLogisticOptions
 from mia.checks import RequestError
 from mia.compose import compose_config, register
 from mia.config import Config, to_options
@@ -33,7 +38,7 @@ OPTIONS = ExperimentOptions(
     split=SplitOptions(size=SIZE, num_shadows=SHADOWS),
     model=MlpOptions(hidden=[8]),
     train=TrainOptions(epochs=3),
-    attack=attacks.AttackOptions(gap=attacks.GapOptions(), loss=attacks.LossOptions()),
+    attack=AttackOptions(chosen={"gap": GapOptions(), "loss": LossOptions()}),
 )
 KINDS = [NoisyOptions(), NoisyOptions(change="redraw"), MarginalOptions(), SYNTHESIZED]
 
@@ -176,12 +181,12 @@ def test_pictures_work_as_well(pictures, store, kind):
 
 
 def test_attacks_that_compare_with_shadows_and_ask_more_work_too(data, store):
-    chosen = attacks.AttackOptions(
-        calibration=attacks.CalibrationOptions(),
-        label_only=attacks.LabelOnlyOptions(queries=3),
-        shadow_logistic=attacks.ShadowLogisticOptions(per_class=False),
-    )
-    result, _ = run_experiment(with_data(SYNTHESIZED, attack=chosen), data, store)
+    chosen = {
+        "calibration": CalibrationOptions(),
+        "label_only": ATTACKS["label_only"].options(queries=3),
+        "shadow_logistic": ShadowLogisticOptions(per_class=False),
+    }
+    result, _ = run_experiment(with_data(SYNTHESIZED, attack=AttackOptions(chosen=chosen)), data, store)
     for scores in result.scores.values():
         assert np.isfinite(scores.score).all()
 

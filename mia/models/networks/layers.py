@@ -1,0 +1,64 @@
+"""Dense layers and dropout as the models here use them: Glorot uniform kernels, zero biases, a traced dropout rate.
+
+Takes and gives arrays with the batch in front. Never draws randomness of its own: keys are arguments.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray, Scalar
+
+from mia.models.networks.ghost_norm import Layer, probed, probed_dense
+
+glorot_uniform = nnx.initializers.glorot_uniform()
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Training:
+    """What a model needs to know while it trains; without it a model is in evaluation mode."""
+
+    key: PRNGKeyArray  # of this step
+    dropout: Scalar  # the share that is dropped
+    weights: Float[Array, "B"]  # 0 for the padding of a short batch, 1 for real records
+    probe: Float[Array, "B"] | None = None  # asks for the norms of records' gradients, see networks.ghost_norm
+
+
+def with_probe(layer: Layer, x: Array, parameters: Any, training: Training | None) -> Array:
+    """Return `layer(x, parameters)`, with the norms of the records' gradients if they are asked for."""
+    if training is None or training.probe is None:
+        return layer(x, parameters)
+    return probed(layer, x, parameters, training.probe)
+
+
+class Dense(nnx.Module):
+    """x @ kernel + bias."""
+
+    def __init__(self, num_inputs: int, num_outputs: int, rngs: nnx.Rngs) -> None:
+        self.kernel = nnx.Param(glorot_uniform(rngs.params(), (num_inputs, num_outputs), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(num_outputs, jnp.float32))
+
+    def __call__(self, x: Float[Array, "B inputs"], training: Training | None = None) -> Float[Array, "B outputs"]:
+        """Return the layer's outputs."""
+        if training is not None and training.probe is not None:
+            return probed_dense(x, self.kernel[...], self.bias[...], training.probe)
+        return x @ self.kernel[...] + self.bias[...]
+
+
+def dropout(x: Float[Array, "B *rest"], training: Training | None, layer: int) -> Float[Array, "B *rest"]:
+    """Drop a share of `x` and scale up the rest; `layer` tells the draws of one step apart.
+
+    The rate is traced. At rate zero nothing is drawn and `x` is returned bit by bit.
+    """
+    if training is None:
+        return x
+    rate = training.dropout
+
+    def draw() -> Array:
+        kept = jax.random.bernoulli(jax.random.fold_in(training.key, layer), 1 - rate, x.shape)
+        return kept / (1 - rate)
+
+    return x * jax.lax.cond(rate > 0, draw, lambda: jnp.ones_like(x))
