@@ -26,6 +26,8 @@ from mia.tracking.options import TrackingOptions
 from mia.train.options import EngineOptions, TrainOptions
 
 if TYPE_CHECKING:
+    from mia.stored import Stored
+
     AttackSchema = AttackOptions  # what `to_options` makes of it
 else:
     AttackSchema = attack_schema()
@@ -190,6 +192,17 @@ def _refuse_unknown(node: DictConfig, kind: type, prefix: str) -> None:
         value = None if OmegaConf.is_missing(node, name) else node[name]
         if prefix and isinstance(value, DictConfig) and is_dataclass(inner := OmegaConf.get_type(value)):
             _refuse_unknown(value, inner, f"{key}.")
+
+
+def from_stored(text: str) -> "Stored":
+    """Return the options that a run's `config.yaml` describes, whatever version of this package wrote it.
+
+    Raises:
+        RequestError: it is no config at all.
+    """
+    from mia.stored import rebuild
+
+    return rebuild(text)
 
 
 def flat(composed: DictConfig) -> dict[str, str | int | float | bool | None]:

@@ -28,6 +28,7 @@ LAUNCHER_OPTIONS = (
     "mem_per_cpu", "mem_per_gpu", "nodes", "partition", "qos", "account", "constraint", "array_parallelism",
     "max_num_timeout", "signal_delay_s",
 )  # fmt: skip
+FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CHOICE = re.compile(r"(?:override )?/?(?P<group>hydra/launcher|hydra/sweeper|[a-z_]+)")
 NAME = re.compile(r"[\w-][\w.-]*")
 PLAIN_TEXT = re.compile(r"[\w .,:;=+/*-]*")
@@ -98,7 +99,7 @@ def read_bounded(text: str) -> Any:
         RequestError: it is no YAML; or it has anchors, aliases, tags or interpolations, or is too large or too deep.
     """
     try:
-        _refuse_tricks(text)
+        refuse_tricks(text)
         return OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         if isinstance(error, RequestError):
@@ -106,9 +107,15 @@ def read_bounded(text: str) -> Any:
         raise RequestError(f"cannot be read as YAML: {' '.join(str(error).split())}") from error
 
 
-def _refuse_tricks(text: str) -> None:
+def refuse_tricks(text: str) -> None:
+    """Refuse a YAML text that is more than data, or too much of it.
+
+    Raises:
+        RequestError: it has anchors, aliases, tags or interpolations, or is too large or too deep.
+        YAMLError: it is no YAML.
+    """
     depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+    for count, event in enumerate(yaml.parse(text, Loader=FAST)):
         line = f"line {event.start_mark.line + 1}"
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if count > MOST_NODES or depth > DEEPEST:
