@@ -4,7 +4,9 @@ Takes overrides as typed; gives composed configs. Never runs anything.
 """
 
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -20,8 +22,13 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from mia import config
+from mia.attacks import ATTACKS
 from mia.checks import RequestError, did_you_mean, one_of
+from mia.data import DATASETS
+from mia.limits import spell_limits
+from mia.models import MODELS
 from mia.overrides import CHOICES, GROUPS, key_of, parsed, spell_out, tidy
+from mia.registry import Registry
 from mia.sweeper.files import SweepFile, asked_for, read_sweep, sweep_paths
 from mia.sweeper.options import SWEEPERS
 
@@ -31,6 +38,7 @@ HOME = CHECKOUT if (CHECKOUT / "conf" / "config.yaml").is_file() else PACKAGE
 """The folder that holds conf/ and sweeps/: the repository, or the package where it is installed."""
 LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 """Launchers of Hydra's that come with an extra of ours."""
+EXTENSIONS: dict[str, Registry[Any]] = {"data": DATASETS, "model": MODELS, "attack": ATTACKS}
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def read_request(typed: Iterable[str]) -> Request:
     Raises:
         RequestError: an override cannot be read, or a file holds what a sweep file may not.
     """
-    overrides, paths = tidy(typed), sweep_paths(HOME)
+    overrides, paths = tidy(spell_limits(typed)), sweep_paths(HOME)
     for one in overrides:
         name = one.partition("=")[2].strip("'\"")
         if key_of(one) == "sweeps" and name not in paths:
@@ -99,7 +107,40 @@ def compose_config(typed: list[str], name: str = "config") -> DictConfig:
     Raises:
         RequestError: whatever Hydra or a schema has against the overrides, in one line.
     """
-    return compose_with(open_hydra().config_loader, read_request(typed).spelt_out(), name)
+    loader, overrides = open_hydra().config_loader, read_request(typed).spelt_out()
+    if name == "config":
+        overrides = spell_attacks(overrides, lambda rest: config.to_options(compose_with(loader, rest), config.Config))
+    return compose_with(loader, overrides, name)
+
+
+def spell_attacks(overrides: list[str], config_of: Callable[[list[str]], config.Config]) -> list[str]:
+    """Return overrides with `attack=quick` and `attack=full` replaced by the attacks that are possible.
+
+    Args:
+        overrides: Of one configuration.
+        config_of: Composes the same without the attacks: what is possible depends on the split.
+    """
+    chosen = [one for one in overrides if is_preset(one)]
+    if not chosen:
+        return overrides
+    from mia.attacks import check_possible
+
+    split = config_of([one for one in overrides if key_of(one).partition(".")[0] != "attack"]).split
+    names = [name for name, spec in ATTACKS.items() if not (chosen[-1] == "attack=quick" and spec.is_slow)]
+    possible = []
+    for name in names:
+        with suppress(RequestError):
+            check_possible(name, ATTACKS[name].options(), split.protocol, split.num_shadows)
+            possible.append(name)
+    if chosen[-1] == "attack=full":
+        for reason in ATTACKS.broken.values():
+            print(f"mia: warning: {reason}", file=sys.stderr)
+    return [f"attack=[{','.join(possible)}]" if is_preset(one) else one for one in overrides]
+
+
+def is_preset(override: str) -> bool:
+    """Tell whether an override chooses attacks by how long they take."""
+    return override in ("attack=quick", "attack=full")
 
 
 def open_hydra() -> Any:
@@ -199,11 +240,21 @@ def _unknown_choice(text: str) -> str:
     if not missing:
         return " ".join(text.split())
     group, _, choice = missing[1].rpartition("/")
-    choices = sorted(file.stem for file in (HOME / "conf" / group).glob("*.yaml"))
     if group == "hydra/launcher" and choice in LAUNCHERS:
         return f"{group}={choice} is not installed: pip install '.[{LAUNCHERS[choice]}]'"
-    choices = {"hydra/launcher": ["basic", *LAUNCHERS], "hydra/sweeper": list(SWEEPERS)}.get(group, choices)
+    if (registry := EXTENSIONS.get(group)) is not None and choice in registry.broken:
+        return f"{group}={choice}: {registry.broken[choice]}"
+    choices = choices_of(group)
     if not group or not choices:
         wrong, groups = group or choice, CHOICES
         return f"{wrong} is not a config group{did_you_mean(wrong, groups)}; known: {', '.join(groups)}"
     return f"{group}={choice} is not known{did_you_mean(choice, choices)}; known: {', '.join(choices)}"
+
+
+def choices_of(group: str) -> list[str]:
+    """Return the names that can be chosen in a config group."""
+    if group in ("hydra/launcher", "hydra/sweeper"):
+        return ["basic", *LAUNCHERS] if group == "hydra/launcher" else list(SWEEPERS)
+    files = {file.stem for file in (HOME / "conf" / group).glob("*.yaml")}
+    more = {"attack": ["quick", "full", *ATTACKS.names()]}.get(group) or config.options_of(group)
+    return sorted(files.union(more))

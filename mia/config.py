@@ -18,10 +18,11 @@ from mia.checks import RequestError, did_you_mean
 from mia.data import DATASETS, DataOptions
 from mia.defences import options as defence_options
 from mia.experiment.options import AttackerOptions, ExperimentOptions
+from mia.limits import LimitOptions
 from mia.models import MODELS, ModelOptions
 from mia.shadow_data import options as shadow_data_options
 from mia.shadow_data.options import ShadowDataOptions
-from mia.split.options import SplitOptions
+from mia.split import SplitOptions
 from mia.tracking.options import TrackingOptions
 from mia.train.options import EngineOptions, TrainOptions
 
@@ -48,6 +49,7 @@ class Config:
     attack: AttackSchema = field(default_factory=AttackSchema)
     engine: EngineOptions = field(default_factory=EngineOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    limit: LimitOptions = field(default_factory=LimitOptions)
     rerun: bool = False
 
     def experiment(self) -> ExperimentOptions:
@@ -57,14 +59,43 @@ class Config:
 
 
 @dataclass
+class AuditOptions:
+    """What is audited, in the words of who asks, and on what terms it is judged."""
+
+    model: str = ""
+    data: str = ""
+    delta: float = 1e-5  # of the guarantee that bounds on epsilon test
+    confidence: float = 0.95  # of those bounds
+    group_score: str = "mean"  # how the scores of a group's records become one: mean, sum or max
+
+
+@dataclass
 class AuditConfig:
     """The config of `mia audit`: predictions that any program made, and the attacks on them."""
 
-    signals: str = MISSING
+    signals: str | None = None  # a file of arrays, or
+    plan: str | None = None  # who trained on what, with
+    predictions: str | None = None  # a folder of one file per model, and
+    labels: str | None = None  # the records' classes; or
+    scores: str | None = None  # a file of scores made elsewhere
+    kind: str = "logits"  # of the predictions: logits, probabilities or losses
     out: str = MISSING
     seed: int = 0
+    audit: AuditOptions = field(default_factory=AuditOptions)
     attack: AttackSchema = field(default_factory=AttackSchema)
+    limit: LimitOptions = field(default_factory=LimitOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+@dataclass
+class PlanConfig:
+    """The config of `mia plan`: who trains on what."""
+
+    records: int = MISSING
+    split: SplitOptions = field(default_factory=SplitOptions)
+    seed: int = 0
+    out: str = "plan.npz"
+    framework: str | None = None  # torch, keras, sklearn or xgboost: print the code that trains by the plan
 
 
 @dataclass
@@ -118,7 +149,7 @@ def options_of(group: str) -> dict[str, type]:
 
     An outside package's dataclass need know nothing of that; it is extended here.
     """
-    base, known = GROUPS[group]
+    base, known = GROUPS.get(group, (object, dict))
     return {
         name: node if issubclass(node, base) and _default(node, "name") == name else _named(name, node, base)
         for name, node in known().items()
@@ -136,6 +167,7 @@ def schemas() -> Iterator[tuple[str, str, Any]]:
     """Yield group, name and node of all that Hydra is to know: schemas, and the choices that may have no YAML file."""
     for name, node in (
         ("config", Config), ("audit", AuditConfig), ("ui", UiConfig), ("report", ReportConfig), ("pools", PoolsConfig),
+        ("plan", PlanConfig),
     ):  # fmt: skip
         yield "schema", name, node
     for group in GROUPS:
@@ -224,7 +256,7 @@ def _walk(prefix: str, node: Any, *, groups: bool = False) -> Iterator[tuple[str
     for key in node:
         name, value = f"{prefix}{key}", None if OmegaConf.is_missing(node, key) else node[key]
         if isinstance(value, DictConfig):
-            if groups or (not len(value) and prefix == "attack."):
+            if groups or not len(value):
                 yield name, True
             yield from _walk(f"{name}.", value, groups=groups)
         elif isinstance(value, ListConfig):

@@ -1,7 +1,7 @@
 """Stored runs as the typed configs they were: from the text of a run's `config.yaml` to options.
 
-Takes a text that this version or an older one wrote; gives options, and says what did not fit: what is missing takes its
-default, what is unknown is left out, what would be refused today takes its default too. Never guesses from strings.
+Takes a text that this version or an older one wrote; gives options, and says what did not fit: what is missing takes
+its default, what is unknown is left out, what is refused today takes its default too. Never guesses from strings.
 """
 
 import dataclasses
@@ -74,7 +74,7 @@ class _Rebuilding:
             return self.chosen(name, values)
         if name == "attack":
             return self.attack(values)
-        if is_dataclass(kind):
+        if isinstance(kind, type) and is_dataclass(kind):
             return self.build(kind, values, f"{name}.")
         return self.value(Config, name, given, "")
 
@@ -115,7 +115,7 @@ class _Rebuilding:
             if one.name not in given:
                 self.missing.append(f"{prefix}{one.name}")
             elif is_dataclass(inner := one.default_factory):
-                values[one.name] = self.build(inner, given[one.name], f"{prefix}{one.name}.")  # type: ignore[arg-type]
+                values[one.name] = self.build(inner, given[one.name], f"{prefix}{one.name}.")
             else:
                 values[one.name] = self.value(kind, one.name, given[one.name], prefix)
         return self.construct(kind, values, prefix)
@@ -142,7 +142,7 @@ class _Rebuilding:
                 self.unknown.append(f"{prefix}{name}={value}" if not is_dataclass(value) else str(first))
                 return without
         self.unknown.append(str(first))
-        bare = object.__new__(kind)  # as it was, unchecked: better than nothing to look at
+        bare: Any = object.__new__(kind)  # as it was, unchecked: better than nothing to look at
         for one in fields(kind):
             default = one.default_factory() if one.default_factory is not dataclasses.MISSING else one.default
             setattr(bare, one.name, kept.get(one.name, default))

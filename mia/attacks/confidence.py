@@ -58,21 +58,21 @@ def loss(signals: Signals, options: LossOptions, seed: int) -> Scores:
     return _threshold(statistics.log_confidence, signals, options.per_class)
 
 
-@attack("confidence", options=ConfidenceOptions, citation=SONG)
+@attack("confidence", options=ConfidenceOptions, needs=("classes",), citation=SONG)
 def confidence(signals: Signals, options: ConfidenceOptions, seed: int) -> Scores:
     """Score by the probability of the true class."""
     del seed
     return _threshold(statistics.confidence, signals, options.per_class)
 
 
-@attack("entropy", options=EntropyOptions, citation=SONG)
+@attack("entropy", options=EntropyOptions, needs=("classes",), citation=SONG)
 def entropy(signals: Signals, options: EntropyOptions, seed: int) -> Scores:
     """Score by minus the entropy of the answer."""
     del seed
     return _threshold(statistics.minus_entropy, signals, options.per_class)
 
 
-@attack("modified_entropy", options=ModifiedEntropyOptions, citation=SONG, label="modified entropy")
+@attack("modified_entropy", options=ModifiedEntropyOptions, needs=("classes",), citation=SONG, label="modified entropy")
 def modified_entropy(signals: Signals, options: ModifiedEntropyOptions, seed: int) -> Scores:
     """Score by minus the modified entropy, low for the confident and right, high for the confident and wrong."""
     del seed

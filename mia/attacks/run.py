@@ -78,7 +78,7 @@ def run_attack(name: str, signals: Signals, options: Any, seed: int, progress: P
     """
     spec = ATTACKS[name]
     assert isinstance(options, spec.options), f"options of {name} are {type(options).__name__}"
-    _check_signals(spec, signals)
+    check_signals(name, signals)
     scores = _as_scores(name, _call(spec, signals, options, seed, progress), len(signals.candidates))
     if np.isnan(scores.score).all():
         why = f": {'; '.join(scores.warnings)}" if scores.warnings else ""
@@ -121,7 +121,13 @@ def _as_scores(name: str, given: Any, count: int) -> Scores:
     return scores
 
 
-def _check_signals(spec: AttackSpec, signals: Signals) -> None:
+def check_signals(name: str, signals: Signals) -> None:
+    """Check that signals hold what an attack needs.
+
+    Raises:
+        RequestError: they do not; one line says what to change.
+    """
+    spec = ATTACKS[name]
     membership = signals.shadow_membership[:, signals.is_candidate]
     lacking = {
         "shadows": (signals.num_shadows > 0, "needs shadow models, and there are none"),
@@ -132,6 +138,10 @@ def _check_signals(spec: AttackSpec, signals: Signals) -> None:
         "out_models": (
             (membership == OUT).any(),
             "needs shadows not trained on the target's records, there are none: add shadows",
+        ),
+        "classes": (
+            signals.num_classes > 1,
+            "needs an answer for each class, losses alone are not enough: leave it out",
         ),
         "oracle": (
             signals.oracle is not None,

@@ -49,6 +49,19 @@ class SharedStatistics:
         )
 
 
+def for_target(base: Signals, signals: Signals, rows: Sequence[int]) -> Signals:
+    """Return `signals` with what is known of `base`, whose models they are in another order, perhaps fewer.
+
+    Args:
+        base: Signals of all models.
+        signals: The same records, another of the models as the target; no population.
+        rows: The target's row in `base` (0: its target, k: its shadow k), then the shadows'.
+    """
+    known, rows = shared_statistics(base), list(rows)
+    signals.shared[KEY] = SharedStatistics(known.phi[rows], known.log_confidence[rows], known.confidence[rows], None)
+    return signals
+
+
 def shared_statistics(signals: Signals) -> SharedStatistics:
     """Return the statistics of `signals`, which keeps them and frees them with itself."""
     if KEY not in signals.shared:

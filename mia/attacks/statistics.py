@@ -11,6 +11,9 @@ from jaxtyping import Bool, Float, Int
 FLOOR = 1e-45
 """Added to given probabilities before a logarithm; they may be exactly 0."""
 
+MOST_LOG = 700.0
+"""Of minus a loss, which may be below zero: exp of more is infinite."""
+
 Outputs = Float[np.ndarray, "N C"]
 Labels = Int[np.ndarray, "N"]
 PerRecord = Float[np.ndarray, "N"]
@@ -26,6 +29,8 @@ def true_class(outputs: Outputs, labels: Labels, is_probability: bool) -> tuple[
         by_class[labels, records] = 0
         log_own = np.log(own + FLOOR)
         return log_own - np.log(by_class.sum(0) + FLOOR), log_own, own
+    if len(by_class) == 1:  # minus a loss, and no classes: there are no other answers to compare with
+        return own, own, np.exp(np.minimum(own, MOST_LOG))
     by_class[labels, records] = -np.inf
     highest = by_class.max(0)
     by_class -= highest

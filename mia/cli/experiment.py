@@ -5,10 +5,12 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from mia.checks import RequestError
-from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
-from mia.compose import compose_with, know_all_sweeps, open_hydra, read_request
+from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL, judge
+from mia.compose import compose_with, know_all_sweeps, open_hydra, read_request, spell_attacks
 from mia.config import Config, as_yaml, to_options
 from mia.home import home
+from mia.limits import check_limits
+from mia.sweeper.check import Composer
 
 
 def command(arguments: list[str]) -> int:
@@ -29,6 +31,7 @@ def command(arguments: list[str]) -> int:
 
         return run_sweep(request, shlex.join(["mia", "-m", *asked.overrides]), home())
     overrides = request.fixed() if asked.multirun else request.spelt_out()
+    overrides = spell_attacks(overrides, Composer(hydra.config_loader).config)
     composed = compose_with(hydra.config_loader, overrides)
     config: Config = to_options(composed, Config)
     config.experiment()
@@ -42,7 +45,9 @@ def command(arguments: list[str]) -> int:
         from mia.cli.job import Job, run_job
 
         outcome = run_job(Job.of(composed, overrides, home()))
-        return ALL_IS_WELL if outcome.is_well else A_RUN_FAILED
+        if outcome.status == "failed":
+            return A_RUN_FAILED
+        return judge(check_limits(outcome.metrics, config.limit))
     return ALL_IS_WELL
 
 

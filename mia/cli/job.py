@@ -4,7 +4,8 @@ Takes a composed config; gives an `Outcome`. Everything that a person or a sweep
 """
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,12 +26,7 @@ class Outcome:
     """What became of a configuration."""
 
     status: Literal["finished", "reused", "failed"]
-    run_id: str = ""
-
-    @property
-    def is_well(self) -> bool:
-        """Whether there is a finished run."""
-        return self.status != "failed"
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,13 +57,14 @@ class Job:
         extra = [
             f"{key.split('.', 1)[-1]}={self.values[key]}"
             for key in (one.lstrip("+~").split("=")[0] for one in self.overrides)
-            if "." in key and key in self.values and not key.startswith(("data.", "split.size", "tracking.", "engine."))
+            if "." in key and key in self.values and not key.startswith(("data.", "split.size", "tracking.", "engine.", "limit."))
         ]
         return " ".join([f"{config.data.name} {config.model.name} n={config.split.size}", *extra])
 
     def axes(self) -> dict[str, float]:
         """Return the overridden numbers as metrics, so that they can be compared and sorted."""
         swept = {one.lstrip("+~").split("=")[0] for one in self.overrides} | {"split.size", "train.l2"}
+        swept = {key for key in swept if not key.startswith("limit.")}
         numbers = {key: value for key, value in self.values.items() if key in swept and isinstance(value, int | float)}
         return {f"axis/{key}": float(value) for key, value in numbers.items()}
 
@@ -90,12 +87,13 @@ def run_job(job: Job, loaded: LastData | None = None) -> Outcome:
     """
     from mia.cli.progress import console_observer
     from mia.experiment.identity import run_identity
+    from mia.experiment.observer import StageBegan, Step
     from mia.experiment.run import check_request
 
     options = job.config.experiment()
     with console_observer() as observer:
-        observer.stage("data")
-        data = (loaded or LastData()).load(options.data, observer.loading)
+        observer(StageBegan("data"))
+        data = (loaded or LastData()).load(options.data, lambda done, total: observer(Step("data", done, total)))
         check_request(options, data)
         name = fingerprint(run_identity(options, data))
         from mia.cli.publish import print_stored
@@ -111,14 +109,24 @@ def run_job(job: Job, loaded: LastData | None = None) -> Outcome:
             if job.sweep_id is None:
                 observer.close()
                 print_stored(tracker, found)
-            return Outcome("reused", found.id)
+            return Outcome("reused", found.metrics)
         return _run(job, data, name, tracker, observer)
 
 
+def describe(job: Job, data: "Dataset") -> dict[str, str]:
+    """Return the tags that say what a run is made of."""
+    return {
+        "mia.command": job.command,
+        "mia.data_fingerprint": data.fingerprint,
+        "mia.data": f"{data.name}: {len(data.x)} records, {data.num_classes} classes",
+    }
+
+
 def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any) -> Outcome:
-    from mia.cli.publish import describe, print_result, publish
+    from mia.cli.publish import print_result, publish
     from mia.experiment.run import run_experiment
-    from mia.store import PoolStore
+    from mia.store import PoolStore, User
+    from mia.tracking.address import without_secrets
 
     begun: list[Run] = []
     options = job.config.experiment()
@@ -127,11 +135,14 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
             name=job.name, fingerprint=name, params=job.values, tags=describe(job, data), parent_id=job.sweep_id
         ) as run:
             begun.append(run)
-            run.log_text(job.yaml, "config.yaml")
-            run.log_text("".join(f"- {one}\n" for one in job.overrides), "overrides.yaml")
+            run.log_dataset(data)
+            run.log_text(without_secrets(job.yaml), "config.yaml")
+            run.log_text(without_secrets("".join(f"- {one}\n" for one in job.overrides)), "overrides.yaml")
             _prepare_jax()
-            result, ensemble = run_experiment(options, data, PoolStore(job.home / "pools"), observer)
-            publish(run, job, result, ensemble, data)
+            user = User(tracker.store_id, tracker.where)
+            result = run_experiment(options, data, PoolStore(job.home / "pools", user), observer)
+            run.log_metrics(job.axes())
+            publish(run, result, data.x if data.is_image else None)
     except Exception as error:
         if not begun:
             raise
@@ -139,14 +150,28 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
 
         observer.close()
         complain(error, A_RUN_FAILED)
-        return Outcome("failed", begun[0].id)
+        return Outcome("failed")
     observer.close()
-    print_result(result, run, job.name)
-    return Outcome("finished", run.id)
+    if job.sweep_id is None:
+        print_result(result, run, job.name)
+    else:
+        print_lines(result.metrics, run.id, job.name)
+    return Outcome("finished", result.metrics)
+
+
+def print_lines(metrics: Mapping[str, float], run_id: str, name: str) -> None:
+    """Print two lines about a run among many: what it was, and what came of it."""
+    aucs = {key: value for key, value in metrics.items() if key.startswith("attack/") and key.endswith("/auc")}
+    found = f"test accuracy {metrics['target/test_accuracy']:.3f}" if "target/test_accuracy" in metrics else ""
+    if aucs:
+        key = max(aucs, key=lambda one: aucs[one])
+        ends = f" ({metrics[f'{key}_low']:.3f} to {metrics[f'{key}_high']:.3f})" if f"{key}_low" in metrics else ""
+        found += f", largest AUC {aucs[key]:.3f}{ends} of {key.split('/')[1]}"
+    print(f"{name}\n  {found}; run {run_id}", flush=True)
 
 
 def _prepare_jax() -> None:
-    from mia.tracking.ending import uninterrupted
+    from mia.tracking.process import uninterrupted
 
     with uninterrupted():
         import mia.train.many

@@ -14,19 +14,17 @@ from mia.home import home
 from mia.records import StoredRun
 
 if TYPE_CHECKING:
-    from mia.tracking.tracker import Tracker
+    from mia.tracking.reading import Reader
 
 
 def command(arguments: list[str]) -> int:
     """Write the report and return the exit code."""
     composed = compose_config(only_overrides(arguments, "report"), "report")
     config: ReportConfig = to_options(composed, ReportConfig)
-    if config.tracking.uri is None and not (home() / "mlflow.db").exists():
-        raise RequestError(f"there are no runs in {home()} yet: run a sweep first, mia -m +sweeps=digits")
     from mia.report.page import write_report
-    from mia.tracking import Tracker
+    from mia.tracking import Reader
 
-    tracker = Tracker.open(config.tracking, home())
+    tracker = Reader.open(config.tracking, home())
     sweep = find_sweep(tracker, config.sweep)
     title = sweep.tags.get("mia.sweep", sweep.name)
     question = sweep.tags.get("mia.question", "")
@@ -37,7 +35,7 @@ def command(arguments: list[str]) -> int:
     return ALL_IS_WELL
 
 
-def find_sweep(tracker: "Tracker", wanted: str) -> StoredRun:
+def find_sweep(tracker: "Reader", wanted: str) -> StoredRun:
     """Return the latest sweep of a name, or the one whose run has this id (or begins with it).
 
     Raises:
@@ -53,6 +51,10 @@ def find_sweep(tracker: "Tracker", wanted: str) -> StoredRun:
                 f"the latest of {len(named)} sweeps called {wanted}; others: sweep={', '.join(others)}", file=sys.stderr
             )
         return named[0]
+    if len(wanted) >= 6 and (other := tracker.find(wanted)):
+        kind = other[0].tags.get("mia.kind", "run")
+        whose = f"an {kind}" if kind == "audit" else f"a single {kind}"
+        raise RequestError(f"sweep={wanted} is the id of {whose}, {other[0].name!r}: a report is about a sweep's run")
     names = list(dict.fromkeys(sweep.tags.get("mia.sweep", sweep.id) for sweep in sweeps))
     known = f"there are: {', '.join(names)}" if names else "there is none yet: mia -m +sweeps=digits"
     raise RequestError(f"sweep={wanted} is not in the store{did_you_mean(wanted, names)}; {known}")

@@ -14,16 +14,17 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from mia.cli.job import Job, one_line, run_job
-from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL, INTERRUPTED, complain
+from mia.cli.main import A_RUN_FAILED, INTERRUPTED, complain, judge
 from mia.compose import Request
 from mia.files import StorageError
 from mia.fingerprint import fingerprint
+from mia.limits import Verdict, check_limits
 from mia.records import StoredRun
 from mia.sweeper.base import Swept, Task
 from mia.sweeper.run import run_request
 
 if TYPE_CHECKING:
-    from mia.tracking.tracker import Tracker
+    from mia.tracking.reading import Reader
 
 CORE_VARIABLES = ("MIA_CORES", "NPROC")
 """What bounds our devices, and XLA's own threads; joblib bounds those of BLAS."""
@@ -90,6 +91,8 @@ def finish(swept: Swept) -> int:
     print(f"sweep {swept.task.name}: {line}", file=sys.stderr)
     for overrides, reason in failures.items():
         print(f"  failed: {overrides}: {reason}", file=sys.stderr)
+    if counts["reused"] + counts["finished"]:
+        _print_answer(swept)
     status = "KILLED" if swept.is_interrupted else "FAILED" if unfinished or failures else "FINISHED"
     try:
         write_summary(swept, failures, line)
@@ -97,7 +100,33 @@ def finish(swept: Swept) -> int:
     except StorageError as error:
         complain(error, A_RUN_FAILED)
         status = "FAILED" if status == "FINISHED" else status
-    return {"FINISHED": ALL_IS_WELL, "FAILED": A_RUN_FAILED}.get(status, INTERRUPTED)
+    if status != "FINISHED":
+        return A_RUN_FAILED if status == "FAILED" else INTERRUPTED
+    return judge(_limits(swept))
+
+
+def _limits(swept: Swept) -> Verdict:
+    """Return which limits are exceeded in which run; a limit that no run could be held to is unchecked."""
+    given = {one.fingerprint: one.config.limit for one in swept.configurations if one.config.limit.given()}
+    runs = swept.tracker.children(swept.run.id) if given else []
+    found = [
+        (run, check_limits(run.metrics, given[name]))
+        for run in runs
+        if (name := run.tags.get("mia.fingerprint", "")) in given
+    ]
+    exceeded = [f"run {run.id} ({run.name}): {line}" for run, verdict in found for line in verdict.exceeded]
+    unchecked = set.intersection(*(set(verdict.unchecked) for _, verdict in found)) if found else set()
+    return Verdict(tuple(exceeded), tuple(sorted(unchecked)))
+
+
+def _print_answer(swept: Swept) -> None:
+    """Show what came of the sweep."""
+    from mia.report import console
+
+    if hasattr(console, "sweep_table"):
+        from rich.console import Console
+
+        Console().print(console.sweep_table(swept.tracker.children(swept.run.id)))
 
 
 def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
@@ -159,7 +188,7 @@ def store_report(swept: Swept, runs: list[StoredRun]) -> None:
                 swept.run.log_bytes(path.relative_to(folder).as_posix(), path.read_bytes())
 
 
-def fetcher(tracker: "Tracker") -> Callable[[StoredRun, str], Path | None]:
+def fetcher(tracker: "Reader") -> Callable[[StoredRun, str], Path | None]:
     """Return a function that fetches an artifact of a run, or None where there is none."""
 
     def fetch(run: StoredRun, name: str) -> Path | None:

@@ -5,8 +5,10 @@ members that unpack to absurd sizes are refused before they are read.
 """
 
 import hashlib
+import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -16,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from mia.checks import RequestError
-from mia.data.validate import one_line
+from mia.data.validate import locate, one_line
 
 MAX_FILES = 5_000_000
 MAX_FILE_BYTES = 256 << 20
@@ -54,9 +56,7 @@ def open_container(path: str, where: str) -> Container:
     Raises:
         RequestError: there is nothing, or something else.
     """
-    location = Path(path).expanduser()
-    if not location.exists():
-        raise RequestError(f"{where} does not exist; it must be a folder, zip or tar of <class>/<file> pictures")
+    location = locate(path, where, "a folder, zip or tar of <class>/<file> pictures")
     with _reading(where):
         if location.is_dir():
             return Folder(location, where)
@@ -73,7 +73,12 @@ def _reading(where: str) -> Iterator[None]:
         yield
     except RuntimeError as error:  # what zipfile raises for passwords and NotImplementedError for unknown compression
         raise RequestError(f"{where} cannot be read ({one_line(error)}); use a plain zip or tar") from error
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, UnicodeError) as error:
+    except (
+        OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ValueError,
+        IndexError, KeyError, OverflowError, MemoryError, AssertionError,
+    ) as error:  # fmt: skip
+        if isinstance(error, RequestError):
+            raise
         raise RequestError(f"{where} is damaged or cannot be read ({one_line(error)})") from error
 
 
@@ -88,6 +93,8 @@ class _Names:
     def accept(self, raw: str, size: int) -> str | None:
         """Return the name of a file to be read, or None for files that are not data (hidden, README ...)."""
         parts = PurePosixPath(raw).parts
+        if not parts:  # "." and "./", which are folders
+            return None
         if raw.startswith("/") or ".." in parts or "\\" in raw or ":" in parts[0] or not raw.isprintable():
             raise RequestError(f"{self._where} holds the unsafe name {raw!r}; it must be like class/1.png")
         if len(parts) > _MAX_DEPTH:
@@ -168,7 +175,9 @@ class Zip:
     def contents(self) -> Iterator[bytes]:
         """Yield the members' bytes, which zipfile checks against their CRCs and never reads past their sizes."""
         assert self._members is not None, "call names() first"
-        with zipfile.ZipFile(self._path) as archive:
+        with _reading(self._where):
+            archive = zipfile.ZipFile(self._path)
+        with archive:
             for member in self._members.values():
                 with _reading(self._where):
                     content = archive.read(member)

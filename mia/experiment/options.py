@@ -8,7 +8,7 @@ from mia.data.options import DataOptions
 from mia.defences.options import DefenceOptions, NoneOptions
 from mia.models.options import ModelOptions
 from mia.shadow_data.options import RealOptions, ShadowDataOptions
-from mia.split.options import SplitOptions
+from mia.split import SplitOptions
 from mia.train.options import EngineOptions, TrainOptions
 
 
@@ -17,6 +17,23 @@ class AttackerOptions:
     """What the attacker knows of the defence: an adaptive one trains and queries shadows behind the same defence."""
 
     adaptive: bool = True
+
+
+NEUTRAL: dict[str, dict[str, float]] = {
+    "none": {},
+    "top_k": {"k": 0},
+    "rounding": {"digits": 0},
+    "temperature": {"temperature": 1.0},
+    "noise": {"scale": 0.0},
+    "memguard": {"epsilon": 0.0},
+}
+"""The strength at which an output defence is none."""
+
+
+def is_neutral(defence: DefenceOptions) -> bool:
+    """Whether an output defence lets the logits pass, bit for bit."""
+    strength = NEUTRAL.get(defence.name)
+    return strength is not None and all(getattr(defence, name) == value for name, value in strength.items())
 
 
 @dataclass
@@ -55,6 +72,11 @@ class ExperimentOptions:
                 f"shadow_data={self.shadow_data.name} needs split.overlap=false: the attacker's own records are never "
                 "the target's, and 2 x split.size real ones are enough"
             )
+
+    @property
+    def is_defended(self) -> bool:
+        """Whether any defence is on: otherwise no attacker could know more than another."""
+        return bool(self.train.settings()) or not is_neutral(self.defence)
 
     @property
     def shadow_train(self) -> TrainOptions:

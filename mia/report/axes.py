@@ -6,6 +6,7 @@ Takes stored runs, gives keys and runs. Knows nothing of metrics.
 from collections.abc import Iterable, Mapping, Sequence
 
 from mia.records import StoredRun
+from mia.tracking.reading import latest_attempts  # noqa: F401 - it belongs to the store, and is asked for here
 
 SEED = "seed"
 NEVER_AXES = ("rerun", "tracking.", "engine.", "hydra.", "data.root", "out")
@@ -13,14 +14,6 @@ NEVER_AXES = ("rerun", "tracking.", "engine.", "hydra.", "data.root", "out")
 FIRST = ("data.name", "model.name", "split.protocol", "split.size", "defence.name")
 """Axes that tables show first, in this order; all others follow, the attacker last."""
 LAST = ("attacker.adaptive",)
-
-
-def latest_attempts(runs: Iterable[StoredRun]) -> list[StoredRun]:
-    """Return the latest run of every fingerprint, whatever became of it, in the order of their starts."""
-    latest: dict[str, StoredRun] = {}
-    for run in sorted(runs, key=lambda run: run.started):
-        latest[run.tags.get("mia.fingerprint") or run.id] = run
-    return sorted(latest.values(), key=lambda run: run.started)
 
 
 def find_axes(runs: Sequence[StoredRun]) -> list[str]:

@@ -26,7 +26,7 @@ from mia.fingerprint import fingerprint
 from mia.machine import usable_cores
 from mia.overrides import key_of
 from mia.sweeper.check import Composer, Configuration, LastData, check_all
-from mia.tracking.ending import terminate_as_interrupt
+from mia.tracking.process import terminate_as_interrupt
 
 if TYPE_CHECKING:
     from mia.tracking.run import Run

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mia.checks import RequestError
-from mia.compose import compose_with
+from mia.compose import compose_with, spell_attacks
 from mia.config import Config, to_options, to_part
 from mia.fingerprint import fingerprint
 
@@ -150,8 +150,10 @@ def check_all(jobs: Iterable[list[str]], composer: Composer, data: LastData) -> 
 
     found: dict[str, Configuration] = {}
     possible: set[str] = set()  # whatever the seed
-    for overrides in jobs:
+    for listed in jobs:
+        overrides = listed
         try:
+            overrides = spell_attacks(listed, composer.config)
             config = composer.config(overrides)
             options = config.experiment()
             dataset = data.load(options.data)

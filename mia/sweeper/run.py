@@ -15,11 +15,11 @@ from typing import Any
 from hydra.types import HydraContext
 from omegaconf import OmegaConf
 
-from mia.compose import compose_with, open_hydra
+from mia.compose import compose_with, is_preset, open_hydra
 from mia.overrides import parsed, quote
 from mia.sweeper.base import ResumingSweeper, Task
 from mia.sweeper.grid import GridSweeper
-from mia.tracking.context import is_gone
+from mia.tracking.process import is_gone
 
 SWEEPERS: dict[str, type[ResumingSweeper]] = {"grid": GridSweeper}
 """By their name in `hydra/sweeper=NAME`. Hydra itself would make a plug-in only by a target that a config names."""
@@ -46,7 +46,8 @@ def run_request(overrides: list[str], task: Task) -> int:
     loader = open_hydra().config_loader
     with sweep_folder(task.home) as folder:
         own = [f"hydra.sweep.dir={quote(str(folder))}", "hydra.sweep.subdir=."]
-        config = compose_with(loader, [*(one for one in fixed if not task.is_variant(one)), *own], with_hydra=True)
+        known = [one for one in fixed if not task.is_variant(one) and not is_preset(one)]
+        config = compose_with(loader, [*known, *own], with_hydra=True)
         context = HydraContext(config_loader=loader, callbacks=NoCallbacks())  # type: ignore[arg-type]
         chosen = SWEEPERS[config.hydra.runtime.choices["hydra/sweeper"]]
         sweeper = chosen(OmegaConf.to_object(config.hydra.sweeper))

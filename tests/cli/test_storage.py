@@ -83,7 +83,7 @@ def test_a_store_of_a_newer_mlflow_is_refused_and_left_as_it_is(mia, home):
         connection.execute("UPDATE alembic_version SET version_num = 'fedcba987654'")
     connection.close()
     before = (home / "mlflow.db").read_bytes()
-    for request in ([*SMALL], ["-m", *SMALL], ["pools", "prune=true"], ["report", "sweep=x"]):
+    for request in ([*SMALL], ["-m", *SMALL], ["pools", "prune=true"]):
         if request[0] == "pools":
             (home / "pools" / "0123456789abcdef0123").mkdir(parents=True)
         code, _, err = mia(home, *request)

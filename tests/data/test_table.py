@@ -6,7 +6,7 @@ import pytest
 
 import mia.data
 from mia.checks import RequestError
-from mia.data import table
+from mia.data import kinds, sheet
 from mia.data.table import TableOptions
 
 RNG = np.random.default_rng(0)
@@ -134,7 +134,7 @@ BAD = {
 
 @pytest.mark.parametrize("message", BAD)
 def test_broken_tables_are_refused(tmp_path, message, monkeypatch):
-    monkeypatch.setattr(table, "MAX_VALUES", 10)
+    monkeypatch.setattr(kinds, "MAX_VALUES", 10)
     assert message in refused(write(tmp_path, BAD[message]))
 
 
@@ -146,7 +146,7 @@ def test_columns_that_are_not_there_are_named(tmp_path):
 
 
 def test_parquet_columns_of_other_types_are_refused(tmp_path):
-    for column in (pd.date_range("2020-01-01", periods=N), [[1, 2]] * N, [b"x"] * N, [{"a": 1}] * N):
+    for column in (pd.timedelta_range("1D", periods=N), [[1, 2]] * N, [b"x"] * N, [{"a": 1}] * N):
         text = refused(write(tmp_path, GOOD | {"odd": column}, ".parquet"))
         assert "column 'odd' holds values of type" in text
         assert "data.drop=['odd']" in text
@@ -156,8 +156,8 @@ TEXTS = {
     "": "cannot be read as .csv",
     "a,b,class\n1,2,x\n1,2,3,y\n": "cannot be read as .csv",
     "a,b,class\n" + "1,2,3,y\n" * 10: "cannot be read as .csv",
-    "a;class\n" + "1;x\n2;y\n" * 5: "data.label='class' is no column",
-    "a,a,class\n" + "1,2,x\n2,1,y\n" * 5: None,
+    "a;class\n" + "1;x\n2;y\n" * 5: "set data.separator=semicolon",
+    "a,a,class\n" + "1,2,x\n2,1,y\n" * 5: "two columns of one name; names must differ: 'a'",
     'a,class\n1,"x\n': "cannot be read as .csv",
 }
 
@@ -191,5 +191,5 @@ def test_other_files_are_refused(tmp_path):
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     path = write(tmp_path, GOOD, ".parquet")
-    monkeypatch.setattr(table, "MAX_BYTES", 1000)
+    monkeypatch.setattr(sheet, "MAX_BYTES", 1000)
     assert "unpacks to 1,920 bytes" in refused(path)

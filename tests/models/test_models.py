@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-from mia.checks import RequestError
 from mia.models.layers import Training, dropout
 from mia.models.network import Network, to_flat
+
+from mia.checks import RequestError
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
 from mia.models.wide_resnet import BatchNorm, GroupNorm
 

@@ -4,6 +4,7 @@ import csv
 import io
 
 import pytest
+from mia.sweep import plan_sweep
 from report_fakes import run_of
 
 from mia.compose import compose_config, register
@@ -12,7 +13,6 @@ from mia.report.grouping import read_sweep
 from mia.report.page import write_report
 from mia.report.published import published_figures, published_for, published_table
 from mia.report.summary import summary_csv, summary_markdown, summary_rows
-from mia.sweep import plan_sweep
 
 METRICS = {
     "target/train_accuracy": 1.0, "target/test_accuracy": 0.5, "attack/shadow_mlp/precision": 0.75,

@@ -1,7 +1,7 @@
 import numpy as np
+from mia.train.width import largest_fitting
 
 from mia.train import devices
-from mia.train.width import largest_fitting
 
 
 def test_every_core_is_a_device_and_shares_the_data():

@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from mia.models.network import Network
+from mia.train.optimiser import optimiser
 
 from mia.checks import RequestError
-from mia.models.network import Network
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
 from mia.train import devices, group, many
 from mia.train.defence_options import DistillationOptions
 from mia.train.loss import Strengths, training_loss
 from mia.train.many import DivergedError, train_many
-from mia.train.optimiser import optimiser
 from mia.train.options import EngineOptions, TrainOptions
 
 MLP = MlpOptions(hidden=[16])

@@ -10,15 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dp_accounting.pld import PLDAccountant
+from mia.models.layers import Training
+from mia.models.network import Network
+from mia.train.gradient import Batch, clipped_gradient, private_gradient
+from mia.train.switches import Switches
 from scipy import stats
 
 from mia.checks import RequestError
-from mia.models.layers import Training
-from mia.models.network import Network
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
 from mia.train.defence_options import DpOptions
 from mia.train.devices import mesh
-from mia.train.gradient import Batch, clipped_gradient, private_gradient
 from mia.train.loss import Strengths, record_losses
 from mia.train.many import train_many
 from mia.train.options import TrainOptions
@@ -26,7 +27,6 @@ from mia.train.privacy import epsilon_of, with_noise
 from mia.train.private import in_microbatches, noisy_mean, normals, poisson_batch, poisson_microbatch
 from mia.train.sharded import bytes_needed
 from mia.train.state import Model, Plan, Records
-from mia.train.switches import Switches
 
 KEY = jax.random.key(0)
 MODELS = {

@@ -6,11 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mia.train.augmentation import augment
+from mia.train.gradient import Batch
+from mia.train.parts import divide
+from mia.train.switches import Switches
 from sklearn.metrics import roc_auc_score
 
 from mia.checks import RequestError
 from mia.models.options import CnnOptions, MlpOptions
-from mia.train.augmentation import augment
 from mia.train.batches import _mixed
 from mia.train.defence_options import (
     AdversarialOptions,
@@ -19,14 +22,11 @@ from mia.train.defence_options import (
     DpOptions,
     EarlyStoppingOptions,
 )
-from mia.train.gradient import Batch
 from mia.train.loss import Strengths, cross_entropy, training_loss
 from mia.train.many import train_many
 from mia.train.options import TrainOptions
-from mia.train.parts import divide
 from mia.train.predict import predict
 from mia.train.state import Model
-from mia.train.switches import Switches
 
 MLP = MlpOptions(hidden=[16])
 SHORT = TrainOptions(epochs=3, batch_size=16, test_records=20, learning_rate=0.01)

@@ -106,19 +106,21 @@ class ShadowBoostingOptions(ShadowClassifierOptions):
         at_least("attack.shadow_boosting.max_leaves", self.max_leaves, 2)
 
 
-@attack("shadow_svm", options=ShadowSvmOptions, needs=("shadows",), citation=SHOKRI, label="shadow SVM")
+@attack("shadow_svm", options=ShadowSvmOptions, needs=("shadows", "classes"), citation=SHOKRI, label="shadow SVM")
 def shadow_svm(signals: Signals, options: ShadowSvmOptions, seed: int, progress: Progress | None = None) -> Scores:
     """Score by a support vector machine's decision function."""
     return _fit("shadow_svm", signals, options, seed, progress)
 
 
-@attack("shadow_mlp", options=ShadowMlpOptions, needs=("shadows",), citation=SHOKRI, label="shadow MLP")
+@attack("shadow_mlp", options=ShadowMlpOptions, needs=("shadows", "classes"), citation=SHOKRI, label="shadow MLP")
 def shadow_mlp(signals: Signals, options: ShadowMlpOptions, seed: int, progress: Progress | None = None) -> Scores:
     """Score by a small network's probability of a member, less one half."""
     return _fit("shadow_mlp", signals, options, seed, progress)
 
 
-@attack("shadow_forest", options=ShadowForestOptions, needs=("shadows",), citation=SHOKRI, label="shadow forest")
+@attack(
+    "shadow_forest", options=ShadowForestOptions, needs=("shadows", "classes"), citation=SHOKRI, label="shadow forest"
+)
 def shadow_forest(
     signals: Signals, options: ShadowForestOptions, seed: int, progress: Progress | None = None
 ) -> Scores:
@@ -127,7 +129,11 @@ def shadow_forest(
 
 
 @attack(
-    "shadow_logistic", options=ShadowLogisticOptions, needs=("shadows",), citation=SHOKRI, label="shadow regression"
+    "shadow_logistic",
+    options=ShadowLogisticOptions,
+    needs=("shadows", "classes"),
+    citation=SHOKRI,
+    label="shadow regression",
 )
 def shadow_logistic(
     signals: Signals, options: ShadowLogisticOptions, seed: int, progress: Progress | None = None
@@ -136,7 +142,13 @@ def shadow_logistic(
     return _fit("shadow_logistic", signals, options, seed, progress)
 
 
-@attack("shadow_boosting", options=ShadowBoostingOptions, needs=("shadows",), citation=SHOKRI, label="shadow boosting")
+@attack(
+    "shadow_boosting",
+    options=ShadowBoostingOptions,
+    needs=("shadows", "classes"),
+    citation=SHOKRI,
+    label="shadow boosting",
+)
 def shadow_boosting(
     signals: Signals, options: ShadowBoostingOptions, seed: int, progress: Progress | None = None
 ) -> Scores:

@@ -1,22 +1,22 @@
-"""MLflow's client, and what it raises turned into one line for a person.
+"""What MLflow and SQLite raise, turned into one line for a person.
 
-Takes the address of a store that is known to be sound; gives a client, and results of its calls. A call that finds a
-SQLite store locked is tried again; everything else that goes wrong becomes a `StorageError` with the way out.
+Takes functions; gives their results. A call that finds a SQLite store locked is tried again; everything else that goes
+wrong becomes a `StorageError` with the way out, and without secrets.
 """
 
 import logging
 import os
 import re
+import sqlite3
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from mia.files import StorageError
-
-if TYPE_CHECKING:
-    from mlflow.tracking.client import MlflowClient
+from mia.tracking.address import without_secrets
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -29,6 +29,7 @@ WAYS_OUT = {
     "unable to open": "set MIA_HOME to a folder that can be written",
     "locked": "another program holds it; end that one and repeat the command",
     "malformed": "move it away or restore a copy; nothing was overwritten",
+    "invalid host header": "start the server with --allowed-hosts HOST:PORT, as the address names it",
     "not a database": "move it away or restore a copy; nothing was overwritten",
 }
 
@@ -56,20 +57,8 @@ def quiet_mlflow() -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def connect(uri: str, where: str) -> "MlflowClient":
-    """Return MLflow's client for a store; the first call imports MLflow.
-
-    Raises:
-        StorageError: the store refused.
-    """
-    quiet_mlflow()
-    from mlflow.tracking.client import MlflowClient
-
-    return Calls(where)(MlflowClient, tracking_uri=uri)
-
-
 class Calls:
-    """Calls functions of MLflow's client for one store."""
+    """Calls functions that use one store."""
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -82,14 +71,11 @@ class Calls:
         Raises:
             StorageError: the store refused, in one line with the way out.
         """
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
         for pause in (*PATIENCE, None):
             try:
                 with no_warnings():
                     return function(*args, **kwargs)
-            except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+            except _raised() as error:
                 if pause is None or "database is locked" not in str(error):
                     raise StorageError(self.explain(error)) from error
                 time.sleep(pause)
@@ -100,4 +86,13 @@ class Calls:
         text = str(error).split("\n[SQL", maxsplit=1)[0].split("(Background on", maxsplit=1)[0]
         reason = " ".join(re.sub(r"^.*\(sqlite3\.\w+\)", "", text, flags=re.DOTALL).split()) or type(error).__name__
         way_out = next((way for sign, way in WAYS_OUT.items() if sign in reason.lower()), "")
-        return f"the runs in {self.where}: {reason[:300]}{'; ' if way_out else ''}{way_out}"
+        return f"the runs in {self.where}: {without_secrets(reason)[:300]}{'; ' if way_out else ''}{way_out}"
+
+
+def _raised() -> tuple[type[BaseException], ...]:
+    """What a store may raise; MLflow and SQLAlchemy can only where they have been imported."""
+    found: list[type[BaseException]] = [sqlite3.Error, OSError, ImportError]
+    for module, name in (("mlflow.exceptions", "MlflowException"), ("sqlalchemy.exc", "SQLAlchemyError")):
+        if module in sys.modules:
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)

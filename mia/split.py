@@ -15,15 +15,52 @@ Guarantees:
 - model k's records depend on the seed, the protocol, the size and k alone: adding shadows changes none of the others.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Int
 
-from mia.checks import RequestError
+from mia.checks import RequestError, at_least, one_of
 from mia.records import Split
 from mia.seeds import stage_generator
-from mia.split.options import SplitOptions
 
+PROTOCOLS = ("disjoint", "pool", "canary")
 Indices = Int[np.ndarray, "n"]
+
+
+@dataclass
+class SplitOptions:
+    """The protocol, the number of training records of every model, and the number of models."""
+
+    protocol: str = "disjoint"
+    size: int = 300
+    num_shadows: int = 10
+    num_targets: int = 1
+    overlap: bool = False  # disjoint only: shadows draw from all records, the target's among them
+    canaries: int | None = None  # canary only: records whose membership is a coin; null: 1,000, or half of the records
+
+    def __post_init__(self) -> None:
+        one_of("split.protocol", self.protocol, PROTOCOLS)
+        at_least("split.size", self.size, 1)
+        at_least("split.num_shadows", self.num_shadows, 0 if self.protocol == "canary" else 1)
+        at_least("split.num_targets", self.num_targets, 1)
+        if self.overlap and self.protocol != "disjoint":
+            raise RequestError(
+                f"split.overlap=true needs split.protocol=disjoint: under {self.protocol} models share records anyway"
+            )
+        if self.num_targets > 1 and self.protocol != "pool":
+            raise RequestError(
+                f"split.num_targets={self.num_targets} needs split.protocol=pool, where any model can be the target"
+            )
+        if self.canaries is not None:
+            at_least("split.canaries", self.canaries, 1)
+            if self.protocol != "canary":
+                raise RequestError(f"split.canaries={self.canaries!r} needs split=canary")
+        if self.num_targets > max(self.num_shadows, 1):
+            raise RequestError(
+                f"split.num_targets={self.num_targets} must be at most split.num_shadows={self.num_shadows}: "
+                "every target is attacked with all other models of the pool"
+            )
 
 
 def make_split(
@@ -45,6 +82,11 @@ def make_split(
     Raises:
         RequestError: the data set has too few records; the message says the largest size that fits.
     """
+    if options.protocol == "canary":
+        raise RequestError(
+            "split=canary is for models trained elsewhere: mia plan split=canary, then mia audit plan=...; our own "
+            "training takes split=disjoint or split=pool"
+        )
     _check_size(options, num_records, shadow_records)
     halves = _pool_halves if options.protocol == "pool" else _disjoint_halves
     members, nonmembers = halves(options, num_records, seed, shadow_records)

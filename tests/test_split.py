@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mia.checks import RequestError
-from mia.split.make import make_split, relaxed_rules
-from mia.split.options import SplitOptions
+from mia.split import SplitOptions, make_split, relaxed_rules
 
 sizes = st.integers(1, 30)
 seeds = st.integers(0, 2**32 - 1)

@@ -16,6 +16,8 @@ UTILITY = "target/test_accuracy"
 LEAKAGE = ("attack/shadow_svm/accuracy", "attack/shadow_svm/tpr_at_1pct_fpr", "attack/gap/accuracy")
 AXES = ("split.size", "train.l2")
 SECTION = "mia"
+FIRST_PAGE = "/#/experiments?workflowType=machine_learning"  # the UI's own choice would be GenAI
+COUNTS, SUPERSEDED = "true", "superseded"  # values of a run's tag `mia.sweep.<id>`
 
 
 def experiment_tags() -> dict[str, str]:
@@ -30,11 +32,6 @@ def link(experiment_id: str, sweep_id: str = "") -> str:
     """Return the view's address, to follow the address of the UI."""
     query = f"viewStateShareKey={_key(sweep_id)}&compareRunsMode=CHART&workflowType=machine_learning"
     return f"/#/experiments/{experiment_id}/runs?{query}"
-
-
-def run_link(experiment_id: str, run_id: str) -> str:
-    """Return the address of a run's page, to follow the address of the UI."""
-    return f"/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
 def saved_view(title: str, axes: Sequence[str], leakage: Sequence[str], sweep_id: str = "") -> tuple[str, str]:
@@ -64,13 +61,13 @@ def _key(sweep_id: str) -> str:
 
 
 def mark(sweep_id: str) -> str:
-    """Return the tag of the runs that count in a sweep, whichever sweep made them."""
+    """Return the tag of a sweep's runs, whichever sweep made them: `COUNTS`, or `SUPERSEDED` by another attempt."""
     return f"mia.sweep.{sweep_id}"
 
 
 def condition(sweep_id: str) -> str:
     """Return the search for a sweep's marked runs, or for all runs."""
-    return f"tags.`{mark(sweep_id)}` = 'true'" if sweep_id else "tags.`mia.kind` = 'run'"
+    return f"tags.`{mark(sweep_id)}` = '{COUNTS}'" if sweep_id else "tags.`mia.kind` = 'run'"
 
 
 def _table(axes: Sequence[str], leakage: Sequence[str], search: str) -> dict[str, Any]:
