@@ -1,16 +1,23 @@
 """The pool store: whole or not at all, found again by what made it, one trainer at a time."""
 
+import contextlib
 import errno
+import hashlib
 import json
 import multiprocessing
+import os
+import shutil
+import stat
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 from mia.files import StorageError, whole_file
-from mia.store import CURVES, PoolStore, TrainedModel
+from mia.store import CURVES, PoolStore, TrainedModel, User
 
 IDENTITY = {"data": "d", "train": {"l2": 0.1}, "seed": 0}
 
@@ -181,10 +188,222 @@ def test_a_full_disk_leaves_no_half_of_a_model(store, monkeypatch, ending):
     assert not list(pool.folder.glob(".*.tmp"))
 
 
-def test_a_pool_that_cannot_be_read_is_said_in_one_line(store):
+def test_a_pool_that_cannot_be_read_is_said_in_one_line(store, monkeypatch):
     pool = store.pool(IDENTITY)
     pool.save(0, trained(1))
-    (pool.folder / "0000.npz").unlink()
-    (pool.folder / "0000.npz").mkdir()  # root may read everything: a folder stands for what cannot be read
-    with pytest.raises(StorageError, match=r"cannot read .*trained again"):
-        pool.missing([0])
+
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    manifest = json.loads((pool.folder / "0000.json").read_text())
+    monkeypatch.setattr("mia.store.pool.read_json", lambda _: manifest)
+    monkeypatch.setattr("mia.files.os.open", fail)
+    with pytest.raises(StorageError, match=r"cannot read .*Input/output error.*trained again") as caught:
+        store.pool(IDENTITY).missing([0])
+    assert "\n" not in str(caught.value)
+
+
+def npz(path, **arrays):
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+ANSWERS = {"logits": trained(1).logits, **trained(1).curves}
+TAMPERED = {
+    "wrong shape": ANSWERS | {"logits": np.ones((4, 2), np.float32)},
+    "one axis": ANSWERS | {"logits": np.ones(10, np.float32)},
+    "not a number": ANSWERS | {"logits": np.full((5, 2), np.nan, np.float32)},
+    "infinite": ANSWERS | {"logits": np.full((5, 2), np.inf, np.float32)},
+    "complex": ANSWERS | {"logits": np.ones((5, 2), np.complex64)},
+    "text": ANSWERS | {"logits": np.full((5, 2), "a")},
+    "objects": ANSWERS | {"logits": np.full((5, 2), None)},
+    "no logits": {name: ANSWERS[name] for name in CURVES},
+    "a missing curve": {name: value for name, value in ANSWERS.items() if name != "test_loss"},
+    "a longer curve": ANSWERS | {"test_loss": np.ones(4, np.float32)},
+    "a curve of text": ANSWERS | {"test_loss": np.array(["a", "b", "c"])},
+}
+
+
+def write_manifest(pool, *, describes):
+    """What somebody does who changes a file and is no fool: compute the checksums again."""
+    path = pool.folder / "0000.json"
+    manifest = json.loads(path.read_text())
+    for ending in manifest["sha256"]:
+        manifest["sha256"][ending] = hashlib.sha256((pool.folder / f"0000.{ending}").read_bytes()).hexdigest()
+    if not describes:
+        del manifest["holds"]  # as in pools of earlier versions
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("describes", [True, False])
+@pytest.mark.parametrize("content", TAMPERED)
+def test_answers_that_were_tampered_with_are_set_aside_though_their_checksum_fits(store, content, describes):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    npz(pool.folder / "0000.npz", **TAMPERED[content])
+    write_manifest(pool, describes=describes)
+    shapes = {} if describes else {"logits": (5, 2)}
+    fresh = store.pool(IDENTITY, shapes)
+    assert fresh.missing([0]) == [0]
+    fresh.save(0, trained(1))
+    (line,) = fresh.set_aside
+    assert str(pool.folder) in line
+    assert "\n" not in line
+    assert store.pool(IDENTITY, shapes).missing([0]) == []
+
+
+@pytest.mark.parametrize("describes", [True, False])
+def test_pools_of_earlier_versions_serve_and_so_do_curves_that_ended_early(store, describes):
+    pool = store.pool(IDENTITY)
+    curves = {name: np.array([1, 0.5, np.nan], np.float32) for name in CURVES}
+    pool.save(0, TrainedModel(trained(1).parameters, curves, trained(1).logits))
+    write_manifest(pool, describes=describes)
+    fresh = store.pool(IDENTITY, {"logits": (5, 2)})
+    assert fresh.missing([0]) == []
+    np.testing.assert_array_equal(fresh.curves(0)["test_loss"], curves["test_loss"])
+
+
+def test_logits_that_were_infinite_when_they_were_made_are_no_damage(store):
+    pool = store.pool(IDENTITY)
+    pool.save(0, TrainedModel(trained(1).parameters, trained(1).curves, np.full((5, 2), np.inf, np.float32)))
+    assert store.pool(IDENTITY).missing([0]) == []
+
+
+@pytest.mark.parametrize("described", [True, False])
+@pytest.mark.parametrize(
+    "content", [np.full((2, 3), np.nan, np.float32), b"", b"\xff" * 100, b"\x08" + bytes(7) + b"[" * 99]
+)
+def test_parameters_that_were_tampered_with_are_set_aside(store, content, described):
+    from safetensors.numpy import save
+
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    content = content if isinstance(content, bytes) else save({"dense/kernel": content})
+    (pool.folder / "0000.safetensors").write_bytes(content)
+    write_manifest(pool, describes=described)
+    assert store.pool(IDENTITY).missing([0]) == [0]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 100_000, "null", "7", '{"model": 1, "sha256": {}}', "{" + " " * 2**25]
+)
+def test_a_manifest_that_is_none_is_damage(store, text):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    (pool.folder / "0000.json").write_text(text)
+    assert store.pool(IDENTITY).missing([0]) == [0]
+
+
+def test_files_of_another_model_are_damage(store):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    for path in list(pool.folder.glob("0000.*")):
+        shutil.copy(path, path.with_name(path.name.replace("0000", "0001")))
+    assert store.pool(IDENTITY).missing([0, 1]) == [1]
+
+
+@pytest.mark.parametrize("name", ["0000.npz", "0000.safetensors", "0000.json", "pool.json", "users.json"])
+@pytest.mark.parametrize("what", ["pipe", "device", "folder", "nowhere"])
+def test_what_is_no_file_is_never_waited_for(store, name, what):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    path = pool.folder / name
+    path.unlink(missing_ok=True)
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if what == "device" else "/nowhere/at/all")
+    fresh = store.pool(IDENTITY)
+    assert fresh.missing([0]) == ([0] if name.startswith("0000") else [])
+    assert store.users(pool.fingerprint) == {}
+    assert store.describe(pool.fingerprint)["models"] >= 0
+    if name.startswith("0000"):
+        fresh.save(0, trained(1))
+        assert store.pool(IDENTITY).missing([0]) == []
+
+
+def test_a_file_that_is_larger_than_any_of_ours_is_not_read(store, monkeypatch):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    os.truncate(pool.folder / "0000.npz", 17 * 2**30)  # takes no room on the disk
+    assert store.pool(IDENTITY).missing([0]) == [0]
+
+
+def test_curves_are_read_without_the_logits(store, monkeypatch):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1.5))
+    read = []
+    monkeypatch.setattr("zipfile.ZipFile.open", lambda self, one, *_: read.append(one.filename) or open_(self, one))
+    np.testing.assert_array_equal(pool.curves(0)["train_loss"], trained(1.5).curves["train_loss"])
+    assert set(read) == {f"{name}.npy" for name in CURVES}
+    np.testing.assert_array_equal(pool.logits(0), trained(1.5).logits)
+
+
+open_ = zipfile.ZipFile.open
+
+
+def test_a_pool_names_who_uses_it_and_is_kept_for_others(store):
+    first, second = User("1", "/a/mlflow.db"), User("2", "http://host:5000")
+    PoolStore(store.folder, first).pool(IDENTITY).save(0, trained(1))
+    pool = PoolStore(store.folder, second).pool(IDENTITY)
+    assert store.users(pool.fingerprint) == {"1": "/a/mlflow.db"}
+    assert pool.missing([0]) == []
+    assert store.users(pool.fingerprint) == {"1": "/a/mlflow.db", "2": "http://host:5000"}
+    with pytest.raises(StorageError, match="is used by http://host:5000: not removed"):
+        store.remove(pool.fingerprint, {"1"})
+    asked = time.time()
+    assert pool.missing([0]) == []
+    with pytest.raises(StorageError, match="has just been used"):
+        store.remove(pool.fingerprint, {"1", "2"}, asked)
+    store.remove(pool.fingerprint, {"1", "2"}, time.time() + 1)
+    assert store.fingerprints() == []
+
+
+def test_a_pool_is_removed_while_its_lock_is_held(store, monkeypatch):
+    """Whoever waits for the lock must not find the files half gone, nor hold a lock that lies nowhere."""
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    remove = shutil.rmtree
+    states = []
+
+    def watched(folder, **options):
+        lock = FileLock(pool.folder / "lock", timeout=0)
+        with contextlib.suppress(Timeout), lock:
+            states.append("free")
+        return remove(folder, **options)
+
+    monkeypatch.setattr("shutil.rmtree", watched)
+    store.remove(pool.fingerprint)
+    assert states == []
+    assert not pool.folder.exists()
+
+
+def test_a_lock_of_a_pool_that_was_removed_meanwhile_is_taken_again(store, monkeypatch):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    acquire, tries = pool.lock.acquire, []
+
+    def acquire_late():
+        tries.append(acquire())
+        if len(tries) == 1:
+            shutil.rmtree(pool.folder)  # by somebody who had the lock before us
+
+    monkeypatch.setattr(pool.lock, "acquire", acquire_late)
+    with store.training([pool]):
+        assert len(tries) == 2
+        pool.save(0, trained(1))
+        with pytest.raises(StorageError, match="being trained"):
+            PoolStore(store.folder).remove(pool.fingerprint)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_new_files_have_the_permissions_that_the_umask_leaves(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with whole_file(tmp_path / ("long" * 60)) as path:
+            path.write_text("x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / ("long" * 60)).stat().st_mode) == mode

@@ -3,20 +3,28 @@
 Takes one pool's signals; gives scores per number of shadows. Trains nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from mia.attacks.quantities import keep_quantities, quantities
-from mia.attacks.registry import run_attack
+from mia.attacks.run import run_attack
+from mia.attacks.shared_statistics import KEY, shared_statistics
 from mia.checks import RequestError
 from mia.records import Scores, Signals
 
 
 def growth(
-    name: str, signals: Signals, options: Any, seed: int, counts: Sequence[int] | None = None
+    name: str,
+    signals: Signals,
+    options: Any,
+    seed: int,
+    counts: Sequence[int] | None = None,
+    *,
+    known: Scores | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Mapping[int, Scores]:
     """Return the scores of an attack that has only some of the shadows.
 
@@ -26,18 +34,24 @@ def growth(
         options: The attack's options.
         seed: As for `run_attack`.
         counts: Numbers of shadows; 1, 2, 4 ... and all of them where None.
+        known: The scores with all shadows, by the same options and seed, where the attack has run: then that point is
+            not fitted again.
+        progress: Called after each point with the points done and their total.
 
     Returns:
         Scores by number of shadows, ascending; numbers with which no record can be scored are left out.
     """
-    counts = doubling(signals.num_shadows) if counts is None else counts
+    wanted = sorted(set(doubling(signals.num_shadows) if counts is None else counts), reverse=True)
     found: dict[int, Scores] = {}
-    for count in sorted(set(counts), reverse=True):  # from the most, whose answers the fewer share
-        signals = first_shadows(signals, count)
-        try:
-            found[count] = run_attack(name, signals, options, seed)
-        except RequestError:
-            continue
+    for done, count in enumerate(wanted, start=1):  # from the most, whose answers the fewer share
+        if known is not None and count == signals.num_shadows and not found:
+            found[count] = known
+        else:
+            signals = first_shadows(signals, count)
+            with suppress(RequestError):  # too few shadows for it
+                found[count] = run_attack(name, signals, options, seed)
+        if progress is not None:
+            progress(done, len(wanted))
     return dict(sorted(found.items()))
 
 
@@ -62,5 +76,5 @@ def first_shadows(signals: Signals, count: int) -> Signals:
         shadow_own=signals.shadow_own[:count],
         population_outputs=None if population is None else np.concatenate([population[:count], population[-1:]]),
     )
-    keep_quantities(few, quantities(signals).first(count))
+    few.shared[KEY] = shared_statistics(signals).first(count)
     return few

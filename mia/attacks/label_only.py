@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from mia.attacks.options import LabelOnlyOptions
+from mia.attacks.augmented_queries import Noise, check_shift, picture_view, picture_views
+from mia.attacks.spec import attack
 from mia.attacks.statistics import is_correct
 from mia.attacks.thresholds import learn_thresholds
-from mia.attacks.views import Noise, check_shift, picture_view, picture_views
+from mia.checks import at_least, positive
 from mia.records import IN, OUT, Scores, Signals
 
 CHUNK = 4096
@@ -22,15 +23,38 @@ CHUNK = 4096
 Records = Shaped[np.ndarray, "B *features"]
 
 
-def attack(
-    signals: Signals, options: LabelOnlyOptions, seed: int, progress: Callable[[int, int], None] | None
+@dataclass
+class LabelOnlyOptions:
+    """Robustness of the predicted label to noise, flips and shifts (Choquette-Choo et al. 2021)."""
+
+    queries: int = 20  # questions per record and model, the record itself among them
+    noise: float = 0.1  # deviation of the noise in units of a feature's own; for bits, the share flipped
+    shift: int = 1  # pixels that pictures move by
+    stand_ins: int = 2  # shadows that are asked too, so that a threshold can be learnt
+
+    def __post_init__(self) -> None:
+        at_least("attack.label_only.queries", self.queries, 2)
+        positive("attack.label_only.noise", self.noise)
+        at_least("attack.label_only.shift", self.shift, 1)
+        at_least("attack.label_only.stand_ins", self.stand_ins, 0)
+
+
+@attack(
+    "label_only",
+    options=LabelOnlyOptions,
+    needs=("oracle", "classes"),
+    citation="Choquette-Choo, Tramer, Carlini, Papernot: Label-only membership inference attacks, ICML 2021",
+    label="label only",
+)
+def label_only(
+    signals: Signals, options: LabelOnlyOptions, seed: int, progress: Callable[[int, int], None] | None = None
 ) -> Scores:
     """Score by the share of correct answers among `queries`, the record itself and changed copies of it.
 
     Of pictures, up to half of the copies are mirrored and shifted; the others, and all copies of tables, carry noise
     that grows evenly up to `noise`.
     """
-    assert signals.oracle is not None, "the registry has checked that there is one"
+    assert signals.oracle is not None, "it was checked that there is one"
     asked = signals.candidates
     noise = Noise.like(signals.oracle.features())
     owns = [_own(signals, row) for row in range(1, min(options.stand_ins, signals.num_shadows) + 1)]
@@ -92,7 +116,7 @@ def _robustness(
     signals: Signals, model: int, records: Int[np.ndarray, "n"], changes: _Changes
 ) -> Float[np.ndarray, "n"]:
     oracle = signals.oracle
-    assert oracle is not None, "the registry has checked that there is one"
+    assert oracle is not None, "it was checked that there is one"
     plain = signals.target_outputs if model == 0 else signals.shadow_outputs[model - 1]
     labels = signals.labels[records]
     correct = is_correct(plain[records], labels).astype(np.int64)

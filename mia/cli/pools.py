@@ -2,7 +2,9 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -12,16 +14,18 @@ from rich.text import Text
 from mia.checks import RequestError
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
-from mia.compose import compose_config, register
+from mia.compose import compose_config
 from mia.config import PoolsConfig, to_options
+from mia.files import StorageError
 from mia.home import home
 from mia.records import StoredRun
 from mia.store import PoolStore
 
+USED = "used by a run"
+
 
 def command(arguments: list[str]) -> int:
     """List the pools, or remove those that no run needs, and return the exit code."""
-    register()
     if arguments[:1] == ["prune"]:
         arguments = ["prune=true", *arguments[1:]]
     config: PoolsConfig = to_options(compose_config(only_overrides(arguments, "pools"), "pools"), PoolsConfig)
@@ -31,36 +35,44 @@ def command(arguments: list[str]) -> int:
     if not names:
         console.print(f"no pools in {store.folder}")
         return ALL_IS_WELL
-    users = _users(config)
-    unused = [name for name in names if not users.get(name)]
-    console.print(_list(store, unused if config.prune else names, users))
+    use = _use(config)
+    kept = {name: reason for name in names if (reason := _reason_to_keep(store, name, use))}
+    unused = [name for name in names if name not in kept]
+    console.print(_list(store, unused if config.prune else names, use.runs))
     if not config.prune:
         return ALL_IS_WELL
+    _tell_kept(console, [reason for reason in kept.values() if reason != USED])
     if not unused:
-        console.print("every pool is used by a run: nothing to remove")
+        console.print("no pool may be removed")
     elif config.yes or _agreed(len(unused)):
-        users = _users(config)  # somebody may have thought for an hour
-        unused = [name for name in unused if not users.get(name)]
-        for name in unused:
-            store.remove(name)
-        console.print(f"removed {len(unused)} pools")
+        _remove(console, store, unused, _use(config))  # somebody may have thought for an hour
     else:
         console.print("nothing removed")
     return ALL_IS_WELL
 
 
-def _users(config: PoolsConfig) -> dict[str, list[StoredRun]]:
-    """Return the finished runs of every experiment that used each pool.
+@dataclass(frozen=True)
+class Use:
+    """What the tracking store that was asked says about pools."""
+
+    asked: float  # when, in seconds since 1970
+    runs: dict[str, list[StoredRun]]  # the finished and running ones of every experiment, by the pool they need
+    store_ids: set[str]  # names by which pools know this store
+
+
+def _use(config: PoolsConfig) -> Use:
+    """Ask the tracking store which of its runs need which pool.
 
     Raises:
         RequestError: pools are to be removed while runs are going on, which may need any of them.
     """
+    asked = time.time()
     if config.tracking.uri is None and not (home() / "mlflow.db").exists():
-        return {}
-    from mia.tracking import Tracker
+        return Use(asked, {}, set())
+    from mia.tracking import Reader, Tracker
 
-    tracker = Tracker.open(config.tracking, home())
-    if config.prune:
+    tracker = (Tracker if config.prune else Reader).open(config.tracking, home())
+    if isinstance(tracker, Tracker):
         tracker.close_dead_runs()
         if running := tracker.running():
             raise RequestError(f"prune=true while run {running[0].id} ({running[0].name}) goes on: wait for its end")
@@ -68,7 +80,37 @@ def _users(config: PoolsConfig) -> dict[str, list[StoredRun]]:
     for run in tracker.runs_with_pools():
         for name in run.tags["mia.pools"].split(","):
             users.setdefault(name, []).append(run)
-    return users
+    return Use(asked, users, tracker.store_ids())
+
+
+def _reason_to_keep(store: PoolStore, name: str, use: Use) -> str:
+    """Return why a pool must not be removed; nothing if it may."""
+    if name in use.runs:
+        return USED
+    users = store.users(name)
+    if others := [address for id_, address in users.items() if id_ not in use.store_ids]:
+        return f"used by {', '.join(others)}: ask there, with tracking.uri"
+    if not users and store.describe(name)["models"]:
+        return "made before pools noted who uses them, or by untracked runs: remove their folders by hand"
+    return ""
+
+
+def _tell_kept(console: Console, reasons: list[str]) -> None:
+    for reason, count in Counter(reasons).items():
+        console.print(f"{count} kept: {reason}", highlight=False, markup=False)
+
+
+def _remove(console: Console, store: PoolStore, names: list[str], use: Use) -> None:
+    removed = 0
+    for name in names:
+        if _reason_to_keep(store, name, use):
+            continue
+        try:
+            store.remove(name, use.store_ids, use.asked)
+            removed += 1
+        except StorageError as error:
+            console.print(str(error), highlight=False, markup=False)
+    console.print(f"removed {removed} pools")
 
 
 def _list(store: PoolStore, names: list[str], users: dict[str, list[StoredRun]]) -> Group:

@@ -7,44 +7,91 @@ never needs more than its 415 MB of bits and a little. Nothing is unpacked to di
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Int32, UInt8
 
 from mia.checks import RequestError
-from mia.data import files
+from mia.data import Progress, dataset
 from mia.data.cache import Arrays, cached
-from mia.data.options import LocationsOptions, OfficialOptions, PurchaseOptions, TexasOptions
-from mia.data.progress import Progress
-from mia.data.sources import SOURCES
-from mia.data.validate import validate
+from mia.data.official import OfficialOptions, Source, obtain
+from mia.data.validate import one_line, validate
 from mia.records import Dataset, FeatureGroup
 
 _VERSION = 1  # raise when what is made of the same archive changes
 _ZERO, _ONE, _COMMA = b"01,"
+_SITE = "https://github.com/privacytrustlab/datasets/raw/master/"
+PURCHASE_CLASSES = (2, 10, 20, 50, 100)
 
 
+@dataclass
+class LocationsOptions(OfficialOptions):
+    """Locations: 5,010 records of 446 bits, 30 classes."""
+
+    name: str = "locations"
+    sources: ClassVar[tuple[Source, ...]] = (
+        Source(
+            "dataset_location.tgz",
+            _SITE,
+            287_293,
+            "sha256:927203f85a868f8ee17a0ded1dc61699efe602167beabe34fbf45b4b1de94b33",
+        ),
+    )
+
+
+@dataclass
+class PurchaseOptions(OfficialOptions):
+    """Purchase: 197,324 records of 600 bits, 100 classes or fewer."""
+
+    name: str = "purchase"
+    classes: int = 100  # 100: the labels in the file; 2, 10, 20, 50: clusters of the purchases
+    sources: ClassVar[tuple[Source, ...]] = (
+        Source("dataset_purchase.tgz", _SITE, None, "git:3efa7476ad5ed7ac3e558d28585a186b38fc5f19"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.classes not in PURCHASE_CLASSES:
+            known = ", ".join(map(str, PURCHASE_CLASSES))
+            raise RequestError(f"data.classes={self.classes!r} must be one of {known}")
+
+
+@dataclass
+class TexasOptions(OfficialOptions):
+    """Texas hospital stays: 67,330 records of 6,170 bits, 100 classes."""
+
+    name: str = "texas"
+    sources: ClassVar[tuple[Source, ...]] = (
+        Source("dataset_texas.tgz", _SITE, None, "git:966f7ff40b24cf5912ff84759aab9adb8c25f30e"),
+    )
+
+
+@dataset("locations", options=LocationsOptions)
 def load_locations(options: LocationsOptions, progress: Progress | None = None) -> Dataset:
     """Return Locations as uint8 [5010 446] bits, 30 classes: where people checked in, and what kind of people."""
     return _load(options, progress, {"bangkok": parse_labelled})
 
 
+@dataset("purchase", options=PurchaseOptions)
 def load_purchase(options: PurchaseOptions, progress: Progress | None = None) -> Dataset:
     """Return Purchase as uint8 [197324 600] bits: what people bought.
 
     With `data.classes=100` the labels are those of the file; with 2, 10, 20 or 50 they are clusters of the purchases
     (k-means with a fixed seed, as the paper made its classes; the paper's own clusters were not published).
     """
-    dataset = _load(options, progress, {"dataset_purchase": parse_labelled})
-    if options.classes == dataset.num_classes:
-        return dataset
-    key = f"purchase {dataset.fingerprint} {options.classes} {_VERSION}"
-    arrays = cached("purchase-classes", key, lambda: {"y": cluster(dataset.x, options.classes)})
-    clustered = Dataset("purchase", dataset.x, arrays["y"], options.classes, features=dataset.features)
+    loaded = _load(options, progress, {"dataset_purchase": parse_labelled})
+    if options.classes == loaded.num_classes:
+        return loaded
+    key = f"purchase {loaded.fingerprint} {options.classes} {_VERSION}"
+    arrays = cached("purchase-classes", key, lambda: {"y": cluster(loaded.x, options.classes)})
+    clustered = Dataset("purchase", loaded.x, arrays["y"], options.classes, features=loaded.features)
     return validate(clustered, f"data=purchase data.classes={options.classes}")
 
 
+@dataset("texas", options=TexasOptions)
 def load_texas(options: TexasOptions, progress: Progress | None = None) -> Dataset:
     """Return Texas-100 as uint8 [67330 6170] bits, 100 classes: hospital stays and their main procedure."""
     return _load(options, progress, {"texas/100/feats": parse_bits, "texas/100/labels": parse_labels})
@@ -54,9 +101,9 @@ Parser = Callable[[Iterable[bytes], str], Arrays]
 
 
 def _load(options: OfficialOptions, progress: Progress | None, parsers: dict[str, Parser]) -> Dataset:
-    (path,) = files.obtain(options, progress)
+    (path,) = obtain(options, progress)
     where = f"data={options.name}"
-    key = f"{options.name} {SOURCES[options.name][0].hash} {_VERSION}"
+    key = f"{options.name} {options.sources[0].hash} {_VERSION}"
     arrays = cached(options.name, key, lambda: _parse(path, where, parsers))
     x, y = arrays["x"], arrays["y"]
     features = tuple(FeatureGroup(f"bit {i}", "bit", i, i + 1) for i in range(x.shape[1]))
@@ -76,7 +123,7 @@ def _parse(path: Path, where: str, parsers: dict[str, Parser]) -> Arrays:
                     arrays |= parsers[name](lines, f"{where}: {name}")
                     missing.remove(name)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise RequestError(f"{where} cannot read the archive {str(path)!r} ({files.one_line(error)})") from error
+        raise RequestError(f"{where} cannot read the archive {str(path)!r} ({one_line(error)})") from error
     if missing:
         raise RequestError(f"{where}: the archive {str(path)!r} must hold {min(missing)!r}")
     return arrays
@@ -104,7 +151,7 @@ def parse_labels(lines: Iterable[bytes], where: str) -> dict[str, Int32[np.ndarr
     try:
         labels = np.array([int(line.strip(b' "\r\n')) for line in lines], np.int32)
     except ValueError as error:
-        raise RequestError(f"{where} must hold labels that are whole numbers ({files.one_line(error)})") from error
+        raise RequestError(f"{where} must hold labels that are whole numbers ({one_line(error)})") from error
     return {"y": labels - 1}
 
 

@@ -14,10 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from mia.data import files
+from mia.data.validate import one_line
 
 Arrays = dict[str, np.ndarray]
 _log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Return the folder, of the user's cache, for downloads and decoded arrays; it may be deleted at any time."""
+    import pooch
+
+    return Path(pooch.os_cache("mia"))
 
 
 def cached(name: str, key: str, build: Callable[[], Arrays]) -> Arrays:
@@ -30,7 +37,7 @@ def cached(name: str, key: str, build: Callable[[], Arrays]) -> Arrays:
     """
     from filelock import FileLock
 
-    path = files.cache_folder() / "arrays" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
+    path = cache_folder() / "arrays" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
     arrays = _read(path)
     if arrays is not None:
         return arrays
@@ -39,7 +46,7 @@ def cached(name: str, key: str, build: Callable[[], Arrays]) -> Arrays:
             path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(FileLock(path.with_suffix(".lock")))  # processes that start together decode once
         except OSError as error:
-            _log.warning("cannot cache decoded data in %s (%s)", path.parent, files.one_line(error))
+            _log.warning("cannot cache decoded data in %s (%s)", path.parent, one_line(error))
             return build()
         arrays = _read(path)
         if arrays is None:
@@ -55,7 +62,7 @@ def _read(path: Path) -> Arrays | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        _log.warning("the cached data %s are damaged (%s) and made again", path, files.one_line(error))
+        _log.warning("the cached data %s are damaged (%s) and made again", path, one_line(error))
         return None
 
 
@@ -67,4 +74,4 @@ def _write(path: Path, arrays: Arrays) -> None:
         part.replace(path)
     except OSError as error:  # a full disk, say: the data are here all the same
         part.unlink(missing_ok=True)
-        _log.warning("cannot cache decoded data in %s (%s)", path.parent, files.one_line(error))
+        _log.warning("cannot cache decoded data in %s (%s)", path.parent, one_line(error))

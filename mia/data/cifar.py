@@ -8,21 +8,21 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import UInt8
 
 from mia.checks import RequestError
-from mia.data import files
+from mia.data import Progress, dataset
 from mia.data.cache import Arrays, cached
-from mia.data.options import Cifar10Options, Cifar100Options, OfficialOptions
-from mia.data.progress import Progress
-from mia.data.sources import SOURCES
-from mia.data.validate import validate
+from mia.data.official import OfficialOptions, Source, obtain
+from mia.data.validate import one_line, validate
 from mia.records import Dataset
 
 _VERSION = 1  # raise when what `_decode` makes of the same archive changes
 _PIXELS = 3 * 32 * 32
+_SITE = "https://www.cs.toronto.edu/~kriz/"
 
 
 @dataclass(frozen=True)
@@ -40,21 +40,43 @@ CIFAR10 = Layout((*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin
 CIFAR100 = Layout(("train.bin", "test.bin"), "fine_label_names.txt", 2, 100, 600)
 
 
+@dataclass
+class Cifar10Options(OfficialOptions):
+    """CIFAR-10: 60,000 colour pictures of 32x32 pixels, 10 classes."""
+
+    name: str = "cifar10"
+    sources: ClassVar[tuple[Source, ...]] = (
+        Source("cifar-10-binary.tar.gz", _SITE, 170_052_171, "md5:c32a1d4ab5d03f1284b67883e8d87530"),
+    )
+
+
+@dataclass
+class Cifar100Options(OfficialOptions):
+    """CIFAR-100: 60,000 colour pictures of 32x32 pixels, 100 classes."""
+
+    name: str = "cifar100"
+    sources: ClassVar[tuple[Source, ...]] = (
+        Source("cifar-100-binary.tar.gz", _SITE, 168_513_733, "md5:03b5dce01913d631647c71ecec9e9cb8"),
+    )
+
+
+@dataset("cifar10", options=Cifar10Options)
 def load_cifar10(options: Cifar10Options, progress: Progress | None = None) -> Dataset:
     """Return CIFAR-10 as uint8 [60000 32 32 3], scale 1/255, 10 classes of 6,000."""
     return _load(options, CIFAR10, progress)
 
 
+@dataset("cifar100", options=Cifar100Options)
 def load_cifar100(options: Cifar100Options, progress: Progress | None = None) -> Dataset:
     """Return CIFAR-100 as uint8 [60000 32 32 3], scale 1/255, 100 (fine) classes of 600."""
     return _load(options, CIFAR100, progress)
 
 
 def _load(options: OfficialOptions, layout: Layout, progress: Progress | None) -> Dataset:
-    (path,) = files.obtain(options, progress)
-    key = f"{options.name} {SOURCES[options.name][0].hash} {layout} {_VERSION}"
+    (path,) = obtain(options, progress)
+    key = f"{options.name} {options.sources[0].hash} {layout} {_VERSION}"
     arrays = cached(options.name, key, lambda: _decode(options.name, path, layout))
-    dataset = Dataset(
+    loaded = Dataset(
         name=options.name,
         x=arrays["x"],
         y=arrays["y"].astype(np.int32),
@@ -62,7 +84,7 @@ def _load(options: OfficialOptions, layout: Layout, progress: Progress | None) -
         scale=1 / 255,
         class_names=tuple(arrays["class_names"].tolist()),
     )
-    return validate(dataset, f"data={options.name}")
+    return validate(loaded, f"data={options.name}")
 
 
 def _decode(name: str, path: Path, layout: Layout) -> Arrays:
@@ -98,7 +120,7 @@ def _read_members(name: str, path: Path, wanted: set[str]) -> dict[str, bytes]:
                     assert file is not None
                     contents[file_name] = file.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise RequestError(f"data={name} cannot read the archive {str(path)!r}: {files.one_line(error)}") from error
+        raise RequestError(f"data={name} cannot read the archive {str(path)!r}: {one_line(error)}") from error
     missing = sorted(wanted - contents.keys())
     if missing:
         raise RequestError(f"data={name}: the archive {str(path)!r} must hold {missing[0]}")

@@ -1,14 +1,16 @@
 """What makes an experiment: the options of its stages, and what the attacker knows. Imports nothing heavy."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from mia.attacks.options import AttackOptions, GapOptions
+from mia.attacks.options import AttackOptions
 from mia.checks import RequestError, at_least
 from mia.data.options import DataOptions
+from mia.defences import setting
 from mia.defences.options import DefenceOptions, NoneOptions
 from mia.models.options import ModelOptions
+from mia.settings import Setting
 from mia.shadow_data.options import RealOptions, ShadowDataOptions
-from mia.split.options import SplitOptions
+from mia.split import SplitOptions
 from mia.train.options import EngineOptions, TrainOptions
 
 
@@ -35,8 +37,7 @@ class ExperimentOptions:
     shadow_data: ShadowDataOptions = field(default_factory=RealOptions)
 
     def __post_init__(self) -> None:
-        if self.attack.gap is None:  # the simplest attack stands beside every other
-            self.attack = replace(self.attack, gap=GapOptions())
+        self.attack = self.attack.adding("gap")  # the simplest attack stands beside every other
         at_least("seed", self.seed, 0)
         if self.seed >= 2**32:
             raise RequestError(f"seed={self.seed!r} must be below 2**32")
@@ -56,6 +57,16 @@ class ExperimentOptions:
                 f"shadow_data={self.shadow_data.name} needs split.overlap=false: the attacker's own records are never "
                 "the target's, and 2 x split.size real ones are enough"
             )
+
+    def settings(self) -> list[Setting]:
+        """Return the defences that are on: those in training, then the one on the output."""
+        on_output = setting(self.defence)
+        return [*self.train.settings(), *([on_output] if on_output else [])]
+
+    @property
+    def is_defended(self) -> bool:
+        """Whether any defence is on: otherwise no attacker could know more than another."""
+        return bool(self.settings())
 
     @property
     def shadow_train(self) -> TrainOptions:

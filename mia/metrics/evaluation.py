@@ -8,17 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Shaped
 
 from mia.metrics.auc import auc
-from mia.metrics.decision import confusion, decision_metrics, rule_advantage
-from mia.metrics.rates import Estimate
-from mia.metrics.roc import hindsight_balanced_accuracy, roc, tpr_at_low_fpr
+from mia.metrics.controls import null_control
+from mia.metrics.decision import confusion, decision_metrics, grouped_rates
+from mia.metrics.roc import Owned, hindsight_balanced_accuracy, roc, tpr_at_low_fpr
 from mia.records import Scores
-
-_NULL_STREAM = 0x6E756C6C  # a stream of its own: a seed that also made the membership must not undo the permutation
-NULL_CONFIDENCE = 0.99
-"""Of the null control's intervals: a sweep has dozens of them, and at 95% one in twenty would cry wolf."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,15 @@ class Evaluation:
     warnings: tuple[str, ...] = ()  # one line each, for a person
 
 
-def evaluate(scores: Scores, is_member: Bool[np.ndarray, "Q"], *, prior: float = 0.5, seed: int = 0) -> Evaluation:
+def evaluate(
+    scores: Scores,
+    is_member: Bool[np.ndarray, "Q"],
+    *,
+    prior: float = 0.5,
+    seed: int = 0,
+    num_attacks: int = 1,
+    groups: Shaped[np.ndarray, "Q"] | None = None,
+) -> Evaluation:
     """Return all metrics of one attack, with 95% intervals where they have one, and the null control beside them.
 
     Ranking: `auc`, `tpr_at_*_fpr` with `fpr_reached_at_*`, `hindsight_balanced_accuracy`. At the attack's own rule,
@@ -41,10 +45,14 @@ def evaluate(scores: Scores, is_member: Bool[np.ndarray, "Q"], *, prior: float =
         scores: of the candidate records, high = member.
         is_member: whether each candidate was in the target's training set.
         prior: share of members among the records a real attacker would meet, for `precision_at_prior`.
-        seed: of the null control's permutation.
+        seed: of the null control's permutations; each attack of a run should have its own.
+        num_attacks: how many attacks the run asks; the null control's intervals hold for all of them together.
+        groups: whose record each candidate is, where the records of one person are not independent: values stay,
+            intervals take it into account.
     """
     kept = ~np.isnan(scores.score)
     score, member = scores.score[kept], is_member[kept]
+    whose = None if groups is None else groups[kept]
     predicted = None if scores.is_predicted is None else scores.is_predicted[kept]
     metrics = {"num_scored": float(kept.sum()), "num_masked": float((~kept).sum())}
     warnings = []
@@ -54,7 +62,8 @@ def evaluate(scores: Scores, is_member: Bool[np.ndarray, "Q"], *, prior: float =
         return Evaluation(metrics, tuple(warnings))
     metrics |= {"num_in": float(scores.num_in[kept].mean()), "num_out": float(scores.num_out[kept].mean())}
     if predicted is not None:
-        metrics |= decision_metrics(confusion(predicted, member), prior)
+        rates = confusion(predicted, member) if whose is None else grouped_rates(predicted, member, whose)
+        metrics |= decision_metrics(rates, prior)
         if "precision" not in metrics:
             warnings.append("precision left out: no record is predicted to be a member")
     if member.all() or not member.any():
@@ -62,26 +71,11 @@ def evaluate(scores: Scores, is_member: Bool[np.ndarray, "Q"], *, prior: float =
         warnings.append(f"auc and the like left out: there are no {kind} among the scored records")
         return Evaluation(metrics, tuple(warnings))
     curve = roc(score, member)
-    at_low_fpr, unresolved = tpr_at_low_fpr(curve)
-    metrics |= auc(score, member).named("auc") | at_low_fpr
+    at_low_fpr, unresolved = tpr_at_low_fpr(curve, None if whose is None else Owned(score, member, whose))
+    metrics |= auc(score, member, groups=whose).named("auc") | at_low_fpr
     metrics["hindsight_balanced_accuracy"] = hindsight_balanced_accuracy(curve)
-    metrics |= null_control(score, predicted, member, seed)
+    metrics |= null_control(score, predicted, member, seed, num_attacks=num_attacks)
     return Evaluation(metrics, (*warnings, *unresolved))
-
-
-def null_control(
-    score: np.ndarray, predicted: np.ndarray | None, member: Bool[np.ndarray, "Q"], seed: int
-) -> dict[str, float]:
-    """Return what the same scores achieve against permuted membership, where there is nothing to find.
-
-    Its intervals hold 0.5 for 99 seeds of 100; one that does not, time and again, is a mistake in the evaluation.
-    """
-    permuted = np.random.default_rng([seed, _NULL_STREAM]).permutation(member)
-    metrics = auc(score, permuted, NULL_CONFIDENCE).named("null_auc")
-    if predicted is not None:
-        advantage = rule_advantage(confusion(predicted, permuted), NULL_CONFIDENCE)
-        metrics |= Estimate(*[(1 + end) / 2 for end in advantage]).named("null_balanced_accuracy")
-    return metrics
 
 
 def per_class(

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import betaincinv, ndtri
+from scipy.special import betaincinv, ndtri, stdtrit
 
 CONFIDENCE = 0.95
-Counts = int | np.integer | np.ndarray  # one number, or an array of them
+Counts = float | np.floating | np.integer | np.ndarray  # one number, or an array; whole, or effective where grouped
 
 
 class Estimate(NamedTuple):
@@ -27,14 +27,20 @@ def normal_quantile(confidence: float) -> float:
     return float(ndtri(0.5 + confidence / 2))
 
 
+def student_quantile(confidence: float, freedom: float) -> float:
+    """Return t such that Student's t with so many degrees of freedom lies in [-t, t] with this probability."""
+    return float(stdtrit(freedom, 0.5 + confidence / 2))
+
+
 def lower_limit(successes: Counts, trials: Counts, error: float) -> Float[np.ndarray, "..."]:
     """Return the exact one-sided lower limit of a proportion, above the truth with probability `error` at most.
 
     Zero successes give 0. Clopper and Pearson (1934).
     """
     successes, trials = np.asarray(successes), np.asarray(trials)
-    limit = betaincinv(np.maximum(successes, 1), trials - np.maximum(successes, 1) + 1.0, error)
-    return np.where(successes == 0, 0.0, limit)
+    some = np.where(successes > 0, successes, 1)
+    limit = betaincinv(some, trials - some + 1.0, error)
+    return np.where(successes > 0, limit, 0.0)
 
 
 def upper_limit(successes: Counts, trials: Counts, error: float) -> Float[np.ndarray, "..."]:
@@ -42,14 +48,14 @@ def upper_limit(successes: Counts, trials: Counts, error: float) -> Float[np.nda
     return np.asarray(1 - lower_limit(np.asarray(trials) - np.asarray(successes), trials, error))
 
 
-def clopper_pearson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Estimate:
+def clopper_pearson(successes: float, trials: float, confidence: float = CONFIDENCE) -> Estimate:
     """Return a proportion with its exact interval, whose coverage is never below `confidence`; needs trials > 0."""
     error = (1 - confidence) / 2
     low, high = lower_limit(successes, trials, error), upper_limit(successes, trials, error)
     return Estimate(successes / trials, float(low), float(high))
 
 
-def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Estimate:
+def wilson(successes: float, trials: float, confidence: float = CONFIDENCE) -> Estimate:
     """Return a proportion with Wilson's score interval (1927); needs trials > 0."""
     z, share = normal_quantile(confidence), successes / trials
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
@@ -61,7 +67,7 @@ def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Estim
 
 
 def difference(
-    successes_a: int, trials_a: int, successes_b: int, trials_b: int, confidence: float = CONFIDENCE
+    successes_a: float, trials_a: float, successes_b: float, trials_b: float, confidence: float = CONFIDENCE
 ) -> Estimate:
     """Return the difference a - b of two independent proportions with Newcombe's hybrid score interval.
 

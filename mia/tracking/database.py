@@ -5,17 +5,22 @@ that says why not. MLflow alone would migrate a half-made or older file where it
 an empty folder would break each other's file; neither can happen here. Never overwrites a file that is there.
 """
 
+import json
 import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
+from importlib import metadata
 from pathlib import Path
+from urllib.parse import quote
 
 from mia.checks import RequestError
-from mia.tracking.calls import Calls, no_warnings, quiet_mlflow
+from mia.files import StorageError, whole_file
+from mia.tracking.address import SQLITE, sqlite_file
+from mia.tracking.mlflow_errors import Calls, no_warnings, quiet_mlflow
 
 LOCK_SECONDS = 120
 
@@ -28,19 +33,31 @@ class Place:
     artifacts: Path
     is_ours: bool  # in mlruns/, not a file named by tracking.uri
 
-    @property
+    @cached_property
     def uri(self) -> str:
-        """The store's address for MLflow."""
-        return f"sqlite:///{self.database.as_posix()}"
+        """The store's address for MLflow.
+
+        Raises:
+            RequestError: this version of SQLAlchemy reads no address as this path.
+        """
+        with no_warnings():
+            from sqlalchemy.engine import make_url
+
+        path = self.database.as_posix()
+        # with a driver named, MLflow does not make folders of its own reading of the address
+        for address in (f"sqlite:///{path}", f"sqlite+pysqlite:///{quote(path, safe=' +/')}"):
+            if make_url(address).database == path:
+                return address
+        raise RequestError(f"the path {path} holds characters that the database cannot take: set MIA_HOME to another")
 
 
 def place_of(uri: str | None, home: Path) -> Place | None:
     """Return where a local store lies, or None for a server's address."""
     if uri is None:
         return Place(home / "mlflow.db", home / "artifacts", is_ours=True)
-    if not uri.startswith("sqlite:"):
+    if not uri.startswith(SQLITE):
         return None
-    file = Path(uri.partition(":///")[2]).expanduser().absolute()
+    file = sqlite_file(uri)
     return Place(file, file.parent / "artifacts", is_ours=False)
 
 
@@ -74,43 +91,43 @@ def prepare(place: Place) -> None:
     Raises:
         RequestError: it cannot be written, is damaged, or belongs to another version of MLflow.
     """
-    if any(sign in str(place.database) for sign in "?#"):
-        raise RequestError(f"the path {place.database} must not hold ? or #: set MIA_HOME to another folder")
     if not place.database.exists():
         with locked(place):
             if not place.database.exists():
                 _build(place)
-    _check_writable(place)
-    _check_schema(place)
+    for path in (place.database.parent, place.database):
+        if not os.access(path, os.W_OK):
+            raise RequestError(_cannot_write(path, "no permission, or a read-only disk"))
+    _check_schema(place, schema_of(place))
 
 
 def _build(place: Place) -> None:
     """Let MLflow make its tables in a temporary file, then put that in place."""
+    folder, name = place.database.parent, place.database.name
+    for leftover in [path for path in folder.iterdir() if path.name.startswith(f".{name}.")]:
+        leftover.unlink()  # of a process that died here: we hold the lock
+    # a new name for every try: MLflow keeps connections, and would go on with a file that is gone
+    temporary = Place(folder / f".{name}.{secrets.token_hex(4)}", place.artifacts, is_ours=False)
+    address = temporary.uri
     quiet_mlflow()
     with no_warnings():
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-    for leftover in place.database.parent.glob(f".{place.database.name}.*"):
-        leftover.unlink()  # of a process that died here: we hold the lock
-    # a new name for every try: MLflow keeps connections, and would go on with a file that is gone
-    temporary = place.database.with_name(f".{place.database.name}.{secrets.token_hex(4)}")
-    calls = Calls(str(place.database))
     try:
-        store = calls(SqlAlchemyStore, f"sqlite:///{temporary.as_posix()}", place.artifacts.as_uri())
+        store = Calls(str(place.database))(SqlAlchemyStore, address, place.artifacts.as_uri())
         store.engine.dispose()
         place.artifacts.mkdir(exist_ok=True)
-        temporary.replace(place.database)
+        temporary.database.replace(place.database)
     finally:
-        for leftover in place.database.parent.glob(f"{temporary.name}*"):
+        for leftover in [path for path in folder.iterdir() if path.name.startswith(temporary.database.name)]:
             leftover.unlink()
 
 
-def _check_writable(place: Place) -> None:
-    for path in (place.database.parent, place.database):
-        if not os.access(path, os.W_OK):
-            raise RequestError(_cannot_write(path, "no permission, or a read-only disk"))
+def schema_of(place: Place) -> str:
+    """Return the version of the store's tables.
 
-
-def _check_schema(place: Place) -> None:
+    Raises:
+        RequestError: the file is damaged, or not a store of runs.
+    """
     try:
         with closing(connection_to(place)) as connection:
             (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
@@ -119,17 +136,20 @@ def _check_schema(place: Place) -> None:
         missing = pages * page_size - place.database.stat().st_size
         if missing > 0:
             raise sqlite3.DatabaseError(f"{missing} bytes are missing at its end")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise RequestError(
             f"{place.database} is not a usable store of runs ({error}): move it away or restore a copy of it; "
             "nothing was overwritten"
         ) from error
-    wanted, known = _revisions()
-    if found == wanted:
+    return str(found)
+
+
+def _check_schema(place: Place, found: str) -> None:
+    if found == _needed_schema(place):
         return
     import mlflow
 
-    if found in known:
+    if found in _revisions()[1]:
         raise RequestError(
             f"{place.database} was made by an older MLflow than {mlflow.__version__}: make a copy of it, then run "
             f"'python -m mlflow db upgrade {place.uri}'"
@@ -140,7 +160,18 @@ def _check_schema(place: Place) -> None:
     )
 
 
-@cache
+def _needed_schema(place: Place) -> str:
+    """The schema that the installed MLflow needs, kept beside the store: finding it out imports MLflow and Alembic."""
+    notes, version = place.database.with_name(".mlflow.schema"), metadata.version("mlflow")
+    with suppress(OSError, ValueError, AttributeError):
+        if found := json.loads(notes.read_text(encoding="utf-8")).get(version):
+            return str(found)
+    needed = _revisions()[0]
+    with suppress(StorageError), whole_file(notes) as file:
+        file.write_text(json.dumps({version: needed}), encoding="utf-8")
+    return needed
+
+
 def _revisions() -> tuple[str, set[str]]:
     """The schema that this MLflow needs, and all that it knows."""
     quiet_mlflow()
@@ -154,9 +185,11 @@ def _revisions() -> tuple[str, set[str]]:
 def connection_to(place: Place) -> sqlite3.Connection:
     """Return a connection to the file, which must be there.
 
-    It can write even for a reader's sake: the journal that a crash left has to be rolled back first.
+    It can write even for a reader's sake, where that is possible: the journal that a crash left has to be rolled back.
     """
-    return sqlite3.connect(f"{place.database.as_uri()}?mode=rw", uri=True, timeout=20, isolation_level=None)
+    is_writable = os.access(place.database.parent, os.W_OK) and os.access(place.database, os.W_OK)
+    mode = "rw" if is_writable else "ro"
+    return sqlite3.connect(f"{place.database.as_uri()}?mode={mode}", uri=True, timeout=20, isolation_level=None)
 
 
 def _cannot_write(path: Path, reason: str) -> str:

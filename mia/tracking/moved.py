@@ -1,6 +1,11 @@
-"""A store that was moved or copied: MLflow keeps absolute paths of files, which would then lead nowhere.
+"""A store that was moved or copied: MLflow keeps absolute addresses of files, which would then lead nowhere.
 
-Takes a place; rewrites the paths that begin with the folder's old name, in one transaction. Touches no file of a run.
+Takes a place; rewrites the addresses that begin with the folder's old name, in one transaction, or reads them as if
+that were done. Touches no file of a run.
+
+Two ways without SQL were tried. A relative location is made absolute by MLflow when the experiment is
+created. `mlflow-artifacts:` locations follow every move, but only a server resolves them: MLflow's own client on this
+file, as in anybody's notebook, then refuses to list or read a single file.
 """
 
 import sqlite3
@@ -12,7 +17,7 @@ from urllib.request import url2pathname
 from mia.checks import RequestError
 from mia.tracking.database import Place, connection_to, locked
 
-COLUMNS = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"))
+LOCATIONS = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"))
 
 
 def follow_move(place: Place) -> Path | None:
@@ -21,10 +26,10 @@ def follow_move(place: Place) -> Path | None:
     Raises:
         RequestError: the store could not be changed; it is then as it was.
     """
-    if not place.is_ours or _moved_from(place) is None:
+    if moved_from(place) is None:
         return None
     with locked(place):
-        old = _moved_from(place)  # another process may have been faster
+        old = moved_from(place)  # another process may have been faster
         if old is None:
             return None
         try:
@@ -37,16 +42,26 @@ def follow_move(place: Place) -> Path | None:
         return local_path(old)
 
 
-def local_path(uri: str) -> Path | None:
-    """Return the path that an artifact address stands for, or None for one that is not on this machine."""
+def local_path(uri: str, place: Place | None = None, old: str | None = None) -> Path | None:
+    """Return the path that an artifact address stands for, or None for one that is not on this machine.
+
+    Args:
+        uri: the address.
+        place: the local store that holds it.
+        old: what `moved_from` says of a store whose addresses cannot be changed.
+    """
+    if place is not None and old is not None and uri.startswith(f"{old}/"):
+        return place.artifacts / url2pathname(uri[len(old) + 1 :])
     parts = urlsplit(uri)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
     return None if parts.scheme else Path(uri)
 
 
-def _moved_from(place: Place) -> str | None:
-    """The address of the old folder of artifacts; None if the store was not moved, or is not one that we made."""
+def moved_from(place: Place) -> str | None:
+    """Return the address of the old folder of artifacts; None if the store was not moved, or is not in mlruns/."""
+    if not place.is_ours:
+        return None
     with closing(connection_to(place)) as connection:
         row = connection.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 0").fetchone()
     root = str(row[0]).removesuffix("/0") if row else ""
@@ -61,13 +76,10 @@ def _moved_from(place: Place) -> str | None:
 def _rewrite(place: Place, old: str) -> None:
     new = place.artifacts.as_uri()
     with closing(connection_to(place)) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         connection.execute("BEGIN IMMEDIATE")
-        for table, column in COLUMNS:
-            if table not in tables:
-                continue
+        for table, column in LOCATIONS:
             connection.execute(
-                f"UPDATE {table} SET {column} = ? || substr({column}, ?)"  # noqa: S608 - names from COLUMNS
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?)"  # noqa: S608 - names from LOCATIONS
                 f" WHERE {column} = ? OR substr({column}, 1, ?) = ?",
                 (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
             )

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
+from mia.tracking.address import without_secrets
+
 MAX_NAME, MAX_PARAM, MAX_TAG = 250, 6000, 8000
-PARAMS_PER_BATCH, METRICS_PER_BATCH = 100, 1000
+PARAMS_PER_BATCH, METRICS_PER_BATCH = 100, 800  # MLflow takes 1000 of all kinds at once
 LARGEST = 1.7976931348623157e308  # what MLflow stores for infinity
 
 Item = TypeVar("Item")
@@ -39,13 +41,13 @@ def cut_lines(text: str, limit: int, note: str) -> str:
 
 
 def as_params(params: Mapping[str, object]) -> dict[str, str]:
-    """Return params as MLflow stores them."""
-    return {clean_name(name): cut(str(value), MAX_PARAM) for name, value in params.items()}
+    """Return params as MLflow stores them, without the secrets of addresses."""
+    return {clean_name(name): cut(without_secrets(str(value)), MAX_PARAM) for name, value in params.items()}
 
 
 def as_tags(tags: Mapping[str, object]) -> dict[str, str]:
-    """Return tags as MLflow stores them."""
-    return {clean_name(name): cut(str(value), MAX_TAG) for name, value in tags.items()}
+    """Return tags as MLflow stores them, without the secrets of addresses."""
+    return {clean_name(name): cut(without_secrets(str(value)), MAX_TAG) for name, value in tags.items()}
 
 
 def from_stored(value: float) -> float:

@@ -6,9 +6,8 @@ Takes plain values; gives a checked dataclass. Opens and contacts nothing.
 from dataclasses import dataclass
 
 from mia.checks import RequestError
+from mia.tracking.address import checked
 
-SERVERS = ("http", "https")
-DATABASES = ("postgresql", "mysql", "mssql")
 MAX_NAME = 500
 
 
@@ -18,6 +17,7 @@ class TrackingOptions:
 
     experiment: str = "mia"
     uri: str | None = None  # None: the SQLite store in mlruns/
+    enabled: bool = True  # false: an audit leaves MLflow out
 
     def __post_init__(self) -> None:
         """Check the name, and that MLflow can keep runs at the address."""
@@ -26,11 +26,5 @@ class TrackingOptions:
             raise RequestError(
                 f"tracking.experiment={name[:60]!r} must be a name of 1 to {MAX_NAME} printable characters"
             )
-        if self.uri is None:
-            return
-        scheme = self.uri.partition("://")[0].partition("+")[0] if "://" in self.uri else ""
-        if scheme not in (*SERVERS, *DATABASES, "sqlite"):
-            raise RequestError(
-                f"tracking.uri={self.uri!r} is not an MLflow store: give http(s)://host:port, postgresql://..., "
-                "sqlite:////absolute/path.db, or leave it out and set MIA_HOME to choose the folder"
-            )
+        if self.uri is not None:
+            self.uri = checked(self.uri)

@@ -1,79 +1,190 @@
-"""What the store of runs knows: runs found by what they are, their curves and their files.
+"""What the store of runs knows: runs found by what they are, what became of a sweep, curves and files.
 
-Takes ids, fingerprints and kinds; gives `StoredRun`s, latest first. Changes nothing in the store.
+Takes ids, fingerprints and kinds; gives `StoredRun`s, latest first. Changes nothing in the store, and imports MLflow
+only where the store is not a local file.
+
+That a run belongs to a sweep stands in one place: the run's tag `mia.sweep.<id>`, which a run can have for any number
+of sweeps (reused ones belong to several), which one search finds, in MLflow's UI too, and which costs a sweep of
+thousands no more than one of three. Its value is "true" for the runs that count. Sweeps of earlier versions named their
+runs by `mlflow.parentRunId` and by tags `mia.linked.<run>` of their own; they are still read.
 """
 
-from collections.abc import Iterable
+import json
+import os
+import sys
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple, Self
 
+from mia.checks import RequestError
+from mia.files import StorageError
 from mia.records import StoredRun
-from mia.tracking.calls import Calls
-from mia.tracking.moved import local_path
-from mia.tracking.names import from_stored
+from mia.tracking import address, database
+from mia.tracking.client import STORE, connect
+from mia.tracking.mlflow_errors import Calls
+from mia.tracking.options import TrackingOptions
+from mia.tracking.sources import ClientRuns, Source, SqliteRuns
+from mia.tracking.ui_views import COUNTS, mark
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run as MlflowRun
-    from mlflow.tracking.client import MlflowClient
+LINK = "mia.linked."  # in earlier versions a tag of a sweep's run, followed by a run's id
+OPENED = "mia.opened"  # a tag of a sweep's run: when its command was last given, in milliseconds since 1970
+CONFIGURATIONS = "configurations.json"  # an artifact of a sweep's run: fingerprint -> name
+IGNORED, TOLD = "MLFLOW_TRACKING_URI", "MIA_TOLD_OF_TRACKING_URI"
+ENDINGS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
 
-LINK = "mia.linked."  # a tag of a sweep's run, followed by the id of a run that another sweep had finished
-PAGE = 500
+
+class Outcome(NamedTuple):
+    """What became of a configuration since the sweep's command was last given."""
+
+    status: str  # finished, reused (finished before), failed, killed, running, or waiting
+    run_id: str = ""
+    reason: str = ""  # why it failed, one line
 
 
 class Reader:
     """One MLflow experiment in one store, to be read."""
 
-    def __init__(self, client: "MlflowClient", where: str, experiment_id: str) -> None:
-        self._client = client
+    def __init__(self, source: Source, where: str, experiment_id: str) -> None:
+        self._source = source
         self._call = Calls(where)
-        self.experiment_id = experiment_id
+        self.where = where  # for people, without secrets
+        self.experiment_id = experiment_id  # empty if there is no such experiment
+
+    @classmethod
+    def open(cls, options: TrackingOptions, home: Path) -> Self:
+        """Open the store for looking: nothing in it is changed or made, and its disk may be read-only.
+
+        Raises:
+            RequestError: there is no store, it does not answer or is damaged.
+        """
+        tell_what_is_ignored()
+        place = database.place_of(options.uri, home)
+        try:
+            if place is None:
+                uri, where = options.uri or "", address.shown(options.uri or "")
+                address.check_answers(uri)
+                with address.impatient():
+                    return cls._of(ClientRuns(connect(uri, where), where), where, options.experiment)
+            if not place.database.exists():
+                raise RequestError(f"there are no runs in {place.database.parent} yet: run mia first, or set MIA_HOME")
+            database.schema_of(place)
+            return cls._of(SqliteRuns(place), str(place.database), options.experiment)
+        except StorageError as error:
+            raise RequestError(str(error)) from error
+
+    @classmethod
+    def _of(cls, source: Source, where: str, experiment: str) -> Self:
+        named = [number for number, tags in source.experiments().items() if tags["name"] == experiment]
+        return cls(source, where, named[0] if named else "")
 
     def finished(self, fingerprint: str) -> StoredRun | None:
-        """Return the latest run with this fingerprint, if that one is finished."""
-        found = self.runs(kind="run", fingerprint=fingerprint, limit=1)
-        return found[0] if found and found[0].status == "FINISHED" else None
+        """Return the latest finished run with this fingerprint, whatever came of attempts since."""
+        found = self.runs(kind="run", fingerprint=fingerprint, status="FINISHED", limit=1)
+        return found[0] if found else None
+
+    def all_finished(self, fingerprints: Collection[str]) -> dict[str, StoredRun]:
+        """Return the latest finished run of each fingerprint that has one, without params and metrics."""
+        found: dict[str, StoredRun] = {}
+        for run in self._search({"mia.kind": "run"}, status="FINISHED", is_light=True):
+            if (name := run.tags.get("mia.fingerprint", "")) in fingerprints:
+                found.setdefault(name, run)
+        return found
 
     def get(self, run_id: str) -> StoredRun:
-        """Return a run by its id."""
-        return stored_run(self._call(self._client.get_run, run_id))
+        """Return a run by its id.
+
+        Raises:
+            StorageError: there is none.
+        """
+        found = self._source.get([run_id])
+        if not found:
+            raise StorageError(f"the runs in {self.where}: there is no run {run_id}")
+        return found[0]
+
+    def find(self, wanted: str) -> list[StoredRun]:
+        """Return the experiment's runs of any kind whose id begins with this, without params and metrics."""
+        return [run for run in self._search({}, is_light=True) if run.id.startswith(wanted)]
 
     def children(self, sweep_id: str) -> list[StoredRun]:
-        """Return the latest attempts of a sweep's runs, those linked from other sweeps included, oldest first."""
-        own = self._search(f"tags.`mlflow.parentRunId` = '{sweep_id}'")
-        tags = self.get(sweep_id).tags
-        linked = [name.removeprefix(LINK) for name in tags if name.startswith(LINK)]
-        for start in range(0, len(linked), PAGE):
-            ids = ", ".join(f"'{run_id}'" for run_id in linked[start : start + PAGE])
-            own += self._search(f"attributes.run_id IN ({ids})")
-        return latest_attempts(own)
+        """Return the runs that count in a sweep, those that other sweeps made included, oldest first.
+
+        Of every configuration that is the latest finished one, or else the latest attempt.
+        """
+        return latest_attempts(self.members(sweep_id))
+
+    def members(self, sweep_id: str) -> list[StoredRun]:
+        """Return all attempts of a sweep's runs, latest first."""
+        sweep = self.get(sweep_id)
+        found = self._search({mark(sweep_id): COUNTS})
+        if OPENED not in sweep.tags:
+            found += [run for run in self._earlier_members(sweep) if mark(sweep_id) not in run.tags]
+        return sorted(found, key=lambda run: -run.started)
+
+    def _earlier_members(self, sweep: StoredRun) -> list[StoredRun]:
+        """Return the runs of a sweep that an earlier version made."""
+        own = self._search({"mlflow.parentRunId": sweep.id})
+        linked = {name.removeprefix(LINK) for name in sweep.tags if name.startswith(LINK)} - {run.id for run in own}
+        return own + (self._source.get(sorted(linked)) if linked else [])
+
+    def expected(self, sweep: StoredRun | str) -> dict[str, str]:
+        """Return what a sweep is to run: fingerprint -> name; empty for sweeps of earlier versions."""
+        try:
+            found = json.loads(self.artifact(sweep, CONFIGURATIONS).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return {str(key): str(name) for key, name in found.items()} if isinstance(found, dict) else {}
+
+    def outcomes(self, sweep_id: str) -> dict[str, Outcome]:
+        """Return what became of each configuration of a sweep, by fingerprint, in the sweep's order."""
+        sweep = self.get(sweep_id)
+        attempts: dict[str, list[StoredRun]] = {name: [] for name in self.expected(sweep)}
+        for run in self.members(sweep_id):
+            attempts.setdefault(run.tags.get("mia.fingerprint") or run.id, []).append(run)
+        opened = int(sweep.tags.get(OPENED) or sweep.started * 1000) / 1000
+        return {name: _outcome(runs, opened, sweep.status == "RUNNING") for name, runs in attempts.items()}
 
     def sweeps(self, name: str | None = None) -> list[StoredRun]:
         """Return the runs of sweeps, of all or of one name, latest first."""
         return [run for run in self.runs(kind="sweep") if name in (None, run.tags.get("mia.sweep"))]
 
     def runs(
-        self, *, kind: str | None = None, fingerprint: str | None = None, status: str | None = None, limit: int = 0
+        self,
+        *,
+        kind: str | None = None,
+        fingerprint: str | None = None,
+        status: str | None = None,
+        limit: int = 0,
+        is_light: bool = False,
     ) -> list[StoredRun]:
-        """Return the experiment's runs that fit, latest first; at most `limit` unless that is 0."""
-        wanted = {"tags.`mia.kind`": kind, "tags.`mia.fingerprint`": fingerprint, "attributes.status": status}
-        return self._search(" AND ".join(f"{key} = '{value}'" for key, value in wanted.items() if value), limit)
+        """Return the experiment's runs that fit, latest first.
+
+        Args:
+            kind: run, sweep or audit.
+            fingerprint: of the configuration.
+            status: FINISHED, FAILED, KILLED or RUNNING.
+            limit: at most so many, unless it is 0.
+            is_light: params and metrics may be left out, which takes a quarter of the time.
+        """
+        wanted = {"mia.kind": kind, "mia.fingerprint": fingerprint}
+        tags = {key: value for key, value in wanted.items() if value}
+        return self._search(tags, status=status or "", limit=limit, is_light=is_light)
 
     def runs_with_pools(self) -> list[StoredRun]:
         """Return the finished and the running runs of every experiment that name their pools (tag `mia.pools`)."""
-        found = self._search("tags.`mia.pools` != ''", experiments=self._experiments())
+        found = self._source.search(list(self._source.experiments()), {"mia.pools": None}, is_light=True)
         return [run for run in found if run.status in ("FINISHED", "RUNNING")]
 
     def running(self) -> list[StoredRun]:
         """Return the runs of every experiment that have not been closed."""
-        return self._search("attributes.status = 'RUNNING'", experiments=self._experiments())
+        return self._source.search(list(self._source.experiments()), {}, status="RUNNING", is_light=True)
 
-    def _experiments(self) -> list[str]:
-        return [one.experiment_id for one in self._call(self._client.search_experiments)]
+    def store_ids(self) -> set[str]:
+        """Return the names by which pools know this store: one for each of its experiments that `mia` has written."""
+        return {tags[STORE] for tags in self._source.experiments().values() if STORE in tags}
 
     def curve(self, run_id: str, name: str) -> list[float]:
         """Return all values of a metric, by step."""
-        history = self._call(self._client.get_metric_history, run_id, name)
-        return [from_stored(one.value) for one in sorted(history, key=lambda one: (one.step, one.timestamp))]
+        return self._source.history(run_id, name)
 
     def artifact(self, run: StoredRun | str, path: str) -> Path:
         """Return a file or folder of a run (or of the one with an id), fetched to a temporary folder from a server.
@@ -82,53 +193,44 @@ class Reader:
             FileNotFoundError: the run has no such file.
         """
         run = self.get(run) if isinstance(run, str) else run
-        kept, run_id = run.artifacts, run.id
-        folder = local_path(kept)
-        if folder is None:
-            parent = Path(path).parent.as_posix().removeprefix(".")
-            is_there = path in (one.path for one in self._call(self._client.list_artifacts, run_id, parent or None))
-        else:
-            is_there = (folder / path).exists()
-        if not is_there:
-            raise FileNotFoundError(f"run {run_id} has no {path} in {kept}")
-        return folder / path if folder else Path(self._call(self._client.download_artifacts, run_id, path))
+        found = self._source.fetch(run, path)
+        if found is None:
+            raise FileNotFoundError(f"run {run.id} has no {path} in {run.artifacts}")
+        return found
 
-    def _search(self, condition: str, limit: int = 0, experiments: list[str] | None = None) -> list[StoredRun]:
-        found: list[StoredRun] = []
-        token: str | None = None
-        while True:
-            page = self._call(
-                self._client.search_runs,
-                experiments or [self.experiment_id],
-                condition,
-                max_results=limit or PAGE,
-                order_by=["attributes.start_time DESC"],
-                page_token=token,
-            )
-            found += [stored_run(one) for one in page]
-            token = page.token
-            if limit or not token:
-                return found
-
-
-def stored_run(found: "MlflowRun") -> StoredRun:
-    """Return a run with its last values."""
-    folder = local_path(found.info.artifact_uri)
-    return StoredRun(
-        id=found.info.run_id,
-        name=found.info.run_name,
-        status=found.info.status,
-        started=found.info.start_time / 1000,
-        params=dict(found.data.params),
-        metrics={name: from_stored(value) for name, value in found.data.metrics.items()},
-        tags=dict(found.data.tags),
-        artifacts=found.info.artifact_uri if folder is None else str(folder),
-    )
+    def _search(
+        self, tags: Mapping[str, str | None], *, status: str = "", limit: int = 0, is_light: bool = False
+    ) -> list[StoredRun]:
+        if not self.experiment_id:
+            return []
+        return self._source.search([self.experiment_id], tags, status=status, limit=limit, is_light=is_light)
 
 
 def latest_attempts(runs: Iterable[StoredRun]) -> list[StoredRun]:
-    """Return the latest run of every fingerprint, whatever became of it, in the order of their starts."""
+    """Return of every fingerprint the latest finished run, or else the latest attempt, in the order of their starts."""
     latest: dict[str, StoredRun] = {}
     for run in sorted(runs, key=lambda run: run.started):
-        latest[run.tags.get("mia.fingerprint") or run.id] = run
+        key = run.tags.get("mia.fingerprint") or run.id
+        if key not in latest or run.status == "FINISHED" or latest[key].status != "FINISHED":
+            latest[key] = run
     return sorted(latest.values(), key=lambda run: run.started)
+
+
+def tell_what_is_ignored() -> None:
+    """Say once, also for the processes that this one starts, that MLflow's own variable does not choose the store."""
+    if os.environ.get(IGNORED) and not os.environ.get(TOLD):
+        os.environ[TOLD] = "yes"
+        print(f"mia: {IGNORED} is set and not used: tracking.uri=... chooses where runs are kept", file=sys.stderr)
+
+
+def _outcome(attempts: list[StoredRun], opened: float, goes_on: bool) -> Outcome:
+    """Judge a configuration by its attempts, latest first."""
+    since = [run for run in attempts if run.started >= opened]
+    before = [run for run in attempts if run.status == "FINISHED"]
+    if not since and before:
+        return Outcome("reused", before[0].id)
+    if not attempts or (goes_on and not since):
+        return Outcome("waiting")
+    run = attempts[0]
+    status = ENDINGS.get(run.status, "running")
+    return Outcome(status, run.id, "" if run.status == "FINISHED" else " ".join(run.tags.get("mia.error", "").split()))

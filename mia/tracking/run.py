@@ -6,18 +6,25 @@ Takes plain values and arrays; everything is in the store when a method returns,
 
 import csv
 import io
+import json
 import tempfile
+import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from mia.files import whole_file
-from mia.tracking.calls import Calls
+from mia.records import Dataset
+from mia.tracking import process
+from mia.tracking.address import without_secrets
+from mia.tracking.mlflow_errors import Calls
 from mia.tracking.moved import local_path
 from mia.tracking.names import (
     MAX_TAG,
@@ -27,56 +34,102 @@ from mia.tracking.names import (
     as_tags,
     batches,
     clean_name,
+    cut,
     cut_lines,
 )
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
-    from mlflow.entities import Run as MlflowRun
+    from mlflow.entities import Metric, Param, RunTag
     from mlflow.tracking.client import MlflowClient
+
+Entity: TypeAlias = Union["Metric", "Param", "RunTag"]
+ERROR = "mia.error"  # a tag: why a run failed, in one line
+KINDS = {"Metric": "metrics", "Param": "params", "RunTag": "tags"}
+MAX_DATASET, MAX_DIGEST = 500, 36
 
 
 class Run:
     """One run in the store."""
 
-    def __init__(self, client: "MlflowClient", calls: Calls, made: "MlflowRun") -> None:
+    def __init__(self, client: "MlflowClient", calls: Calls, run_id: str, name: str, uri: str) -> None:
         self._client = client
         self._call = calls
-        self.id: str = made.info.run_id
-        self.name: str = made.info.run_name
-        self.folder = local_path(made.info.artifact_uri)  # of its files; None where a server keeps them
+        self._held: list[Entity] | None = None
+        self.id = run_id
+        self.name = name
+        self.folder = local_path(uri)  # of its files; None where a server keeps them
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Store the numbers and tags of the block at its end, in as few calls as can be: each costs as much as 500."""
+        if self._held is not None:
+            yield
+            return
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            self._write(held)
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Store what the run was asked to do; a param can be set once."""
         from mlflow.entities import Param
 
-        for batch in batches((Param(name, value) for name, value in as_params(params).items()), PARAMS_PER_BATCH):
-            self._call(self._client.log_batch, self.id, params=batch)
+        self._write([Param(name, value) for name, value in as_params(params).items()])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Store one value for each name, at a step."""
+        self.log_curves({name: [value] for name, value in metrics.items()}, step)
+
+    def log_curves(self, curves: Mapping[str, Float[np.ndarray, "E"] | Sequence[float]], first: int = 0) -> None:
+        """Store whole curves, whose steps are counted from `first`. Their names must not be those of single values."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._log(Metric(clean_name(name), float(value), now, step) for name, value in metrics.items())
-
-    def log_curves(self, curves: Mapping[str, Float[np.ndarray, "E"] | Sequence[float]]) -> None:
-        """Store whole curves, whose steps are counted from 0. Their names must not be those of single values."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        self._log(
-            Metric(clean_name(name), float(value), now, step)
-            for name, curve in curves.items()
-            for step, value in enumerate(curve)
+        self._write(
+            [
+                Metric(clean_name(name), float(value), now, step)
+                for name, curve in curves.items()
+                for step, value in enumerate(curve, start=first)
+            ]
         )
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Store tags; a tag can be set again."""
         from mlflow.entities import RunTag
 
-        for batch in batches((RunTag(name, value) for name, value in as_tags(tags).items()), PARAMS_PER_BATCH):
-            self._call(self._client.log_batch, self.id, tags=batch)
+        self._write([RunTag(name, value) for name, value in as_tags(tags).items()])
+
+    def log_dataset(self, data: Dataset) -> None:
+        """Store what the run was trained on as MLflow's input: its name, fingerprint, records, features and classes."""
+        from mlflow.entities import Dataset as MlflowDataset
+        from mlflow.entities import DatasetInput, InputTag
+
+        shapes = {"features": data.x, "targets": data.y}
+        schema = {
+            name: json.dumps(
+                [{"type": "tensor", "tensor-spec": {"dtype": array.dtype.name, "shape": [-1, *array.shape[1:]]}}]
+            )
+            for name, array in shapes.items()
+        }
+        profile = {
+            "num_rows": len(data.x),
+            "num_classes": data.num_classes,
+            "features_shape": list(data.x.shape),
+            "features_nbytes": data.x.nbytes,
+            "kind": "images" if data.is_image else "table",
+        }
+        described = MlflowDataset(
+            name=cut(data.name or "unnamed", MAX_DATASET),
+            digest=data.fingerprint[:MAX_DIGEST],
+            source_type="code",
+            source=json.dumps({"tags": {"mlflow.source.name": "mia"}}),
+            schema=json.dumps({"mlflow_tensorspec": schema}),
+            profile=json.dumps(profile),
+        )
+        inputs = [DatasetInput(described, [InputTag("mlflow.data.context", "training")])]
+        self._call(self._client.log_inputs, self.id, datasets=inputs)
 
     def set_note(self, markdown: str) -> None:
         """Show a text on the run's page; lines that MLflow cannot hold are left out, and it says so."""
@@ -109,9 +162,45 @@ class Run:
         """Close the run as FINISHED, FAILED or KILLED."""
         self._call(self._client.set_terminated, self.id, status)
 
-    def _log(self, metrics: Iterator["Metric"]) -> None:
-        for batch in batches(metrics, METRICS_PER_BATCH):
-            self._call(self._client.log_batch, self.id, metrics=batch)
+    def end_after(self, error: BaseException) -> None:
+        """Close a run that did not get to its end: FAILED with its traceback, or KILLED; the error is its tag."""
+        is_interrupt = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
+        first_line = (str(error).splitlines() or [""])[0]
+        self.finish("KILLED" if is_interrupt else "FAILED")
+        self.set_tags({ERROR: f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__})
+        if not is_interrupt:
+            self.log_text(without_secrets("".join(traceback.format_exception(error))), "traceback.txt")
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Say in the store every minute of the block that this process lives, for those who cannot see it."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(process.BEAT_SECONDS):
+                for name, value in process.heartbeat().items():
+                    with suppress(Exception):  # the next one may get through; whoever works with the run will be told
+                        self._client.set_tag(self.id, name, value)
+
+        thread = threading.Thread(target=beat, name=f"heartbeat of {self.id}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join(timeout=5)  # it may be waiting for a server
+
+    def _write(self, entities: Sequence[Entity]) -> None:
+        if self._held is not None:
+            self._held += entities
+            return
+        kinds = {"metrics": METRICS_PER_BATCH, "params": PARAMS_PER_BATCH, "tags": PARAMS_PER_BATCH}
+        of_kind: dict[str, list[Entity]] = {kind: [] for kind in kinds}
+        for one in entities:
+            of_kind[KINDS[type(one).__name__]].append(one)
+        for some in zip_longest(*(batches(of_kind[kind], size) for kind, size in kinds.items()), fillvalue=()):
+            chosen: dict[str, Any] = dict(zip(kinds, map(list, some), strict=True))
+            self._call(self._client.log_batch, self.id, **chosen)
 
     @contextmanager
     def _destination(self, name: str) -> Iterator[Path]:

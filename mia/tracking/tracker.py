@@ -4,29 +4,46 @@ Takes options and the `mlruns` folder; gives `Run`s to write to and `StoredRun`s
 is said when it is opened (`RequestError`), before anything is trained; what goes wrong later is a `StorageError`.
 """
 
+import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from mia.checks import RequestError
 from mia.files import StorageError
 from mia.records import StoredRun
-from mia.tracking import context, database, moved, server, view
-from mia.tracking.calls import connect
-from mia.tracking.ending import close_after, terminate_as_interrupt
-from mia.tracking.experiment import get_or_create, store_view
+from mia.tracking import address, database, moved, process, ui_views
+from mia.tracking.client import STORE, connect, get_or_create, needed_tags, store_view
 from mia.tracking.names import MAX_NAME, as_tags, cut
 from mia.tracking.options import TrackingOptions
-from mia.tracking.reading import LINK, Reader
-from mia.tracking.run import Run
+from mia.tracking.reading import CONFIGURATIONS, OPENED, Reader, latest_attempts, tell_what_is_ignored
+from mia.tracking.run import ERROR, Run
+from mia.tracking.sources import ClientRuns, Source, SqliteRuns
+
+if TYPE_CHECKING:
+    from mlflow.tracking.client import MlflowClient
 
 REUSED = "mia.reused_by_commit"  # a tag of a finished run that was not repeated, though the code has changed since
 
 
 class Tracker(Reader):
     """One MLflow experiment in one store, to be written to as well."""
+
+    def __init__(
+        self, source: Source, where: str, experiment_id: str, get_client: Callable[[], "MlflowClient"] | None = None
+    ) -> None:
+        super().__init__(source, where, experiment_id)
+        self._get_client = get_client
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        """MLflow's client, made when something is to be written: its import takes two seconds."""
+        if self._get_client is None:
+            raise StorageError(f"the runs in {self.where}: opened for reading only")
+        return self._get_client()
 
     @classmethod
     def open(cls, options: TrackingOptions, home: Path) -> Self:
@@ -35,21 +52,35 @@ class Tracker(Reader):
         Raises:
             RequestError: the store does not answer, cannot be written, is damaged or of another version of MLflow.
         """
+        tell_what_is_ignored()
         place = database.place_of(options.uri, home)
         try:
             if place is None:
-                uri = options.uri or ""
-                server.check_answers(uri)
-                with server.impatient():
-                    client = connect(uri, uri)
-                    return cls(client, uri, get_or_create(client, uri, options.experiment, None))
+                return cls._open_server(options.uri or "", options.experiment)
             database.prepare(place)
             moved.follow_move(place)
-            where = str(place.database)
+            source, where = SqliteRuns(place), str(place.database)
+            for number, tags in source.experiments().items():
+                if tags["name"] == options.experiment and needed_tags().keys() <= tags.keys():
+                    return cls(source, where, number, lambda: connect(place.uri, where))
             client = connect(place.uri, where)
-            return cls(client, where, get_or_create(client, where, options.experiment, place))
+            return cls(source, where, get_or_create(client, where, options.experiment, place), lambda: client)
         except StorageError as error:
             raise RequestError(str(error)) from error
+
+    @classmethod
+    def _open_server(cls, uri: str, experiment: str) -> Self:
+        where = address.shown(uri)
+        address.check_answers(uri)
+        with address.impatient():
+            client = connect(uri, where)
+            experiment_id = get_or_create(client, where, experiment, None)
+        return cls(ClientRuns(client, where), where, experiment_id, lambda: client)
+
+    @property
+    def store_id(self) -> str:
+        """The name by which pools know that runs of this experiment use them."""
+        return self._source.experiments()[self.experiment_id][STORE]
 
     @contextmanager
     def run(
@@ -66,51 +97,85 @@ class Tracker(Reader):
         An error makes it FAILED, with the traceback as artifact and the error as tag `mia.error`; Ctrl-C and SIGTERM
         (which becomes a KeyboardInterrupt here) make it KILLED; the error goes on to the caller.
         """
-        with terminate_as_interrupt():
+        with process.terminate_as_interrupt():
             identity = {"mia.fingerprint": fingerprint} if fingerprint else {}
-            run = self.start(name, {"mia.kind": "run", **identity, **(tags or {})}, parent_id)
+            kind = {"mia.kind": "run", **process.heartbeat()}
+            run = self.start(name, {**kind, **identity, **(tags or {})}, parent_id)
             try:
-                run.log_params(params or {})
-                yield run
+                with run.alive():
+                    run.log_params(params or {})
+                    yield run
                 run.finish()
             except BaseException as error:
                 with suppress(StorageError):  # the first error is the one to report
-                    close_after(run, error)
+                    run.end_after(error)
                 raise
 
     def start(self, name: str, tags: Mapping[str, object], parent_id: str | None = None) -> Run:
-        """Return a new run that stays RUNNING until `finish` is called on it; tags about its origin are added."""
-        parent = {"mlflow.parentRunId": parent_id} if parent_id else {}
-        everything = as_tags({**context.describe(), **parent, **tags})
-        made = self._call(
-            self._client.create_run, self.experiment_id, int(time.time() * 1000), everything, cut(name, MAX_NAME)
-        )
-        return Run(self._client, self._call, made)
+        """Return a new run that stays RUNNING until `finish` is called on it; tags about its origin are added.
 
-    def open_sweep(self, name: str, fingerprint: str, tags: Mapping[str, object] | None = None) -> Run:
-        """Return the RUNNING run of a sweep: the latest one with this fingerprint, opened again, or a new one."""
+        It counts in the sweep whose run's id is given.
+        """
+        sweep = {ui_views.mark(parent_id): ui_views.COUNTS} if parent_id else {}
+        everything = as_tags({**process.describe(), **sweep, **tags})
+        now = int(time.time() * 1000)
+        made = self._call(self._client.create_run, self.experiment_id, now, everything, cut(name, MAX_NAME)).info
+        return Run(self._client, self._call, made.run_id, made.run_name, made.artifact_uri)
+
+    def fail(self, name: str, fingerprint: str, reason: str, sweep_id: str | None = None) -> str:
+        """Store that a configuration failed before it had a run of its own; return the id of the run that says so."""
+        tags = {"mia.kind": "run", "mia.fingerprint": fingerprint, ERROR: " ".join(reason.split())}
+        run = self.start(name, tags, sweep_id)
+        run.finish("FAILED")
+        return run.id
+
+    def open_sweep(
+        self,
+        name: str,
+        fingerprint: str,
+        tags: Mapping[str, object] | None = None,
+        expected: Mapping[str, str] | None = None,
+    ) -> Run:
+        """Return the RUNNING run of a sweep: the latest one with this fingerprint, opened again, or a new one.
+
+        Args:
+            name: the sweep's.
+            fingerprint: of the sweep.
+            tags: its command, its question ...
+            expected: what it is to run: fingerprint -> name of each configuration.
+        """
+        opened = {OPENED: int(time.time() * 1000)}
         found = self.runs(kind="sweep", fingerprint=fingerprint, limit=1)
         if not found:
-            kind = {"mia.kind": "sweep", "mia.sweep": name, "mia.fingerprint": fingerprint}
-            return self.start(name, {**kind, **(tags or {})})
-        run = self.resume(found[0].id)
-        run.set_tags({**context.describe(), **(tags or {})})
-        self._call(self._client.update_run, run.id, "RUNNING")
+            kind = {"mia.kind": "sweep", "mia.sweep": name, "mia.fingerprint": fingerprint, **opened}
+            run = self.start(name, {**kind, **(tags or {})})
+        else:
+            run = self.resume(found[0])
+            if OPENED not in found[0].tags:
+                for earlier in self._earlier_members(found[0]):
+                    self.link(earlier.id, run.id)
+            run.set_tags({**process.describe(), **opened, **(tags or {})})
+            if ERROR in found[0].tags:
+                self._call(self._client.delete_tag, run.id, ERROR)
+            self._call(self._client.update_run, run.id, "RUNNING")
+        if expected is not None:
+            run.log_text(json.dumps(dict(expected), ensure_ascii=False), CONFIGURATIONS)
         return run
 
-    def resume(self, run_id: str) -> Run:
+    def resume(self, run: StoredRun | str) -> Run:
         """Return a run that is there, to write to; its status stays as it is."""
-        return Run(self._client, self._call, self._call(self._client.get_run, run_id))
+        found = self.get(run) if isinstance(run, str) else run
+        return Run(self._client, self._call, found.id, found.name, found.artifacts)
 
     def link(self, run_id: str, sweep_id: str) -> None:
         """Count a finished run among a sweep's runs, though another sweep made it."""
-        self._call(self._client.set_tag, sweep_id, f"{LINK}{run_id}", "true")
+        self._call(self._client.set_tag, run_id, ui_views.mark(sweep_id), ui_views.COUNTS)
 
     def reuse(self, found: StoredRun, sweep_id: str | None = None) -> str:
         """Count a finished run among a sweep's; return a warning, and tag the run, if other code made it."""
-        if sweep_id and found.tags.get("mlflow.parentRunId") != sweep_id:
+        if sweep_id and found.tags.get(ui_views.mark(sweep_id)) != ui_views.COUNTS:
             self.link(found.id, sweep_id)
-        made, now = (tags.get("mia.git_commit", "") for tags in (found.tags, context.code()))
+        made, now = (tags.get("mia.git_commit", "") for tags in (found.tags, process.code()))
         if not made or not now or made == now:
             return ""
         if found.tags.get(REUSED) != now:
@@ -118,22 +183,13 @@ class Tracker(Reader):
         return f"run {found.id} was made by commit {made[:10]}, not {now[:10]}; rerun=true makes it again"
 
     def close_dead_runs(self) -> list[StoredRun]:
-        """Close the runs of every experiment whose process on this machine has gone as KILLED, and return them."""
-        dead = [run for run in self.running() if context.is_gone(run.tags)]
+        """Close the runs of every experiment whose process is known to have ended as KILLED, and return them."""
+        dead = [run for run in self.running() if process.is_gone(run.tags)]
         for run in dead:
-            reason = f"process {run.tags['mia.pid']} on {run.tags['mia.host']} ended without closing this run"
-            self._call(self._client.set_tag, run.id, "mia.error", reason)
+            reason = f"process {run.tags.get('mia.pid')} on {run.tags.get('mia.host')} ended without closing this run"
+            self._call(self._client.set_tag, run.id, ERROR, reason)
             self._call(self._client.set_terminated, run.id, "KILLED")
         return dead
-
-    def _mark(self, sweep_id: str) -> None:
-        """Tag the runs that count in a sweep, linked ones too, and no others, so that one search finds them."""
-        tag, counted = view.mark(sweep_id), self.children(sweep_id)
-        for run in counted:
-            if tag not in run.tags:
-                self._call(self._client.set_tag, run.id, tag, "true")
-        for run_id in {run.id for run in self._search(view.condition(sweep_id))} - {run.id for run in counted}:
-            self._call(self._client.delete_tag, run_id, tag)  # it was tried again
 
     def prepare_view(self, title: str, axes: Sequence[str], leakage: Sequence[str], sweep_id: str = "") -> str | None:
         """Store a view that compares a sweep's runs (or all runs); return its link, to follow the UI's address.
@@ -142,6 +198,15 @@ class Tracker(Reader):
         """
         if sweep_id:
             self._mark(sweep_id)
-        tag, value = view.saved_view(title, axes, leakage, sweep_id)
+        tag, value = ui_views.saved_view(title, axes, leakage, sweep_id)
         is_stored = store_view(self._client, self._call, self.experiment_id, tag, value)
-        return view.link(self.experiment_id, sweep_id) if is_stored else None
+        return ui_views.link(self.experiment_id, sweep_id) if is_stored else None
+
+    def _mark(self, sweep_id: str) -> None:
+        """Let one search find the runs that count in a sweep, and no attempts that others have superseded."""
+        attempts = self.members(sweep_id)
+        counted = {run.id for run in latest_attempts(attempts)}
+        for run in attempts:
+            wanted = ui_views.COUNTS if run.id in counted else ui_views.SUPERSEDED
+            if run.tags.get(ui_views.mark(sweep_id)) != wanted:
+                self._call(self._client.set_tag, run.id, ui_views.mark(sweep_id), wanted)

@@ -2,28 +2,35 @@
 
 Takes the `mlruns` folder and an address; serves until Ctrl-C. Changes no run. A store whose folder was moved is put
 right first, or its files would not be found.
+
+The server answers only to the names that are printed: MLflow's own default lets any name pass that looks like a private
+address, such as 10.evil.com, by which a web page could reach it through somebody's browser.
 """
 
+import ipaddress
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 import webbrowser
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mia.checks import RequestError
-from mia.tracking import database, view
-from mia.tracking.ending import terminate_as_interrupt
+from mia.files import StorageError
+from mia.tracking import database, ui_views
 from mia.tracking.moved import follow_move
+from mia.tracking.process import terminate_as_interrupt
+from mia.tracking.sources import SqliteRuns
 
 START_SECONDS = 300  # a few on an idle machine
 STOP_SECONDS = 10
+MORE_HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"  # MLflow's own variable, for names that this machine does not know it has
+EVERY = ("0.0.0.0", "::")  # noqa: S104 - what a person asks for who wants others to see
 
 
 def serve(
@@ -47,28 +54,36 @@ def serve(
         RequestError: the port is taken, the store cannot be used, or the server did not start.
     """
     _check_free(host, port)
+    names = _names(host)
+    addresses = [f"http://{name}:{port}" for name in names]
     place = database.place_of(None, home)
     assert place is not None
     database.prepare(place)
     old = follow_move(place)
     if old is not None:
         say(f"the store was moved here from {old.parent}: its paths have been put right")
+    if not _is_own(host):
+        say(
+            f"mia: warning: host={host} lets every machine that reaches this one read, change and delete the runs: "
+            f"there is no password. It answers to the names below; {MORE_HOSTS}=NAME:PORT adds others"
+        )
     say("starting MLflow's UI ...")
     log = home / "ui.log"
     with terminate_as_interrupt(), log.open("wb") as output:
         server = subprocess.Popen(  # noqa: S603 - our own command line
-            _command(place, host, port),
+            _command(place, host, port, names),
             env=_environment(),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches us alone, and we end the server
         )
         try:
-            address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104
-            _wait(server, address, log)
-            say(f"{address}{_prepared_view(place)}\nCtrl-C ends it.")
+            _wait(server, addresses[0], log)
+            page = _prepared_view(place)
+            shown = addresses[:1] if _is_own(host) else addresses
+            say("\n".join([*(f"{one}{page}" for one in shown), "Ctrl-C ends it."]))
             if open_browser:
-                webbrowser.open(f"{address}{_prepared_view(place)}")
+                webbrowser.open(f"{addresses[0]}{page}")
             server.wait()
             raise RequestError(f"the server has ended: see {log}")
         except KeyboardInterrupt:
@@ -77,13 +92,43 @@ def serve(
             _stop(server)
 
 
-def _command(place: database.Place, host: str, port: int) -> list[str]:
+def _command(place: database.Place, host: str, port: int, names: Sequence[str]) -> list[str]:
+    hosts = [f"{name}:{port}" for name in names] + (list(names) if port == 80 else [])
+    hosts += [one.strip() for one in os.environ.get(MORE_HOSTS, "").split(",") if one.strip()]
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", place.uri),
         *("--artifacts-destination", place.artifacts.as_uri()),
         *("--host", host, "--port", str(port), "--workers", "1"),
+        *("--allowed-hosts", ",".join(hosts)),
+        *("--cors-allowed-origins", ",".join(f"http://{one}" for one in hosts)),
     ]
+
+
+def _names(host: str) -> list[str]:
+    """Return the names under which a server on this address is reached, as they stand in a browser's address."""
+    if host in EVERY:
+        import psutil
+
+        kinds = (socket.AF_INET, socket.AF_INET6) if ":" in host else (socket.AF_INET,)
+        found = [one.address for cards in psutil.net_if_addrs().values() for one in cards if one.family in kinds]
+        scoped = [one for one in found if "%" not in one]  # link-local ones, which no browser takes
+        first = "[::1]" if ":" in host else "127.0.0.1"
+        return list(dict.fromkeys([first, "localhost", *map(_bracketed, scoped), socket.gethostname().lower()]))
+    own = ["localhost"] if _is_own(host) and host != "localhost" else []
+    return [_bracketed(host), *own]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _is_own(host: str) -> bool:
+    """Tell whether only this machine reaches a server on this address."""
+    try:
+        return all(ipaddress.ip_address(found[4][0]).is_loopback for found in socket.getaddrinfo(host, None))
+    except (OSError, ValueError):
+        return False
 
 
 def _environment() -> dict[str, str]:
@@ -126,13 +171,11 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
 
 def _prepared_view(place: database.Place) -> str:
     """The link of the view of all runs, or of the UI's first page if there is none."""
-    query = "SELECT experiment_id FROM experiment_tags WHERE key = ? ORDER BY experiment_id"
-    try:
-        with closing(database.connection_to(place)) as connection:
-            row = connection.execute(query, (view.tag_name(),)).fetchone()
-    except sqlite3.Error:
-        return "/"
-    return view.link(str(row[0])) if row else "/"
+    with suppress(StorageError):
+        for number, tags in sorted(SqliteRuns(place).experiments().items(), key=lambda one: int(one[0])):
+            if ui_views.tag_name() in tags:
+                return ui_views.link(number)
+    return ui_views.FIRST_PAGE
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

@@ -2,15 +2,21 @@
 
 import numpy as np
 
-from mia.attacks import options
+from mia.attacks.shadow_classifier import (
+    ShadowBoostingOptions,
+    ShadowForestOptions,
+    ShadowLogisticOptions,
+    ShadowMlpOptions,
+    ShadowSvmOptions,
+)
 from mia.records import Signals
 
 EVERY = {
-    "shadow_svm": options.ShadowSvmOptions,
-    "shadow_mlp": options.ShadowMlpOptions,
-    "shadow_forest": options.ShadowForestOptions,
-    "shadow_logistic": options.ShadowLogisticOptions,
-    "shadow_boosting": options.ShadowBoostingOptions,
+    "shadow_svm": ShadowSvmOptions,
+    "shadow_mlp": ShadowMlpOptions,
+    "shadow_forest": ShadowForestOptions,
+    "shadow_logistic": ShadowLogisticOptions,
+    "shadow_boosting": ShadowBoostingOptions,
 }
 
 

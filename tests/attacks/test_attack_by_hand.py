@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from attack_cases import EVERY, two_class_signals
 
-from mia.attacks import options
-from mia.attacks.registry import run_attack
+from mia.attacks import run_attack
+from mia.attacks.lira import LiraOfflineOptions, LiraOnlineOptions
+from mia.attacks.rmia import RmiaOfflineOptions, RmiaOnlineOptions
 from mia.records import Signals
 
 LOG_2PI = math.log(2 * math.pi)
@@ -22,14 +23,14 @@ MEMBERSHIP = [[1, 1], [1, 1], [0, 0], [0, 0]]
 def test_lira_online_with_a_deviation_per_record():
     # Record 0: log N(3; 4, 1) - log N(3; 0, 2) = -1/2 - 0 + 9/8 + log 2.
     signals = two_class_signals([3.0], [row[:1] for row in SHADOWS], [row[:1] for row in MEMBERSHIP])
-    score = run_attack("lira_online", signals, options.LiraOnlineOptions("per_record"), 0).score
+    score = run_attack("lira_online", signals, LiraOnlineOptions("per_record"), 0).score
     assert score == pytest.approx([5 / 8 + math.log(2)])
 
 
 def test_lira_online_with_one_deviation():
     # IN distances -1, 1, 0, 0: variance 1/2. OUT distances -2, 2, -2, 2: variance 4.
     signals = two_class_signals(TARGET, SHADOWS, MEMBERSHIP)
-    score = run_attack("lira_online", signals, options.LiraOnlineOptions("global"), 0).score
+    score = run_attack("lira_online", signals, LiraOnlineOptions("global"), 0).score
     first = -1 + 9 / 8 + math.log(2 / math.sqrt(0.5))
     second = -1 + 0 + math.log(2 / math.sqrt(0.5))
     assert score == pytest.approx([first, second])
@@ -37,18 +38,18 @@ def test_lira_online_with_one_deviation():
 
 def test_lira_offline():
     signals = two_class_signals(TARGET, SHADOWS, MEMBERSHIP)
-    density = run_attack("lira_offline", signals, options.LiraOfflineOptions("per_record", offline="density"), 0)
+    density = run_attack("lira_offline", signals, LiraOfflineOptions("per_record", offline="density"), 0)
     assert density.score == pytest.approx([9 / 8 + math.log(2) + LOG_2PI / 2, math.log(2) + LOG_2PI / 2])
-    one_sided = run_attack("lira_offline", signals, options.LiraOfflineOptions("per_record"), 0)
+    one_sided = run_attack("lira_offline", signals, LiraOfflineOptions("per_record"), 0)
     assert one_sided.score == pytest.approx([math.log(0.9331927987311419), math.log(0.5)])  # 1.5 and 0 deviations
 
 
 def test_median_of_three_is_the_middle_one():
     # OUT 0, 1 and 8 of one record: median 1, deviation of (0, 1, 8) about their mean 3 is sqrt(38 / 3).
     signals = two_class_signals([1.0], [[0], [1], [8]], [[0], [0], [0]])
-    score = run_attack("lira_offline", signals, options.LiraOfflineOptions("per_record", "median"), 0).score
+    score = run_attack("lira_offline", signals, LiraOfflineOptions("per_record", "median"), 0).score
     assert score == pytest.approx([math.log(0.5)])
-    chosen = options.LiraOfflineOptions("per_record", "median", "density")
+    chosen = LiraOfflineOptions("per_record", "median", "density")
     assert run_attack("lira_offline", signals, chosen, 0).score == pytest.approx([LOG_2PI / 2 + math.log(38 / 3) / 2])
 
 
@@ -75,12 +76,10 @@ def test_rmia():
     signals = by_hand([0.9], [[0.8], [0.4]], [[1], [0]], [[0.3, 0.5, 0.4], [0.5, 0.5, 0.6], [0.2, 0.5, 0.8]])
     # 1.5 beats .5 and 1 by a factor of 1 and .5 alone by 2; it is 3 times .5.
     for gamma, share in ((1, 2 / 3), (2, 1 / 3), (2.9, 1 / 3), (3.1, 0)):
-        assert run_attack("rmia_online", signals, options.RmiaOnlineOptions(float(gamma)), 0).score == pytest.approx(
-            [share]
-        )
+        assert run_attack("rmia_online", signals, RmiaOnlineOptions(float(gamma)), 0).score == pytest.approx([share])
     # .9 / .55 = 1.64 against .36, .8 and 1.28.
     for gamma, share in ((1, 1), (1.2, 1), (1.3, 2 / 3), (2, 2 / 3), (2.1, 1 / 3), (4.4, 1 / 3), (4.6, 0)):
-        chosen = options.RmiaOfflineOptions(float(gamma), 0.5)
+        chosen = RmiaOfflineOptions(float(gamma), 0.5)
         assert run_attack("rmia_offline", signals, chosen, 0).score == pytest.approx([share])
 
 

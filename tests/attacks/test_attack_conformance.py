@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from attack_cases import EVERY
 
-from mia.attacks import options
-from mia.attacks.registry import run_attack
+from mia.attacks import run_attack
+from mia.attacks.lira import LiraOfflineOptions, LiraOnlineOptions
+from mia.attacks.rmia import RmiaOfflineOptions, RmiaOnlineOptions
 from mia.records import Signals
 
 FOLDER = Path(__file__).parents[2] / "../shared/conformance"
@@ -17,14 +18,11 @@ LIRA = [(variance, location) for variance in ("per_record", "global") for locati
 EXPECTED = {
     **{name: (name, EVERY[name]) for name in ("loss", "confidence", "entropy", "modified_entropy")},
     "difficulty_calibration_out": ("calibration", EVERY["calibration"]),
-    **{f"lira_online/{v}_std/{m}": ("lira_online", options.LiraOnlineOptions(v, m)) for v, m in LIRA},
-    **{
-        f"lira_offline_density/{v}_std/{m}": ("lira_offline", options.LiraOfflineOptions(v, m, "density"))
-        for v, m in LIRA
-    },
-    "lira_offline_onesided/per_record_std/mean": ("lira_offline", options.LiraOfflineOptions("per_record")),
-    **{f"rmia_online/gamma={g}": ("rmia_online", options.RmiaOnlineOptions(float(g))) for g in (1, 2)},
-    **{f"rmia_offline/gamma={g}/a=0.3": ("rmia_offline", options.RmiaOfflineOptions(float(g))) for g in (1, 2)},
+    **{f"lira_online/{v}_std/{m}": ("lira_online", LiraOnlineOptions(v, m)) for v, m in LIRA},
+    **{f"lira_offline_density/{v}_std/{m}": ("lira_offline", LiraOfflineOptions(v, m, "density")) for v, m in LIRA},
+    "lira_offline_onesided/per_record_std/mean": ("lira_offline", LiraOfflineOptions("per_record")),
+    **{f"rmia_online/gamma={g}": ("rmia_online", RmiaOnlineOptions(float(g))) for g in (1, 2)},
+    **{f"rmia_offline/gamma={g}/a=0.3": ("rmia_offline", RmiaOfflineOptions(float(g))) for g in (1, 2)},
 }
 
 
@@ -44,9 +42,13 @@ def public():
         )
 
 
+OF_OTHERS = ("base_", "pmia/", "lira_online/moderated", "lira_offline_onesided/moderated")
+"""Attacks in the file that are not ours, or not yet."""
+
+
 def test_every_expected_score_is_compared():
     with np.load(FOLDER / "public.expected.npz") as file:
-        assert set(file.files) == set(EXPECTED)
+        assert {key for key in file.files if not key.startswith(OF_OTHERS)} == set(EXPECTED)
 
 
 @pytest.mark.parametrize("key", EXPECTED)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from attack_cases import COMPARING, EVERY, random_signals
 
-from mia.attacks.registry import run_attack
+from mia.attacks import run_attack
 
 BY_RECORD = {
     **dict.fromkeys(("labels", "is_candidate", "target_outputs"), 0),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from attack_cases import EVERY, random_signals, two_class_signals
 
-from mia.attacks.registry import run_attack
+from mia.attacks import run_attack
 
 
 def area(score, is_member):

@@ -11,25 +11,43 @@ import pytest
 from attack_cases import EVERY, random_signals
 from omegaconf import OmegaConf
 
-from mia.attacks import options
-from mia.attacks.options import AttackOptions
-from mia.attacks.registry import ATTACKS, NEEDS, check_possible, fewest_shadows, run_attack
+from mia.attacks import ATTACKS, check_possible, run_attack
+from mia.attacks.gap import GapOptions
+from mia.attacks.label_only import LabelOnlyOptions
+from mia.attacks.lira import LiraOfflineOptions, LiraOnlineOptions
+from mia.attacks.options import AttackOptions, attack_schema, default_nodes, from_schema
+from mia.attacks.rmia import RmiaOfflineOptions, RmiaOnlineOptions
+from mia.attacks.run import fewest_shadows
+from mia.attacks.spec import NEEDS
 from mia.checks import RequestError
 
 CONF = Path(__file__).parents[2] / "conf/attack"
 
 
-def test_every_attack_has_options_a_function_and_a_config_file():
-    names = [field.name for field in dataclasses.fields(AttackOptions) if field.name not in ("prior", "growth")]
-    assert sorted(names) == sorted(ATTACKS) == sorted(path.stem for path in CONF.glob("*.yaml"))
+def test_every_attack_says_what_it_is_and_has_a_config_file():
+    assert ATTACKS.names() == sorted(path.stem for path in CONF.glob("*.yaml"))
     for name, spec in ATTACKS.items():
-        assert callable(spec.function())
+        assert spec.name == name
+        assert ATTACKS.is_ours(name)
         assert set(spec.needs) <= set(NEEDS)
         assert spec.citation[-4:].isdigit()
-        assert AttackOptions(**{name: spec.options()}).chosen() == {name: spec.options()}
+        assert spec.label
+        assert spec.summary.endswith((".", "set"))
+        assert spec.instead in ("", *ATTACKS.names())
 
 
-@pytest.mark.parametrize("name", [*EVERY, "label_only"])
+def test_the_schema_has_a_key_per_attack_and_gives_those_that_were_chosen():
+    assert [field.name for field in dataclasses.fields(attack_schema())] == ["prior", "growth", *ATTACKS.names()]
+    assert from_schema(attack_schema()()) == AttackOptions()
+    for name, spec in ATTACKS.items():
+        given = attack_schema()(prior=0.1, growth=True, **{name: spec.options()})
+        assert from_schema(given) == AttackOptions(0.1, True, {name: spec.options()})
+        assert default_nodes()[name] == {name: spec.options()}
+    assert list(AttackOptions(chosen=dict.fromkeys(["loss", "gap"])).chosen) == ["gap", "loss"]
+    assert AttackOptions().adding("gap").adding("gap") == AttackOptions(chosen={"gap": GapOptions()})
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONF.glob("*.yaml")))
 def test_config_file_states_the_defaults(name):
     text = (CONF / f"{name}.yaml").read_text()
     assert text.startswith("# ")
@@ -40,22 +58,25 @@ def test_config_file_states_the_defaults(name):
 
 
 def test_names_and_options_are_light():
-    heavy = "{'jax', 'sklearn', 'scipy', 'matplotlib'}"
-    code = f"import sys, mia.attacks.options, mia.attacks.registry; sys.exit(bool({heavy} & set(sys.modules)))"
+    heavy = "{'jax', 'sklearn', 'scipy', 'joblib', 'matplotlib'}"
+    code = (
+        "import sys, mia.attacks; assert 'numpy' not in sys.modules; mia.attacks.ATTACKS.names(); "
+        f"sys.exit(bool({heavy} & set(sys.modules)))"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: options.LiraOnlineOptions(variance="globl"), "attack.lira_online.variance='globl'"),
-        (lambda: options.LiraOnlineOptions(queries=19), "attack.lira_online.queries=19 must be at most 18"),
-        (lambda: options.LiraOfflineOptions(offline="onesided"), "did you mean 'one_sided'"),
-        (lambda: options.LiraOfflineOptions(location="mode"), "attack.lira_offline.location='mode'"),
-        (lambda: options.RmiaOnlineOptions(gamma=0.0), "attack.rmia_online.gamma=0"),
-        (lambda: options.RmiaOfflineOptions(a=1.5), "attack.rmia_offline.a=1.5"),
-        (lambda: options.LabelOnlyOptions(queries=1), "attack.label_only.queries=1"),
-        (lambda: options.AttackOptions(prior=1.0), "attack.prior=1.0"),
+        (lambda: LiraOnlineOptions(variance="globl"), "attack.lira_online.variance='globl'"),
+        (lambda: LiraOnlineOptions(queries=19), "attack.lira_online.queries=19 must be at most 18"),
+        (lambda: LiraOfflineOptions(offline="onesided"), "did you mean 'one_sided'"),
+        (lambda: LiraOfflineOptions(location="mode"), "attack.lira_offline.location='mode'"),
+        (lambda: RmiaOnlineOptions(gamma=0.0), "attack.rmia_online.gamma=0"),
+        (lambda: RmiaOfflineOptions(a=1.5), "attack.rmia_offline.a=1.5"),
+        (lambda: LabelOnlyOptions(queries=1), "attack.label_only.queries=1"),
+        (lambda: AttackOptions(prior=1.0), "attack.prior=1.0"),
     ],
 )
 def test_impossible_values_name_the_key(make, message):
@@ -78,6 +99,14 @@ def test_impossible_values_name_the_key(make, message):
 def test_impossible_before_training(name, protocol, shadows, message):
     with pytest.raises(RequestError, match=message):
         check_possible(name, EVERY.get(name), protocol, shadows)
+
+
+def test_a_target_among_several_is_attacked_without_its_complement():
+    check_possible("lira_online", EVERY["lira_online"], "pool", 4, num_targets=4)
+    message = "split.num_shadows=3 is too few for attack=lira_online under split.protocol=pool with split.num_targets=2"
+    with pytest.raises(RequestError, match=f"{message}: it needs 4"):
+        check_possible("lira_online", EVERY["lira_online"], "pool", 3, num_targets=2)
+    check_possible("gap", EVERY["gap"], "pool", 1, num_targets=1)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -125,5 +154,5 @@ def protocol_signals(protocol, shadows):
 def test_impossible_signals(change, name, message):
     signals = replace(random_signals()[0], **change)
     with pytest.raises(RequestError, match=message) as error:
-        run_attack(name, signals, EVERY.get(name, options.LabelOnlyOptions()), 0)
+        run_attack(name, signals, EVERY.get(name, LabelOnlyOptions()), 0)
     assert "\n" not in str(error.value)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from attack_cases import EVERY, random_signals
 
-from mia.attacks import options
-from mia.attacks.registry import run_attack
+from mia.attacks import run_attack
+from mia.attacks.lira import LiraOfflineOptions, LiraOnlineOptions
+from mia.attacks.rmia import RmiaOfflineOptions, RmiaOnlineOptions
 
 CASES = {
     "logits": {},
@@ -59,18 +60,18 @@ def test_calibration(signals):
 @pytest.mark.parametrize("variance", ["per_record", "global"])
 @pytest.mark.parametrize("location", ["mean", "median"])
 def test_lira(signals, variance, location):
-    online = run_attack("lira_online", signals, options.LiraOnlineOptions(variance, location), 0)
+    online = run_attack("lira_online", signals, LiraOnlineOptions(variance, location), 0)
     agree(online.score, twins.lira(signals, variance, location, "online"))
     for form in ("density", "one_sided"):
-        offline = run_attack("lira_offline", signals, options.LiraOfflineOptions(variance, location, form), 0)
+        offline = run_attack("lira_offline", signals, LiraOfflineOptions(variance, location, form), 0)
         expected = np.array(twins.lira(signals, variance, location, "density" if form == "density" else "one_sided"))
         agree(offline.score, expected)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
 def test_rmia(signals, gamma):
-    agree(run_attack("rmia_online", signals, options.RmiaOnlineOptions(gamma), 0).score, twins.rmia(signals, gamma))
-    offline = run_attack("rmia_offline", signals, options.RmiaOfflineOptions(gamma, 0.7), 0)
+    agree(run_attack("rmia_online", signals, RmiaOnlineOptions(gamma), 0).score, twins.rmia(signals, gamma))
+    offline = run_attack("rmia_offline", signals, RmiaOfflineOptions(gamma, 0.7), 0)
     agree(offline.score, twins.rmia(signals, gamma, 0.7))
 
 
@@ -119,7 +120,7 @@ def test_population_defaults_to_records_outside_the_question():
     ratio = {}
     for record, value in enumerate(twins.answers(signals, twins.confidence, -1)):
         out = [
-            twins.confidence(signals.shadow_outputs[model, record], signals.labels[record], False)
+            twins.confidence(signals.shadow_outputs[model, record], signals.labels[record], False, 0)
             for model in range(8)
             if signals.shadow_membership[model, record] == 0
         ]

@@ -9,9 +9,9 @@ from attack_twins import best_balanced_accuracy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mia.attacks import options
-from mia.attacks.comparison import learn_from_stand_ins
-from mia.attacks.registry import run_attack
+from mia.attacks import run_attack
+from mia.attacks.confidence import ConfidenceOptions
+from mia.attacks.per_record import learn_from_stand_ins
 from mia.attacks.thresholds import best_threshold, learn_thresholds
 
 
@@ -55,7 +55,7 @@ def test_a_class_missing_from_the_shadows_uses_the_threshold_of_all_and_says_so(
     signals, _ = random_signals(classes=3)
     own = signals.shadow_own & (signals.labels != 2)
     scores = run_attack("confidence", replace(signals, shadow_own=own), EVERY["confidence"], 0)
-    pooled = run_attack("confidence", replace(signals, shadow_own=own), options.ConfidenceOptions(per_class=False), 0)
+    pooled = run_attack("confidence", replace(signals, shadow_own=own), ConfidenceOptions(per_class=False), 0)
     assert any("lack members or non-members of class 2" in line for line in scores.warnings)
     assert scores.details["threshold_class_2"] == pooled.details["threshold"]
 
@@ -96,7 +96,7 @@ def test_a_stand_in_is_not_among_its_own_shadows():
         assert (np.delete(membership, row - 1, 0) == np.delete(signals.shadow_membership, row - 1, 0)).all()
         return np.arange(60.0)
 
-    assert learn_from_stand_ins(signals, score)[1] == 4
+    assert learn_from_stand_ins(signals, score, 0)[1] == 4
     assert asked == [1, 2, 3, 4]
 
 

@@ -7,9 +7,15 @@ import pytest
 from shadow_answers import EVERY, overfitted, shuffled
 from sklearn.metrics import roc_auc_score
 
-from mia.attacks.options import ShadowLogisticOptions, ShadowMlpOptions, ShadowSvmOptions
-from mia.attacks.registry import run_attack
-from mia.attacks.shadow_classifier import attack, classifiers, workers
+from mia.attacks import run_attack
+from mia.attacks.shadow_classifier import (
+    ShadowLogisticOptions,
+    ShadowMlpOptions,
+    ShadowSvmOptions,
+    classifiers,
+    shadow_svm,
+    workers,
+)
 from mia.checks import RequestError
 from mia.records import Signals
 
@@ -62,7 +68,7 @@ def test_a_model_of_all_classes_finds_members(name):
 
 def test_models_that_learnt_nothing_give_chance():
     signals, is_member = overfitted(records=300, effect=0.0)
-    scores = attack(signals, ShadowSvmOptions(), 0)
+    scores = run_attack("shadow_svm", signals, ShadowSvmOptions(), 0)
     assert accuracy(scores, is_member) == pytest.approx(0.5, abs=0.09)
 
 
@@ -76,11 +82,11 @@ def test_the_same_inputs_give_the_same_bits(name):
 
 def test_worker_processes_change_no_bit(monkeypatch):
     signals, _ = overfitted(**SMALL)
-    here = attack(signals, ShadowSvmOptions(), 0)
+    here = run_attack("shadow_svm", signals, ShadowSvmOptions(), 0)
     monkeypatch.setattr(workers, "LITTLE", -1.0)
     monkeypatch.setattr(workers, "count_cores", lambda: 2)
     steps = []
-    there = attack(signals, ShadowSvmOptions(), 0, lambda *step: steps.append(step))
+    there = run_attack("shadow_svm", signals, ShadowSvmOptions(), 0, lambda *step: steps.append(step))
     assert np.array_equal(here.score, there.score)
     assert here.details == there.details
     assert steps == [(done, len(steps)) for done in range(1, len(steps) + 1)]
@@ -90,7 +96,7 @@ def test_worker_processes_change_no_bit(monkeypatch):
 def test_order_of_records_and_shadows_does_not_matter(per_class):
     signals, _ = overfitted(records=120, shadows=5)
     moved, order = shuffled(signals)
-    one, two = (attack(given, ShadowSvmOptions(per_class=per_class), 0) for given in (signals, moved))
+    one, two = (run_attack("shadow_svm", given, ShadowSvmOptions(per_class=per_class), 0) for given in (signals, moved))
     assert one.details == two.details
     assert np.allclose(one.score[order], two.score, atol=1e-9)
 
@@ -100,7 +106,7 @@ def test_what_the_target_says_of_others_changes_no_score():
     outputs = signals.target_outputs.copy()
     outputs[80:] = outputs[80:][::-1]
     changed = replace(signals, target_outputs=outputs)
-    one, two = (attack(given, ShadowSvmOptions(), 0) for given in (signals, changed))
+    one, two = (run_attack("shadow_svm", given, ShadowSvmOptions(), 0) for given in (signals, changed))
     assert one.details == two.details
     assert np.allclose(one.score[:80], two.score[:80], atol=1e-9)
 
@@ -117,14 +123,17 @@ def test_records_outside_own_and_unused_ones_have_no_influence():
         signals, shadow_outputs=outputs, shadow_membership=np.where(is_used, membership, 1 - membership % 2)
     )
     changed = replace(changed, shadow_own=is_used)
-    one, two = (attack(given, ShadowLogisticOptions(), 0) for given in (replace(signals, shadow_own=is_used), changed))
+    one, two = (
+        run_attack("shadow_logistic", given, ShadowLogisticOptions(), 0)
+        for given in (replace(signals, shadow_own=is_used), changed)
+    )
     assert np.array_equal(one.score, two.score)
 
 
 @pytest.mark.parametrize("shadows", [1, 2, 3])
 def test_few_shadows(shadows):
     signals, is_member = overfitted(records=200, shadows=shadows)
-    scores = attack(signals, ShadowSvmOptions(), 0)
+    scores = run_attack("shadow_svm", signals, ShadowSvmOptions(), 0)
     assert accuracy(scores, is_member) > 0.6
     text = " ".join(scores.warnings)
     assert ("with one shadow the folds split its records" in text) == (shadows == 1)
@@ -134,7 +143,7 @@ def test_few_shadows(shadows):
 def test_a_class_without_members_is_served_by_the_model_of_all():
     signals, is_member = overfitted(records=240, shadows=4, classes=3)
     is_own = signals.shadow_own & ~((signals.labels == 2) & (signals.shadow_membership == 1))
-    scores = attack(replace(signals, shadow_own=is_own), ShadowSvmOptions(), 0)
+    scores = run_attack("shadow_svm", replace(signals, shadow_own=is_own), ShadowSvmOptions(), 0)
     assert np.isfinite(scores.score).all()
     assert roc_auc_score(is_member[signals.labels == 2], scores.score[signals.labels == 2]) > 0.6
     (line,) = [line for line in scores.warnings if "too few" in line]
@@ -148,14 +157,15 @@ def test_a_class_without_members_is_served_by_the_model_of_all():
 
 def test_a_class_that_shadows_never_saw_is_served_by_the_model_of_all():
     signals, _ = overfitted(records=120, shadows=4, classes=3)
-    scores = attack(replace(signals, shadow_own=signals.shadow_own & (signals.labels != 1)), ShadowSvmOptions(), 0)
+    seen = replace(signals, shadow_own=signals.shadow_own & (signals.labels != 1))
+    scores = run_attack("shadow_svm", seen, ShadowSvmOptions(), 0)
     assert np.isfinite(scores.score).all()
 
 
 def test_records_that_no_model_can_serve_are_not_scored():
     signals, _ = overfitted(records=120, shadows=4)
     is_own = signals.shadow_own & (signals.shadow_membership == 0)
-    scores = attack(replace(signals, shadow_own=is_own), ShadowSvmOptions(), 0)
+    scores = shadow_svm(replace(signals, shadow_own=is_own), ShadowSvmOptions(), 0)
     assert np.isnan(scores.score).all()
     assert not scores.is_predicted.any()
     assert (scores.num_in == 0).all()
@@ -167,7 +177,7 @@ def test_records_that_no_model_can_serve_are_not_scored():
 def test_no_shadows_at_all():
     signals, _ = overfitted(shadows=0, records=40)
     with pytest.raises(RequestError, match="attack=shadow_svm needs shadow models"):
-        attack(signals, ShadowSvmOptions(), 0)
+        run_attack("shadow_svm", signals, ShadowSvmOptions(), 0)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -192,7 +202,7 @@ def test_labels_alone_with_their_exact_zeros(name, features):
 
 def test_the_edge_of_the_grid_is_named_with_its_classes():
     signals, _ = overfitted(records=160, shadows=5)
-    scores = attack(signals, ShadowSvmOptions(), 0)
+    scores = run_attack("shadow_svm", signals, ShadowSvmOptions(), 0)
     on_edge = [
         label
         for label in (0, 1)
@@ -206,7 +216,7 @@ def test_the_edge_of_the_grid_is_named_with_its_classes():
 
 def test_cut_rows_are_said():
     signals, _ = overfitted(records=200, shadows=12)
-    scores = attack(signals, ShadowSvmOptions(max_rows=600), 0)
+    scores = run_attack("shadow_svm", signals, ShadowSvmOptions(max_rows=600), 0)
     (line,) = [line for line in scores.warnings if "max_rows=600" in line]
     assert "6 of 12 shadows" in line
     assert scores.details["rows/class_0"] == 600
@@ -216,19 +226,19 @@ def test_cut_rows_are_said():
 def test_an_unbalanced_choice_of_rows_is_said():
     signals, _ = overfitted(records=300, shadows=4)
     is_own = signals.shadow_own & ((signals.shadow_membership == 0) | (np.arange(300) < 60))
-    scores = attack(replace(signals, shadow_own=is_own), ShadowLogisticOptions(), 0)
+    scores = run_attack("shadow_logistic", replace(signals, shadow_own=is_own), ShadowLogisticOptions(), 0)
     assert any("% of the shadows' rows are members" in line for line in scores.warnings)
 
 
 def test_a_fit_that_stops_early_is_said():
     signals, _ = overfitted(**SMALL)
-    scores = attack(signals, ShadowMlpOptions(epochs=2), 0)
+    scores = run_attack("shadow_mlp", signals, ShadowMlpOptions(epochs=2), 0)
     assert any("of classes 0, 1 stopped before it had converged" in line for line in scores.warnings)
 
 
 def test_only_classes_of_candidates_are_fitted():
     signals, _ = overfitted(**SMALL)
-    scores = attack(replace(signals, is_candidate=signals.labels == 1), ShadowSvmOptions(), 0)
+    scores = run_attack("shadow_svm", replace(signals, is_candidate=signals.labels == 1), ShadowSvmOptions(), 0)
     assert len(scores.score) == 80
     assert "C/class_0" not in scores.details
 
@@ -246,9 +256,9 @@ def test_plain_scikit_learn_chooses_and_predicts_the_same(request):
     pytest.importorskip("sklearnex")
     signals, _ = overfitted(records=600, shadows=3)
     options = ShadowSvmOptions(grid="study")
-    fast = attack(signals, options, 0)
+    fast = run_attack("shadow_svm", signals, options, 0)
     request.getfixturevalue("_without_intelex")
-    plain = attack(signals, options, 0)
+    plain = run_attack("shadow_svm", signals, options, 0)
     assert (fast.details.pop("library"), plain.details.pop("library")) == ("sklearnex", "sklearn")
     pairs = [key for key in fast.details if key.startswith(("C/", "gamma/"))]
     assert [fast.details[key] for key in pairs] == [plain.details[key] for key in pairs]

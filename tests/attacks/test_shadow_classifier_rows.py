@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from shadow_answers import overfitted, shuffled
 
-from mia.attacks.options import ShadowSvmOptions
-from mia.attacks.shadow_classifier.features import check_features, make_features
-from mia.attacks.shadow_classifier.rows import RowSource, assign_folds
+from mia.attacks.shadow_classifier import ShadowSvmOptions
+from mia.attacks.shadow_classifier.rows import RowSource, assign_folds, check_features, make_features
 from mia.checks import RequestError
 
 

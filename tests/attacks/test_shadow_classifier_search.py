@@ -3,8 +3,7 @@ import pytest
 from shadow_answers import overfitted
 from sklearn.metrics import pairwise
 
-from mia.attacks.options import ShadowSvmOptions
-from mia.attacks.shadow_classifier import fits, search
+from mia.attacks.shadow_classifier import ShadowSvmOptions, classifiers, search
 from mia.attacks.shadow_classifier.classifiers import Pair
 from mia.attacks.shadow_classifier.rows import Rows, RowSource, assign_folds
 from mia.attacks.shadow_classifier.search import GRIDS, choose_pair, grid_pairs, plan_rungs, rank
@@ -112,21 +111,21 @@ def test_the_kernel_shared_by_all_c_gives_what_each_fit_alone_gives(monkeypatch)
     is_held_out = rows.shadow == 0
     pairs = [Pair(c, 0.1) for c in (0.1, 1.0, 10.0)]
     given = (ShadowSvmOptions(), pairs, rows.features, rows.is_member, is_held_out)
-    shared = fits.fold_accuracies(*given)
-    monkeypatch.setattr(fits, "KERNEL_ROWS", 0)
-    alone = fits.fold_accuracies(*given)
+    shared = classifiers.fold_accuracies(*given)
+    monkeypatch.setattr(classifiers, "KERNEL_ROWS", 0)
+    alone = classifiers.fold_accuracies(*given)
     assert shared == pytest.approx(alone, abs=0.007)  # one row of 150
 
 
 def test_a_fold_without_rows_or_with_one_kind_of_rows():
     features, options = np.arange(12.0).reshape(6, 2), ShadowSvmOptions()
     nowhere, half = np.zeros(6, bool), np.arange(6) < 3
-    assert np.isnan(fits.fold_accuracies(options, [Pair(1, 1)], features, half, nowhere)).all()
-    assert fits.fold_accuracies(options, [Pair(1, 1)], features, half, half) == [0.0]
+    assert np.isnan(classifiers.fold_accuracies(options, [Pair(1, 1)], features, half, nowhere)).all()
+    assert classifiers.fold_accuracies(options, [Pair(1, 1)], features, half, half) == [0.0]
 
 
 def test_the_kernel():
     generator = np.random.default_rng(0)
     x, y = generator.random((150, 4)), generator.random((7, 4))
-    assert np.allclose(fits.rbf_kernel(x, y, 0.3), pairwise.rbf_kernel(x, y, 0.3), rtol=1e-12)
-    assert (fits.rbf_kernel(x, x, 5.0).diagonal() <= 1).all()
+    assert np.allclose(classifiers.rbf_kernel(x, y, 0.3), pairwise.rbf_kernel(x, y, 0.3), rtol=1e-12)
+    assert (classifiers.rbf_kernel(x, x, 5.0).diagonal() <= 1).all()

@@ -15,21 +15,25 @@ from pathlib import Path
 
 import numpy as np
 
-from mia.attacks import options
-from mia.attacks.registry import run_attack
+from mia.attacks import run_attack
+from mia.attacks.calibration import CalibrationOptions
+from mia.attacks.confidence import ConfidenceOptions, EntropyOptions, LossOptions, ModifiedEntropyOptions
+from mia.attacks.gap import GapOptions
+from mia.attacks.lira import LiraOfflineOptions, LiraOnlineOptions
+from mia.attacks.rmia import RmiaOfflineOptions, RmiaOnlineOptions
 from mia.records import Signals
 
 ATTACKS = {
-    "gap": options.GapOptions(),
-    "loss": options.LossOptions(),
-    "confidence": options.ConfidenceOptions(),
-    "entropy": options.EntropyOptions(),
-    "modified_entropy": options.ModifiedEntropyOptions(),
-    "calibration": options.CalibrationOptions(),
-    "lira_online": options.LiraOnlineOptions(),
-    "lira_offline": options.LiraOfflineOptions(),
-    "rmia_online": options.RmiaOnlineOptions(),
-    "rmia_offline": options.RmiaOfflineOptions(),
+    "gap": GapOptions(),
+    "loss": LossOptions(),
+    "confidence": ConfidenceOptions(),
+    "entropy": EntropyOptions(),
+    "modified_entropy": ModifiedEntropyOptions(),
+    "calibration": CalibrationOptions(),
+    "lira_online": LiraOnlineOptions(),
+    "lira_offline": LiraOfflineOptions(),
+    "rmia_online": RmiaOnlineOptions(),
+    "rmia_offline": RmiaOfflineOptions(),
 }
 
 

@@ -15,10 +15,8 @@ import time
 
 import numpy as np
 
-from mia.attacks.options import ShadowSvmOptions
-from mia.attacks.shadow_classifier import attack
-from mia.attacks.shadow_classifier.classifiers import Pair, svm_library
-from mia.attacks.shadow_classifier.fits import Recipe, fit_and_decide
+from mia.attacks.shadow_classifier import ShadowSvmOptions, shadow_svm
+from mia.attacks.shadow_classifier.classifiers import Pair, Recipe, fit_and_decide, svm_library
 from mia.attacks.shadow_classifier.rows import Rows, RowSource
 from mia.attacks.shadow_classifier.workers import Workers, count_cores
 from mia.records import Signals
@@ -101,7 +99,7 @@ def _fit_plain(rows: list[Rows], pair: Pair) -> tuple[float, float, list[np.ndar
 def time_search(signals: Signals, is_member: np.ndarray, search: str, grid: str) -> dict[str, object]:
     """Time the whole stage."""
     begun = time.perf_counter()
-    scores = attack(signals, ShadowSvmOptions(search=search, grid=grid), 0)
+    scores = shadow_svm(signals, ShadowSvmOptions(search=search, grid=grid), 0)
     seconds = time.perf_counter() - begun
     chosen = {key: value for key, value in scores.details.items() if key.startswith(("C/", "gamma/"))}
     return {

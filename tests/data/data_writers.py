@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mia.data import files
+from mia.data import DATASETS
+from mia.data.official import digest
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -20,11 +21,12 @@ def official(monkeypatch, name, folder, contents):
     """Write a data set's official files and pin their hashes; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     pinned = []
-    for source in files.SOURCES[name]:
+    options = DATASETS[name].options
+    for source in options.sources:
         path = folder / source.file
         path.write_bytes(contents[source.file])
-        pinned.append(dataclasses.replace(source, hash=files.digest(path, source.hash)))
-    monkeypatch.setitem(files.SOURCES, name, tuple(pinned))
+        pinned.append(dataclasses.replace(source, hash=digest(path, source.hash)))
+    monkeypatch.setattr(options, "sources", tuple(pinned))
     return folder
 
 

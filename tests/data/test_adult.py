@@ -6,7 +6,7 @@ from data_writers import SHARED, official
 
 import mia.data
 from mia.checks import RequestError
-from mia.data.options import AdultOptions
+from mia.data.adult import AdultOptions
 
 TRAIN = """\
 39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, 2174, 0, 40, Cuba, <=50K

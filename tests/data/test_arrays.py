@@ -9,7 +9,7 @@ import pytest
 import mia.data
 from mia.checks import RequestError
 from mia.data import arrays
-from mia.data.options import ArraysOptions
+from mia.data.arrays import ArraysOptions
 
 Y = np.array([0, 1, 2, 0, 1, 2])
 TABLE = np.arange(18, dtype=np.float64).reshape(6, 3)

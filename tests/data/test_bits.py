@@ -9,8 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 import mia.data
 from mia.checks import RequestError
-from mia.data.bits import cluster, parse_bits, parse_labelled
-from mia.data.options import LocationsOptions, PurchaseOptions, TexasOptions
+from mia.data.bits import LocationsOptions, PurchaseOptions, TexasOptions, cluster, parse_bits, parse_labelled
 
 RNG = np.random.default_rng(0)
 BITS = RNG.integers(0, 2, (40, 12))
@@ -42,7 +41,7 @@ def test_locations(monkeypatch, tmp_path):
 
 
 def test_purchase_with_the_labels_of_the_file(monkeypatch, tmp_path):
-    monkeypatch.setattr("mia.data.options.PURCHASE_CLASSES", (20, 2))
+    monkeypatch.setattr("mia.data.bits.PURCHASE_CLASSES", (20, 2))
     rows = [(i % 20 + 1, *bits) for i, bits in enumerate(BITS)]
     members = {"./dataset_purchase": lines(rows)}
     data = load(monkeypatch, tmp_path, PurchaseOptions(classes=20), "dataset_purchase.tgz", members)

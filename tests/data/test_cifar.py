@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import mia.data
 from mia.checks import RequestError
 from mia.data import cifar
-from mia.data.options import Cifar10Options, Cifar100Options
+from mia.data.cifar import Cifar10Options, Cifar100Options
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

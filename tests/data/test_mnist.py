@@ -10,13 +10,11 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 import mia.data
 from mia.checks import RequestError
-from mia.data.mnist import read_idx
-from mia.data.options import MnistOptions
-from mia.data.sources import SOURCES
+from mia.data.mnist import MnistOptions, read_idx
 
 RNG = np.random.default_rng(0)
 TRAIN, TEST = RNG.integers(0, 256, (20, 28, 28)), RNG.integers(0, 256, (10, 28, 28))
-NAMES = [source.file for source in SOURCES["mnist"]]
+NAMES = [source.file for source in MnistOptions.sources]
 
 
 def load(monkeypatch, tmp_path, *parts):

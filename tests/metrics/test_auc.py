@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from scipy.special import expit, logit, ndtr
+from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 
 from mia.metrics.auc import auc, auc_difference
@@ -23,6 +24,12 @@ def slow_placements(score, is_member):
 def slow_covariance(a, b):
     """DeLong's, as the paper prints it."""
     return sum(np.cov(x, y)[0, 1] / len(x) for x, y in zip(a, b, strict=True))
+
+
+def slow_quantile(*placed):
+    """Student's, at Welch's degrees of freedom."""
+    parts = [np.var(side, ddof=1) / len(side) for side in placed]
+    return t.ppf(0.975, sum(parts) ** 2 / sum(p**2 / (len(x) - 1) for p, x in zip(parts, placed, strict=True)))
 
 
 @pytest.mark.parametrize(
@@ -55,8 +62,8 @@ def test_auc_and_interval_equal_slow_twin(records):
     smallest = min(len(of_members), len(of_nonmembers))
     if smallest > 1 and min(value, 1 - value) * smallest >= 1:
         variance = slow_covariance((of_members, of_nonmembers), (of_members, of_nonmembers))
-        if variance > 1e-12:
-            half = 1.959963985 * np.sqrt(variance) / (value * (1 - value))
+        if min(np.ptp(of_members), np.ptp(of_nonmembers)) > 1e-9:
+            half = slow_quantile(of_members, of_nonmembers) * np.sqrt(variance) / (value * (1 - value))
             assert (low, high) == pytest.approx((expit(logit(value) - half), expit(logit(value) + half)), abs=1e-7)
 
 
@@ -112,8 +119,57 @@ def test_auc_difference_equals_slow_twin():
     variance = slow_covariance(placed[0], placed[0]) + slow_covariance(placed[1], placed[1])
     variance -= 2 * slow_covariance(*placed)
     value = roc_auc_score(is_member, a) - roc_auc_score(is_member, b)
-    half = 1.959963985 * np.sqrt(variance)
+    half = max(slow_quantile(*placed[0]), slow_quantile(*placed[1])) * np.sqrt(variance)
     assert auc_difference(a, b, is_member) == pytest.approx((value, value - half, value + half), abs=1e-9)
+
+
+def test_from_a_hundred_of_each_the_interval_is_delongs_own():
+    is_member = np.arange(200) < 100
+    score = np.random.default_rng(3).normal(size=200) + is_member
+    value, low, high = auc(score, is_member)
+    variance = slow_covariance(*[slow_placements(score, is_member)] * 2)
+    half = 1.959963985 * np.sqrt(variance) / (value * (1 - value))
+    assert (low, high) == pytest.approx((expit(logit(value) - half), expit(logit(value) + half)), abs=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("members", "nonmembers"), [(5, 500), (10, 1000), (1000, 10), (20, 20), (200, 50)])
+@pytest.mark.parametrize("kind", ["normal", "wide", "few exposed", "right or wrong"])
+def test_auc_interval_covers_with_few_on_a_side(kind, members, nonmembers):
+    """At least 93 of 100, where the normal quantile gives 89 to 93 and ties on one side 40."""
+    generator = np.random.default_rng(0)
+    is_member = np.arange(members + nonmembers) < members
+    truth = {"normal": ndtr(0.5), "wide": 0.5, "few exposed": 0.55, "right or wrong": 0.65}[kind]
+    covered = 0
+    for _ in range(1000):
+        score = generator.normal(size=len(is_member))
+        if kind == "normal":
+            score += np.sqrt(0.5) * is_member
+        elif kind == "wide":
+            score[is_member] *= 4
+        elif kind == "few exposed":
+            score += 20 * (is_member & (generator.random(len(score)) < 0.1))
+        else:
+            score = (generator.random(len(score)) < np.where(is_member, 0.9, 0.6)).astype(float)
+        _, low, high = auc(score, is_member)
+        covered += low <= truth <= high
+    assert covered >= 930
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("members", "nonmembers"), [(10, 100), (30, 30), (200, 50)])
+@pytest.mark.parametrize("shifts", [(0.0, 0.0), (1.0, 0.6), (2.0, 1.8)])
+def test_auc_difference_covers_the_truth(shifts, members, nonmembers):
+    generator = np.random.default_rng(0)
+    is_member = np.arange(members + nonmembers) < members
+    truth = ndtr(shifts[0] / np.sqrt(2)) - ndtr(shifts[1] / np.sqrt(2))
+    covered = 0
+    for _ in range(1000):
+        shared = generator.normal(size=len(is_member))
+        a, b = (0.8 * shared + 0.6 * generator.normal(size=len(is_member)) + shift * is_member for shift in shifts)
+        _, low, high = auc_difference(a, b, is_member)
+        covered += low <= truth <= high
+    assert covered >= 930
 
 
 def test_auc_difference_of_a_score_with_itself_is_nothing():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mia.metrics.evaluation import evaluate, null_control, per_class
+from mia.metrics.evaluation import evaluate, per_class
 from mia.records import Scores
 
 CONTRACT = ("accuracy", "balanced_accuracy", "precision", "recall", "auc", "tpr_at_1pct_fpr", "advantage")
@@ -74,15 +74,6 @@ def test_nobody_predicted_a_member(attack, half_members):
     evaluation = evaluate(scores, is_member)
     assert "precision" not in evaluation.metrics
     assert "precision left out: no record is predicted to be a member" in evaluation.warnings
-
-
-def test_null_control_is_inside_its_interval_for_93_of_100_seeds(attack, half_members):
-    is_member = half_members(1000)
-    scores = attack(np.random.default_rng(0), is_member, strength=3.0)
-    nulls = [null_control(scores.score, scores.is_predicted, is_member, seed) for seed in range(100)]
-    for name in ("null_auc", "null_balanced_accuracy"):
-        assert sum(null[f"{name}_low"] <= 0.5 <= null[f"{name}_high"] for null in nulls) >= 93
-        assert len({null[name] for null in nulls}) > 20
 
 
 def test_null_control_does_not_undo_a_membership_drawn_from_the_same_seed():

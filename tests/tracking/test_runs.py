@@ -1,16 +1,19 @@
+import json
 import math
 import os
 import signal
-import subprocess
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mia.files import StorageError
-from mia.tracking import Run, Tracker, context
+from mia.records import Dataset, StoredRun
+from mia.tracking import Run, Tracker, process
 from mia.tracking.names import clean_name
 
 
@@ -48,7 +51,7 @@ def test_origin_is_known_from_the_start(tracker: Tracker):
     assert tags["mia.kind"] == "run"
     assert tags["mia.version.mlflow"]
     assert tags["mia.version.python"] == sys.version.split()[0]
-    assert ("mia.git_dirty" in tags) == ("mia.git_commit" in tags) == bool(context.code())
+    assert ("mia.git_dirty" in tags) == ("mia.git_commit" in tags) == bool(process.code())
 
 
 def test_failed_run_keeps_its_traceback(tracker: Tracker):
@@ -83,7 +86,7 @@ def test_first_error_is_reported_when_the_store_fails_too(tracker: Tracker, monk
         _ = 1 / 0
 
 
-def test_latest_attempt_decides(tracker: Tracker):
+def test_the_latest_finished_run_counts_whatever_came_of_attempts_since(tracker: Tracker):
     assert tracker.finished("f") is None
     with tracker.run(name="first", fingerprint="f") as first:
         pass
@@ -94,54 +97,22 @@ def test_latest_attempt_decides(tracker: Tracker):
     assert found.id == first.id
     with pytest.raises(ValueError, match="no"), tracker.run(name="second", fingerprint="f"):
         raise ValueError("no")
-    assert tracker.finished("f") is None
+    with pytest.raises(KeyboardInterrupt), tracker.run(name="rerun, interrupted", fingerprint="f"):
+        raise KeyboardInterrupt
+    assert tracker.finished("f") == found
     with tracker.run(name="third", fingerprint="f") as third:
-        assert tracker.finished("f") is None
+        assert tracker.finished("f") == found
     found = tracker.finished("f")
     assert found is not None
     assert found.id == third.id
+    assert tracker.all_finished(["f", "g", "none"]) == {"f": light(tracker, "f"), "g": light(tracker, "g")}
 
 
-def test_dead_runs_are_closed_and_others_are_not(tracker: Tracker):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    mine = tracker.start("mine", {})
-    dead = tracker.start("dead", {"mia.pid": gone.pid})
-    reused = tracker.start("its number has been given to another process since", {"mia.pid_start": "before-1"})
-    elsewhere = tracker.start("elsewhere", {"mia.pid": gone.pid, "mia.host": "another-machine"})
-    assert {run.id for run in tracker.close_dead_runs()} == {dead.id, reused.id}
-    assert {run.id: run.status for run in tracker.runs()} == {
-        mine.id: "RUNNING", dead.id: "KILLED", reused.id: "KILLED", elsewhere.id: "RUNNING",
-    }  # fmt: skip
-    assert str(gone.pid) in tracker.get(dead.id).tags["mia.error"]
-    assert tracker.close_dead_runs() == []
-
-
-def test_sweep_shows_latest_attempts_and_linked_runs(tracker: Tracker):
-    sweep = tracker.open_sweep("digits", "s1", {"mia.command": "mia -m +sweeps=digits"})
-    with pytest.raises(ValueError, match="no"), tracker.run(name="a", fingerprint="a", parent_id=sweep.id):
-        raise ValueError("no")
-    with tracker.run(name="a again", fingerprint="a", parent_id=sweep.id):
-        pass
-    with pytest.raises(ValueError, match="no"), tracker.run(name="b", fingerprint="b", parent_id=sweep.id):
-        raise ValueError("no")
-    sweep.finish()
-    assert [(run.name, run.status) for run in tracker.children(sweep.id)] == [("a again", "FINISHED"), ("b", "FAILED")]
-
-    other = tracker.open_sweep("larger", "s2")
-    finished = tracker.finished("a")
-    assert finished is not None
-    tracker.link(finished.id, other.id)
-    with tracker.run(name="c", fingerprint="c", parent_id=other.id):
-        pass
-    assert [run.name for run in tracker.children(other.id)] == ["a again", "c"]
-    assert [run.name for run in tracker.children(sweep.id)] == ["a again", "b"]
-    assert [run.id for run in tracker.sweeps()] == [other.id, sweep.id]
-    assert [run.id for run in tracker.sweeps("digits")] == [sweep.id]
-
-    again = tracker.open_sweep("digits", "s1")
-    assert again.id == sweep.id
-    assert tracker.get(sweep.id).status == "RUNNING"
+def light(tracker: Tracker, fingerprint: str) -> StoredRun:
+    """What is known of the latest finished run without its params and metrics."""
+    found = tracker.finished(fingerprint)
+    assert found is not None
+    return replace(found, params={}, metrics={})
 
 
 def test_runs_that_need_pools_are_found_in_every_experiment(tracker: Tracker, open_tracker: Callable[..., Tracker]):
@@ -186,6 +157,83 @@ def test_clean_names_are_accepted_by_mlflow(tracker: Tracker, name: str):
     _validate_metric_name(clean_name(name))
     _validate_param_name(clean_name(name))
     assert clean_name("attack/lira_online/tpr_at_0.1pct_fpr") == "attack/lira_online/tpr_at_0.1pct_fpr"
+
+
+def test_a_run_names_the_data_set_it_was_trained_on(any_tracker: Tracker):
+    images = Dataset("digits", np.zeros((5, 8, 8, 1), np.uint8), np.arange(5, dtype=np.int32), 10)
+    with any_tracker.run(name="a") as run:
+        run.log_dataset(images)
+    (found,) = any_tracker._client.get_run(run.id).inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("digits", images.fingerprint[:36])
+    profile = json.loads(found.dataset.profile)
+    assert (profile["num_rows"], profile["num_classes"], profile["features_shape"]) == (5, 10, [5, 8, 8, 1])
+    features = json.loads(json.loads(found.dataset.schema)["mlflow_tensorspec"]["features"])
+    assert features[0]["tensor-spec"] == {"dtype": "uint8", "shape": [-1, 8, 8, 1]}
+    assert [(tag.key, tag.value) for tag in found.tags] == [("mlflow.data.context", "training")]
+
+
+def test_what_is_stored_together_takes_one_call(tracker: Tracker, monkeypatch: pytest.MonkeyPatch):
+    calls: list[str] = []
+    with tracker.run(name="a", fingerprint="f") as run:
+        log_batch = tracker._client.log_batch
+        monkeypatch.setattr(tracker._client, "log_batch", lambda *a, **b: calls.append("once") or log_batch(*a, **b))
+        with run.together(), run.together():
+            run.log_params({"p": 1})
+            run.log_curves({"curve": np.arange(100.0)})
+            for shadow in range(1, 65):
+                run.log_metrics({"shadows/a": shadow, "shadows/b": shadow}, step=shadow)
+            run.set_tags({"t": 1})
+            assert calls == []
+    assert calls == ["once"]
+    stored = tracker.finished("f")
+    assert stored is not None
+    assert (stored.params["p"], stored.tags["t"], stored.metrics["shadows/b"]) == ("1", "1", 64)
+    assert tracker.curve(run.id, "shadows/a") == list(range(1, 65))
+    assert tracker.curve(run.id, "curve") == list(range(100))
+
+
+def test_what_was_to_be_stored_together_is_stored_when_the_block_fails(tracker: Tracker):
+    run = tracker.start("a", {})
+
+    def fail() -> None:
+        with run.together():
+            run.log_metrics({"m": 1})
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fail()
+    assert tracker.get(run.id).metrics == {"m": 1}
+
+
+def test_a_file_and_a_server_are_read_alike(any_tracker: Tracker):
+    runs = []
+    for number in range(3):
+        with any_tracker.run(
+            name=f"run {number}", fingerprint=f"f{number}", params={"p": number}, tags={"mia.pools": f"p{number}"}
+        ) as run:
+            run.log_metrics({"m": number, "inf": -math.inf})
+            run.log_curves({"c": [3, 2, number]})
+        runs.append(run.id)
+    with pytest.raises(ValueError, match="no"), any_tracker.run(name="failed", fingerprint="f0"):
+        raise ValueError("no")
+    assert [run.name for run in any_tracker.runs(kind="run")] == ["failed", "run 2", "run 1", "run 0"]
+    assert [run.name for run in any_tracker.runs(status="FINISHED", limit=2)] == ["run 2", "run 1"]
+    assert [run.name for run in any_tracker.runs(fingerprint="f0")] == ["failed", "run 0"]
+    found = any_tracker.finished("f1")
+    assert found is not None
+    assert (found.name, found.params, found.status) == ("run 1", {"p": "1"}, "FINISHED")
+    assert found.metrics == {"m": 1, "inf": -math.inf, "c": 1}
+    assert abs(found.started - time.time()) < 600
+    assert any_tracker.get(runs[1]) == found
+    assert any_tracker.curve(runs[1], "c") == [3, 2, 1]
+    assert {run.id for run in any_tracker.runs_with_pools()} >= set(runs)
+    assert {name: run.id for name, run in any_tracker.all_finished(["f0", "f2"]).items()} == {
+        "f0": runs[0], "f2": runs[2],
+    }  # fmt: skip
+    assert [run.id for run in any_tracker.find(runs[2][:10])] == [runs[2]]
+    assert any_tracker.store_id in any_tracker.store_ids()
+    with pytest.raises(StorageError):
+        any_tracker.get("0" * 32)
 
 
 def test_inherited_run_id_is_not_reused(

@@ -1,17 +1,25 @@
-"""The classifiers, unfitted, each confined to one thread; and what a fitted one says of a row.
+"""The classifiers, each confined to one thread, and one fit of them, as a worker does it.
 
-Takes options; gives scikit-learn estimators. scikit-learn-intelex, where installed, stands in for the support vector
-machine alone: nothing is patched.
+Takes options and arrays; gives scikit-learn estimators, and plain values of fitted ones: a fit is on all rows but one
+fold, to be judged by it, or on all rows, to score candidates. Keeps nothing. scikit-learn-intelex, where installed,
+stands in for the support vector machine alone: nothing is patched.
 """
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from mia.attacks import options as settings
+from mia.attacks import shadow_classifier as settings
+
+KERNEL_ROWS = 6_000
+"""Rows up to which a search computes the kernel once for all C, 8 bytes for each pair of rows."""
+BLOCK = 64
+"""Rows of a kernel computed together, so that they stay in the cache."""
 
 
 @dataclass(frozen=True, order=True)
@@ -20,6 +28,23 @@ class Pair:
 
     c: float
     gamma: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which classifier to fit."""
+
+    options: settings.ShadowClassifierOptions
+    pair: Pair | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a final fit gave."""
+
+    score: Float[np.ndarray, "Q"]
+    has_converged: bool
 
 
 def make_classifier(options: settings.ShadowClassifierOptions, pair: Pair | None, seed: int) -> Any:
@@ -79,6 +104,62 @@ def svm_library() -> str:
     return _svm()[0].__module__.partition(".")[0]
 
 
+def fit_and_decide(
+    recipe: Recipe,
+    features: Float[np.ndarray, "R F"],
+    is_member: Bool[np.ndarray, "R"],
+    questions: Float[np.ndarray, "Q F"],
+) -> Scored:
+    """Fit on the rows and return what the classifier says of the questions.
+
+    Rows that are all of one kind give that kind's answer everywhere.
+    """
+    return _fit(make_classifier(recipe.options, recipe.pair, recipe.seed), features, is_member, questions)
+
+
+def fold_accuracies(
+    options: settings.ShadowClassifierOptions,
+    pairs: Sequence[Pair],
+    features: Float[np.ndarray, "R F"],
+    is_member: Bool[np.ndarray, "R"],
+    is_held_out: Bool[np.ndarray, "R"],
+) -> list[float]:
+    """Return the accuracy on the rows held out of support vector machines fitted on the others.
+
+    Up to `KERNEL_ROWS` rows the kernel is computed once for all C, which is several times as fast.
+
+    Args:
+        options: Of the attack.
+        pairs: C and gamma of each machine; one gamma for all.
+        features: All rows.
+        is_member: Of all rows.
+        is_held_out: Rows to judge by; NaN is returned where there are none.
+    """
+    if not is_held_out.any():
+        return [float("nan")] * len(pairs)
+    known, asked = features[~is_held_out], features[is_held_out]
+    if len(features) <= KERNEL_ROWS:
+        known, asked = rbf_kernel(known, known, pairs[0].gamma), rbf_kernel(asked, known, pairs[0].gamma)
+        machines = [make_svm_of_kernel(pair) for pair in pairs]
+    else:
+        machines = [make_classifier(options, pair, seed=0) for pair in pairs]
+    scored = [_fit(machine, known, is_member[~is_held_out], asked) for machine in machines]
+    return [float(np.mean((one.score > 0) == is_member[is_held_out])) for one in scored]
+
+
+def rbf_kernel(x: Float[np.ndarray, "R F"], y: Float[np.ndarray, "S F"], gamma: float) -> Float[np.ndarray, "R S"]:
+    """Return exp(-gamma * squared distance) for every pair of rows."""
+    x_part, y_part = gamma * np.sum(x * x, axis=1, keepdims=True), gamma * np.sum(y * y, axis=1)
+    y_scaled = 2 * gamma * y.T
+    kernel = np.empty((len(x), len(y)))
+    for start in range(0, len(x), BLOCK):
+        block = x[start : start + BLOCK] @ y_scaled
+        block -= x_part[start : start + BLOCK]
+        block -= y_part
+        np.exp(np.minimum(block, 0, out=block), out=kernel[start : start + BLOCK])
+    return kernel
+
+
 @cache
 def _svm() -> tuple[Any, dict[str, Any]]:
     """Return the class, and the arguments that keep it to one thread, which makes its results repeatable."""
@@ -136,3 +217,34 @@ def _scaled(classifier: Any, options: settings.ShadowClassifierOptions) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     return make_pipeline(StandardScaler(), classifier)
+
+
+def _fit(
+    classifier: Any, features: np.ndarray, is_member: Bool[np.ndarray, "R"], questions: Float[np.ndarray, "Q F"]
+) -> Scored:
+    from sklearn.exceptions import ConvergenceWarning
+
+    if is_member.all() or not is_member.any():
+        return Scored(np.full(len(questions), 1.0 if is_member.all() else -1.0), has_converged=True)
+    with _thread_pools().limit(limits=1), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ConvergenceWarning)
+        classifier.fit(features, is_member.astype(np.int64))
+        score = _decide_once_each(classifier, questions) if len(questions) else np.empty(0)
+    return Scored(score, has_converged=not caught)
+
+
+def _decide_once_each(classifier: Any, questions: Float[np.ndarray, "Q F"]) -> Float[np.ndarray, "Q"]:
+    """Ask about equal rows once, so that they get the same score to the last bit wherever they stand."""
+    distinct, which = np.unique(questions, axis=0, return_inverse=True)
+    if len(distinct) == len(questions):
+        return decide(classifier, questions)
+    return decide(classifier, distinct)[which.ravel()]
+
+
+@cache
+def _thread_pools() -> Any:
+    """Return a handle on the numerical libraries' threads; finding them takes longer than a small fit."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()

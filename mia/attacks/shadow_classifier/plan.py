@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from mia.attacks.options import ShadowClassifierOptions, ShadowSvmOptions
+from mia.attacks.shadow_classifier import ShadowClassifierOptions, ShadowSvmOptions
 from mia.attacks.shadow_classifier.classifiers import estimate_seconds
 from mia.attacks.shadow_classifier.search import HALVING_ABOVE, plan_rungs
 from mia.records import IN, OUT, Signals

@@ -1,7 +1,8 @@
 """The rows that classifiers are fitted on: the shadows' answers for their own records, in and out.
 
 Takes signals; gives rows per true class, or of all classes, in an order that records' and shadows' positions cannot
-influence, cut to a stated number, and the fold of each row. Never looks at the target.
+influence, cut to a stated number, and the fold of each row; and the features of any answers: probabilities, the largest
+few, or logits. Rows never influence one another.
 """
 
 from dataclasses import dataclass
@@ -9,10 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mia.attacks.options import ShadowClassifierOptions
-from mia.attacks.shadow_classifier.features import make_features
-from mia.attacks.shadow_classifier.order import Hasher, sort_shadows, tell_apart
+from mia.attacks.shadow_classifier import ShadowClassifierOptions
+from mia.attacks.shadow_classifier.stable_order import Hasher, sort_shadows, tell_apart
+from mia.checks import RequestError
+from mia.probabilities import softmax
 from mia.records import IN, OUT, Signals
+
+SMALLEST = 1e-12
+"""What a probability of zero, which output defences make, counts as where its logarithm is wanted."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,6 @@ class Rows:
     def num_out(self) -> int:
         """Shadows that gave non-member rows."""
         return len(np.unique(self.shadow[~self.is_member]))
-
-    def are_enough(self, num_folds: int) -> bool:
-        """Whether every fold can have members and non-members."""
-        members = int(self.is_member.sum())
-        return min(members, len(self) - members) >= num_folds
 
 
 class RowSource:
@@ -82,6 +82,45 @@ class RowSource:
             is_pooled=label is None,
         )
         return Rows(features, is_member[chosen], position[chosen])
+
+
+def check_features(name: str, options: ShadowClassifierOptions, num_classes: int) -> None:
+    """Check that the features exist.
+
+    Raises:
+        RequestError: more of the largest probabilities are wanted than there are classes.
+    """
+    if options.features == "top_k" and options.top_k > num_classes:
+        raise RequestError(f"attack.{name}.top_k={options.top_k} must be at most {num_classes}, the number of classes")
+
+
+def make_features(
+    outputs: Float[np.ndarray, "R C"],
+    labels: Int[np.ndarray, "R"],
+    options: ShadowClassifierOptions,
+    *,
+    is_probability: bool,
+    is_pooled: bool,
+) -> Float[np.ndarray, "R F"]:
+    """Return the features of R answers.
+
+    Args:
+        outputs: Logits, or probabilities.
+        labels: True classes.
+        options: Which features.
+        is_probability: What the outputs are.
+        is_pooled: Whether the classifier serves all classes: the true class's value then comes first, since such a
+            classifier cannot know the class from anything else.
+    """
+    values = np.asarray(outputs, np.float64)
+    if options.features == "logits":
+        values = np.log(np.maximum(values, SMALLEST)) if is_probability else values
+    elif not is_probability:
+        values = softmax(values)
+    of_true_class = np.take_along_axis(values, labels[:, None].astype(np.intp), axis=1)
+    if options.features == "top_k":
+        values = -np.sort(-values, axis=1)[:, : options.top_k]
+    return np.ascontiguousarray(np.hstack([of_true_class, values]) if is_pooled else values)
 
 
 def assign_folds(rows: Rows, num_folds: int) -> Int[np.ndarray, "R"]:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from mia.attacks.options import ShadowSvmOptions
-from mia.attacks.shadow_classifier.classifiers import Pair
-from mia.attacks.shadow_classifier.fits import fold_accuracies
+from mia.attacks.shadow_classifier import ShadowSvmOptions
+from mia.attacks.shadow_classifier.classifiers import Pair, fold_accuracies
 from mia.attacks.shadow_classifier.rows import Rows
 from mia.attacks.shadow_classifier.workers import Workers
 

@@ -1,0 +1,81 @@
+"""Means, medians and standard deviations over some of the models: those in a mask of models by records.
+
+Takes values and a mask; gives one float64 number per record, NaN where there are too few models for it. Equal values
+have that very value as their mean, however many there are: sums are over distances from one of them. Goes through the
+models one by one, so that nothing of the size of the values is made.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+CHUNK = 4096
+"""Records whose values over all models are sorted at a time."""
+
+
+def count_models(is_used: Bool[np.ndarray, "K N"]) -> Int[np.ndarray, "N"]:
+    """Return the number of models used per record."""
+    return is_used.sum(axis=0, dtype=np.int32)
+
+
+def masked_mean(values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"]) -> Float[np.ndarray, "N"]:
+    """Return the mean over the models used; NaN where there is none."""
+    one_of_them = values[is_used.argmax(axis=0), np.arange(values.shape[1])]
+    return one_of_them + _divide(_masked_sum(values, is_used, one_of_them), count_models(is_used))
+
+
+def masked_median(values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"]) -> Float[np.ndarray, "N"]:
+    """Return the median over the models used; NaN where there is none."""
+    count = count_models(is_used)
+    median = np.full(values.shape[1], np.nan)
+    for start in range(0, len(median), CHUNK):
+        part = slice(start, start + CHUNK)
+        ordered = np.sort(np.where(is_used[:, part], values[:, part], np.inf).T, axis=1)  # those not used come last
+        some = np.flatnonzero(count[part])
+        number = count[part][some]
+        median[part][some] = (ordered[some, (number - 1) // 2] + ordered[some, number // 2]) / 2
+    return median
+
+
+def masked_std(
+    values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"], mean: Float[np.ndarray, "N"] | None = None
+) -> Float[np.ndarray, "N"]:
+    """Return the population standard deviation over the models used; NaN where there are fewer than two.
+
+    `mean`: The mean over the models used, where it is known.
+    """
+    count = count_models(is_used)
+    squares = _masked_sum(values, is_used, masked_mean(values, is_used) if mean is None else mean, power=2)
+    return np.sqrt(_divide(squares, np.where(count > 1, count, 0)))
+
+
+def pooled_std(
+    values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"], location: Float[np.ndarray, "N"]
+) -> float:
+    """Return one population standard deviation of all distances from the records' `location`s.
+
+    A record with one model counts with a distance of zero. NaN where no record has two.
+    """
+    count = count_models(is_used)
+    if count.max(initial=0) < 2:
+        return np.nan
+    known = np.nan_to_num(location)  # of records without models, which no sum holds
+    total, squares = (_masked_sum(values, is_used, known, power=power).sum() for power in (1, 2))
+    return float(np.sqrt(max(squares / count.sum() - (total / count.sum()) ** 2, 0)))
+
+
+def _masked_sum(
+    values: Float[np.ndarray, "K N"],
+    is_used: Bool[np.ndarray, "K N"],
+    location: Float[np.ndarray, "N"],
+    power: int = 1,
+) -> Float[np.ndarray, "N"]:
+    """Sum the first or second powers of the distances from `location`; products are five times faster than a mask."""
+    total, term = np.zeros(values.shape[1]), np.empty(values.shape[1])
+    for row, used in zip(values, is_used, strict=True):
+        np.multiply(np.subtract(row, location, out=term), used, out=term)
+        total += term if power == 1 else np.multiply(term, term, out=term)
+    return total
+
+
+def _divide(total: Float[np.ndarray, "N"], count: Int[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)

@@ -1,0 +1,167 @@
+"""Running an attack by its name: what it needs is checked before, what it gives is checked after.
+
+Takes a name, signals and options; gives scores. Trains no model.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mia.attacks.design import with_equal_counts
+from mia.attacks.spec import ATTACKS, AttackSpec
+from mia.checks import RequestError
+from mia.records import IN, OUT, Scores, Signals
+
+Progress = Callable[[int, int], None]
+
+
+class AttackError(RuntimeError):
+    """An attack of another package failed: the message names it, the cause is what it raised."""
+
+
+def check_possible(name: str, options: Any, protocol: str | None, num_shadows: int, num_targets: int = 1) -> None:
+    """Check, before anything is trained, that an attack can work.
+
+    Args:
+        name: The attack.
+        options: Its options.
+        protocol: `disjoint` or `pool`; None for an audit file, whose membership is looked at when the attack runs.
+        num_shadows: Shadow models that there will be.
+        num_targets: Models that are the target in turn. One that is a shadow otherwise is attacked without its
+            complement.
+
+    Raises:
+        RequestError: it cannot; one line says what to change.
+    """
+    spec = ATTACKS[name]
+    if "in_models" in spec.needs and protocol == "disjoint":
+        raise RequestError(
+            f"attack={name} needs shadows trained on the target's records, split.protocol=disjoint has none: "
+            f"set split.protocol=pool{_instead(spec, 'attack=')}"
+        )
+    needed = fewest_shadows(name, options, protocol)
+    if needed and num_targets > 1:
+        needed += 1
+    if num_shadows < needed:
+        where = f" under split.protocol={protocol}" if protocol else ""
+        where += f" with split.num_targets={num_targets}" if num_targets > 1 else ""
+        raise RequestError(f"split.num_shadows={num_shadows} is too few for attack={name}{where}: it needs {needed}")
+
+
+def fewest_shadows(name: str, options: Any, protocol: str | None) -> int:
+    """Return the number of shadows below which an attack could score no record at all.
+
+    In `pool`, shadows come in complementary pairs: of three, a record has two IN and one OUT, or one and two.
+    """
+    spec = ATTACKS[name]
+    if "shadows" not in spec.needs:
+        return 0
+    if protocol is None:
+        return 1
+    if spec.fewest_shadows is not None:
+        return spec.fewest_shadows(options, protocol)
+    return 2 if "in_models" in spec.needs else 1
+
+
+def run_attack(name: str, signals: Signals, options: Any, seed: int, progress: Progress | None = None) -> Scores:
+    """Run one attack.
+
+    Args:
+        name: The attack.
+        signals: What models say about the records.
+        options: The attack's options.
+        seed: For attacks that draw at random.
+        progress: Called by slow attacks with the steps done and the steps in all.
+
+    Returns:
+        Scores of the candidate records, in their order.
+
+    Raises:
+        RequestError: the signals lack what the attack needs, no record can be scored, or the attack gives something
+            that is no score per record; one line says what to change.
+        AttackError: the attack belongs to another package and failed.
+    """
+    spec = ATTACKS[name]
+    assert isinstance(options, spec.options), f"options of {name} are {type(options).__name__}"
+    check_signals(name, signals)
+    signals, left_out = with_equal_counts(signals, seed)
+    scores = _as_scores(name, _call(spec, signals, options, seed, progress), len(signals.candidates))
+    scores = replace(scores, warnings=(*scores.warnings, *left_out)) if left_out else scores
+    if np.isnan(scores.score).all():
+        why = f": {'; '.join(scores.warnings)}" if scores.warnings else ""
+        raise RequestError(f"attack={name} can score none of the {len(scores.score)} records{why}")
+    return scores
+
+
+def _call(spec: AttackSpec, signals: Signals, options: Any, seed: int, progress: Progress | None) -> Any:
+    more = {"progress": progress} if spec.is_slow else {}
+    if ATTACKS.is_ours(spec.name):
+        return spec.function(signals, options, seed, **more)
+    try:
+        return spec.function(signals, options, seed, **more)
+    except (RequestError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise AttackError(f"attack={spec.name} of {spec.function.__module__} failed: {reason}") from error
+
+
+def _as_scores(name: str, given: Any, count: int) -> Scores:
+    """Return what an attack gave as scores; an array is the score alone."""
+    scores = given
+    if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
+        none = np.zeros(count, np.int64)
+        scores = Scores(given.astype(np.float64), None, none, none)
+    if not isinstance(scores, Scores):
+        what = f"an array of {given.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
+        raise RequestError(f"attack={name} gave {what}, not Scores or an array of numbers")
+    for what, values in (
+        ("score", scores.score),
+        ("is_predicted", scores.is_predicted),
+        ("num_in", scores.num_in),
+        ("num_out", scores.num_out),
+    ):
+        if values is not None and np.shape(values) != (count,):
+            raise RequestError(
+                f"attack={name} gave {what} of shape {np.shape(values)}, not ({count},): one value per candidate record"
+            )
+    return scores
+
+
+def check_signals(name: str, signals: Signals) -> None:
+    """Check that signals hold what an attack needs.
+
+    Raises:
+        RequestError: they do not; one line says what to change.
+    """
+    spec = ATTACKS[name]
+    membership = signals.shadow_membership[:, signals.is_candidate]
+    lacking = {
+        "shadows": (signals.num_shadows > 0, "needs shadow models, and there are none"),
+        "in_models": (
+            (membership == IN).any(),
+            "needs shadows trained on the target's records, there are none: set split.protocol=pool" + _instead(spec),
+        ),
+        "out_models": (
+            (membership == OUT).any(),
+            "needs shadows not trained on the target's records, there are none: add shadows",
+        ),
+        "oracle": (
+            signals.oracle is not None,
+            "needs to ask the models about changed records, predictions from a file cannot answer: leave it out",
+        ),
+    }
+    lacking["classes"] = (
+        signals.num_classes > 1,
+        "needs an answer for each class, losses alone are not enough: leave it out",
+    )
+    for need in spec.needs:
+        there, message = lacking[need]
+        if not there:
+            raise RequestError(f"attack={name} {message}")
+
+
+def _instead(spec: AttackSpec, prefix: str = "") -> str:
+    return f" or use {prefix}{spec.instead}" if spec.instead else ""

@@ -1,0 +1,94 @@
+"""What an attack says of itself: the decorator that enters it, and all attacks by name.
+
+Takes functions; gives `ATTACKS`. Imports nothing heavy and runs nothing.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from typing import Any, TypeVar
+
+from mia.checks import RequestError, one_of
+from mia.registry import Registry
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+NEEDS = ("shadows", "in_models", "out_models", "oracle", "classes")
+"""What an attack may be unable to do without; `in_models`: shadows trained on the candidates; `classes`: an answer
+for each class, which losses alone are not."""
+VIEWS = ("attacker", "owner")
+SHARED_KEYS = ("prior", "growth")
+"""Keys beside the attacks' names in `attack.*`."""
+
+
+@dataclass(frozen=True)
+class AttackSpec:
+    """One attack."""
+
+    name: str
+    function: Callable[..., Any]  # (signals, options, seed) -> Scores, or an array [Q]; a slow one takes `progress` too
+    options: type  # a dataclass whose defaults work
+    needs: tuple[str, ...] = ()  # of NEEDS
+    citation: str = ""
+    label: str = ""  # for people
+    view: str = "attacker"  # who can do it: an attacker, or the owner alone, who sees into the models
+    instead: str = ""  # the attack that does the same without shadows trained on the candidates
+    fewest_shadows: Callable[[Any, str], int] | None = None  # from options and protocol; None: by its needs
+    is_slow: bool = False  # says how far it has come
+
+    @property
+    def summary(self) -> str:
+        """One line for the help: the first of the options' docstring."""
+        return (inspect.getdoc(self.options) or "").partition("\n")[0]
+
+
+ATTACKS: Registry[AttackSpec] = Registry("attack", "mia.attacks", "mia.attacks")
+
+
+def attack(
+    name: str,
+    *,
+    options: type,
+    needs: tuple[str, ...] = (),
+    citation: str = "",
+    label: str = "",
+    view: str = "attacker",
+    instead: str = "",
+    fewest_shadows: Callable[[Any, str], int] | None = None,
+) -> Callable[[Function], Function]:
+    """Enter the decorated function as an attack: `(signals, options, seed) -> Scores`, or an array of scores [Q].
+
+    A function with a fourth parameter `progress` is called with one: `progress(done, total)` moves the bar, and may be
+    None.
+
+    Args:
+        name: What it is called in configs: `attack=[name]`, `attack.name.<option>`.
+        options: A dataclass; its defaults are what `attack=[name]` runs, its `__post_init__` checks values.
+        needs: What it cannot do without, of `shadows`, `in_models`, `out_models`, `oracle`, `classes`.
+        citation: Whom to cite.
+        label: What people call it; the name where empty.
+        view: `attacker`, or `owner` for an attack that sees into the models.
+        instead: The attack to use where no shadow was trained on the candidates.
+        fewest_shadows: From options and protocol, the number of shadows below which it could score no record.
+
+    Raises:
+        RequestError: the options are no dataclass, a need is unknown, or the name is taken.
+    """
+    if not name.isidentifier() or name in SHARED_KEYS:
+        taken = " and ".join(SHARED_KEYS)
+        raise RequestError(f"attack={name!r} must be one word of letters, digits and _; {taken} are options of all")
+    if not (isinstance(options, type) and is_dataclass(options)):
+        raise RequestError(f"attack={name}: options={options!r} must be a dataclass")
+    for need in needs:
+        one_of(f"attack={name}: needs", need, NEEDS)
+    one_of(f"attack={name}: view", view, VIEWS)
+
+    def enter(function: Function) -> Function:
+        is_slow = "progress" in inspect.signature(function).parameters
+        spec = AttackSpec(
+            name, function, options, tuple(needs), citation, label or name, view, instead, fewest_shadows, is_slow
+        )
+        ATTACKS.add(name, spec, function.__module__)
+        return function
+
+    return enter

@@ -1,0 +1,48 @@
+"""What this process may use of the machine: its cores; and workers that do not outlive the process they work for.
+
+Takes nothing but the environment; starts no process.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+
+SHARE = "MIA_CORES"
+"""Names the variable that tells a job of a parallel sweep how many cores are its own."""
+PATROL_SECONDS = 2.0
+
+
+def usable_cores() -> int:
+    """Return the number of CPU cores this process may use: `$MIA_CORES` where a parallel sweep has set it."""
+    share = os.environ.get(SHARE, "")
+    if share.isdecimal() and int(share):
+        return int(share)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def end_with(parent: int) -> None:
+    """Let this process, a worker, end when the one it works for does, even if that is killed.
+
+    On Linux the kernel sees to it, whatever the worker computes: also where the thread that started the worker ends, so
+    that thread must stay as long as there is work. Elsewhere a thread looks every two seconds whether the parent is
+    still there, which it can only between computations that hold Python's lock.
+
+    Args:
+        parent: The parent's process id, taken by the parent itself: it may be gone by the time this runs.
+    """
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    else:
+        threading.Thread(target=_patrol, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _patrol(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PATROL_SECONDS)
+    os._exit(1)

@@ -1,0 +1,98 @@
+"""What MLflow and SQLite raise, turned into one line for a person.
+
+Takes functions; gives their results. A call that finds a SQLite store locked is tried again; everything else that goes
+wrong becomes a `StorageError` with the way out, and without secrets.
+"""
+
+import logging
+import os
+import re
+import sqlite3
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+from mia.files import StorageError
+from mia.tracking.address import without_secrets
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+PATIENCE = (0.2, 1.0, 5.0)  # seconds between tries; SQLite itself waits 20 s before it gives up
+WAYS_OUT = {
+    "is full": "free some space and repeat the command",
+    "disk i/o": "check the disk, then repeat the command",
+    "readonly": "set MIA_HOME to a folder that can be written",
+    "unable to open": "set MIA_HOME to a folder that can be written",
+    "locked": "another program holds it; end that one and repeat the command",
+    "malformed": "move it away or restore a copy; nothing was overwritten",
+    "invalid host header": "start the server with --allowed-hosts HOST:PORT, as the address names it",
+    "not a database": "move it away or restore a copy; nothing was overwritten",
+}
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Keep what MLflow does with its own libraries to itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def quiet_mlflow() -> None:
+    """Prepare the process for importing MLflow: no telemetry, no chatter, no run inherited from the environment."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    os.environ.pop("MLFLOW_RUN_ID", None)
+    with no_warnings():
+        import mlflow.tracking.client  # noqa: F401 - sets up the loggers that are silenced next
+    for name, level in {
+        "mlflow": logging.WARNING,
+        "mlflow.store.db.utils": logging.CRITICAL,
+        "alembic": logging.WARNING,
+    }.items():
+        logging.getLogger(name).setLevel(level)
+
+
+class Calls:
+    """Calls functions that use one store."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __call__(
+        self, function: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Answer:
+        """Return what the function returns.
+
+        Raises:
+            StorageError: the store refused, in one line with the way out.
+        """
+        for pause in (*PATIENCE, None):
+            try:
+                with no_warnings():
+                    return function(*args, **kwargs)
+            except _raised() as error:
+                if pause is None or "database is locked" not in str(error):
+                    raise StorageError(self.explain(error)) from error
+                time.sleep(pause)
+        raise AssertionError
+
+    def explain(self, error: BaseException) -> str:
+        """Return one line that names the store, what went wrong and the way out."""
+        text = str(error).split("\n[SQL", maxsplit=1)[0].split("(Background on", maxsplit=1)[0]
+        reason = " ".join(re.sub(r"^.*\(sqlite3\.\w+\)", "", text, flags=re.DOTALL).split()) or type(error).__name__
+        way_out = next((way for sign, way in WAYS_OUT.items() if sign in reason.lower()), "")
+        return f"the runs in {self.where}: {without_secrets(reason)[:300]}{'; ' if way_out else ''}{way_out}"
+
+
+def _raised() -> tuple[type[BaseException], ...]:
+    """What a store may raise; MLflow and SQLAlchemy can only where they have been imported."""
+    found: list[type[BaseException]] = [sqlite3.Error, OSError, ImportError]
+    for module, name in (("mlflow.exceptions", "MlflowException"), ("sqlalchemy.exc", "SQLAlchemyError")):
+        if module in sys.modules:
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)
