@@ -9,7 +9,7 @@ records.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -40,6 +40,19 @@ class FeatureGroup:
 
 
 @dataclass(frozen=True)
+class ColumnSummary:
+    """What was made of one column of a table: a row that people read before training, and that is stored."""
+
+    name: str
+    kind: str  # "number", "date", "bit", "category", "label", "group" or "left out"
+    values: int  # different ones
+    missing: int  # records without a value
+    low: str = ""  # the range of numbers and dates, as text
+    high: str = ""
+    read_as: str = ""  # what was not plain: "amounts in €, decimal comma"
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Records with their labels, as they lie in memory; a model sees `x * scale` as float32."""
 
@@ -50,11 +63,37 @@ class Dataset:
     scale: float = 1.0  # 1/255 for pixels; 1 for tables, whose bits must stay 0 and 1
     class_names: tuple[str, ...] = ()  # one per class, or empty
     features: tuple[FeatureGroup, ...] = ()  # the columns of a table; empty for images
+    notes: tuple[str, ...] = ()  # what a person should read before believing results, one line each
+    columns: tuple[ColumnSummary, ...] = ()  # what was made of each column of a table
+    groups: Int[np.ndarray, "N"] | None = None  # whose record it is, int32 counted from 0; None: nobody said
+    slices: Mapping[str, Shaped[np.ndarray, "N"]] = field(default_factory=dict)  # text, or float64 with NaN for missing
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all that can change what a model learns from this data set (not of its name)."""
+        """Hash of all that can change what a model learns from this data set (not of its name, notes or groups)."""
         return array_digest(self.x, self.y, np.array([self.num_classes]), np.array([self.scale]))
+
+    @cached_property
+    def first_copy(self) -> Int[np.ndarray, "N"]:
+        """Position of the first record with the same features and label, for every record; its own where it is new."""
+        firsts: dict[tuple[bytes, int], int] = {}
+        first = np.empty(len(self.x), np.int64)
+        rows = self.x.reshape(len(self.x), -1)
+        width = rows.shape[1] * rows.itemsize
+        at_once = max(1, (1 << 24) // max(1, width))
+        for start in range(0, len(rows), at_once):
+            block = rows[start : start + at_once]
+            content = memoryview(
+                (block + 0.0 if block.dtype.kind == "f" else block).tobytes()
+            )  # -0 and 0 are one value
+            for i, label in enumerate(self.y[start : start + at_once].tolist()):
+                digest = hashlib.blake2b(content[i * width : (i + 1) * width], digest_size=16).digest()
+                first[start + i] = firsts.setdefault((digest, label), start + i)
+        return first
+
+    def duplicates(self) -> int:
+        """Return how many records are exact copies, features and label, of an earlier one."""
+        return int((self.first_copy != np.arange(len(self.x))).sum())
 
     @property
     def is_image(self) -> bool:
@@ -93,7 +132,8 @@ class Oracle(Protocol):
 class Signals:
     """All that an attack may see. The target's membership is not in here, so that no attack can use it.
 
-    Outputs are logits, or probabilities where `is_probability` (an output defence or an audit file made them).
+    Outputs are logits, or probabilities where `is_probability` (an output defence or an audit file made them). Where
+    only losses are known there is one class, and the output is minus the loss; without answers there is none.
     """
 
     labels: Int[np.ndarray, "N"]
@@ -126,6 +166,19 @@ class Signals:
 
 
 @dataclass(frozen=True)
+class AttackTask:
+    """One target to attack: what the attacker sees, and the truth to judge by."""
+
+    signals: Signals
+    index: Shaped[np.ndarray, "Q"]  # candidate records: positions in the data set, or what an audit's file calls them
+    is_member: Bool[np.ndarray, "Q"]
+    target: int = 0  # which model it is, for the seeds of its own
+    groups: Shaped[np.ndarray, "Q"] | None = None  # whose record each is; None: each its own
+    slices: Mapping[str, Shaped[np.ndarray, "Q"]] = field(default_factory=dict)  # values to tell records apart by
+    is_independent: bool = False  # members were drawn by independent fair coins
+
+
+@dataclass(frozen=True)
 class Scores:
     """What an attack says about the candidate records, in their order. High = member; NaN = could not be scored."""
 
@@ -152,10 +205,10 @@ class Result:
     """Everything an experiment found out, ready to be stored and drawn."""
 
     metrics: Mapping[str, float]  # flat contract names
-    index: Int[np.ndarray, "Q"]  # candidate records, as positions in the data set
+    index: Shaped[np.ndarray, "Q"]  # candidate records: positions in the data set, or what an audit's file calls them
     is_member: Bool[np.ndarray, "Q"]
     labels: Int[np.ndarray, "Q"]
-    confidence: Float[np.ndarray, "Q"]  # the target's probability of the true class, as the attacker sees it
+    confidence: Float[np.ndarray, "Q"]  # the target's probability of the true class, as the attacker sees it; or NaN
     scores: Mapping[str, Scores]  # by attack name
     per_class: Sequence[Mapping[str, str | float]]  # table rows: attack, class, metric values with intervals
     curves: Curves | None  # None for audits
@@ -163,6 +216,12 @@ class Result:
     class_names: tuple[str, ...]
     warnings: tuple[str, ...]
     growth: Sequence[Mapping[str, str | float]] = ()  # table rows: attack, shadows, and metrics with only so many
+    pools: tuple[str, ...] = ()  # fingerprints of the pools that hold the models; empty for audits
+    slices: Sequence[Mapping[str, str | float]] = ()  # table rows: attack, slice, value, and what it finds there
+
+    def with_metrics(self, metrics: Mapping[str, float]) -> "Result":
+        """Return the same result with further metrics."""
+        return replace(self, metrics={**self.metrics, **metrics})
 
 
 @dataclass(frozen=True)

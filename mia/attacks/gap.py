@@ -20,6 +20,7 @@ class GapOptions:
 @attack(
     "gap",
     options=GapOptions,
+    needs=("classes",),
     citation="Yeom, Giacomelli, Fredrikson, Jha: Privacy risk in machine learning, CSF 2018",
 )
 def gap(signals: Signals, options: GapOptions, seed: int) -> Scores:

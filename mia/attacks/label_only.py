@@ -42,7 +42,7 @@ class LabelOnlyOptions:
 @attack(
     "label_only",
     options=LabelOnlyOptions,
-    needs=("oracle",),
+    needs=("oracle", "classes"),
     citation="Choquette-Choo, Tramer, Carlini, Papernot: Label-only membership inference attacks, ICML 2021",
     label="label only",
 )

@@ -13,8 +13,9 @@ from mia.registry import Registry
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-NEEDS = ("shadows", "in_models", "out_models", "oracle")
-"""What an attack may be unable to do without; `in_models`: shadows trained on the candidate records."""
+NEEDS = ("shadows", "in_models", "out_models", "oracle", "classes")
+"""What an attack may be unable to do without; `in_models`: shadows trained on the candidates; `classes`: an answer
+for each class, which losses alone are not."""
 VIEWS = ("attacker", "owner")
 SHARED_KEYS = ("prior", "growth")
 """Keys beside the attacks' names in `attack.*`."""
@@ -63,7 +64,7 @@ def attack(
     Args:
         name: What it is called in configs: `attack=[name]`, `attack.name.<option>`.
         options: A dataclass; its defaults are what `attack=[name]` runs, its `__post_init__` checks values.
-        needs: What it cannot do without, of `shadows`, `in_models`, `out_models`, `oracle`.
+        needs: What it cannot do without, of `shadows`, `in_models`, `out_models`, `oracle`, `classes`.
         citation: Whom to cite.
         label: What people call it; the name where empty.
         view: `attacker`, or `owner` for an attack that sees into the models.

@@ -5,9 +5,13 @@ import sys
 from mia.checks import RequestError
 
 USAGE = {
-    "audit": "mia audit signals=FILE.npz out=DIR [attack=[NAME,...]] [seed=N]",
+    "audit": "mia audit signals=FILE.npz out=DIR [attack=quick|full|[NAME,...]] [seed=N]; or plan=FILE predictions=DIR "
+    "labels=FILE [kind=logits|probabilities|losses]; or scores=FILE",
+    "plan": "mia plan records=N [split=pool|disjoint|canary] [split.num_shadows=K] [seed=0] [out=plan.npz] "
+    "[framework=torch|keras|sklearn|xgboost]",
     "ui": "mia ui [port=5000] [host=127.0.0.1] [open=true]",
-    "report": "mia report sweep=NAME_OR_RUN_ID [out=DIR]",
+    "report": "mia report sweep=NAME[,NAME...] [where='train.dropout < 0.5'] [pictures=true] [out=DIR], "
+    "or mia report run=ID",
     "pools": "mia pools [prune=true] [yes=true]",
 }
 
@@ -22,6 +26,6 @@ def only_overrides(arguments: list[str], command: str) -> list[str]:
         print(USAGE[command])
         sys.exit(0)
     for one in arguments:
-        if one.startswith("-") or "=" not in one:
+        if one.startswith("-") or ("=" not in one and not one.startswith("~")):
             raise RequestError(f"{one!r} is not KEY=VALUE; usage: {USAGE[command]}")
     return arguments

@@ -1,81 +1,178 @@
 """`mia audit signals=FILE.npz out=DIR`: attack predictions that any other program made."""
 
-import json
 import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from mia.cli.main import ALL_IS_WELL
-from mia.cli.progress import console_observer
-from mia.compose import compose_config, register
+from mia.checks import RequestError, one_of
+from mia.cli.main import judge
+from mia.cli.progress import ConsoleObserver, console_observer
+from mia.compose import compose_config
 from mia.config import AuditConfig, as_yaml, flat, to_options
-from mia.files import StorageError, whole_file
+from mia.experiment.judge import Terms
+from mia.experiment.observer import Event, Scored, StageBegan
 from mia.home import home
+from mia.limits import check_limits
+from mia.model_card import About
+from mia.outputs import check_writable, folder_files, write_files
 from mia.records import Result, array_digest
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
-def command(overrides: list[str]) -> int:
+    from mia.predictions.audit import Audit
+    from mia.tracking.run import Run
+
+FORMS = ("signals", "plan", "scores")
+
+
+def command(arguments: list[str]) -> int:
     """Run the audit and return the exit code."""
-    from mia.audit import read_audit
     from mia.cli.arguments import only_overrides
 
-    register()
-    composed = compose_config(only_overrides(overrides, "audit"), "audit")
+    overrides, left_out = read_presets(only_overrides(arguments, "audit"))
+    composed = compose_config(overrides, "audit")
     config: AuditConfig = to_options(composed, AuditConfig)
-    out = Path(config.out)
+    out = check_writable(Path(config.out))
+    attacks = {name: one for name, one in quick_first(config) if name not in left_out}
+    is_chosen = any(one.lstrip("+").startswith("attack=") for one in arguments) and overrides == arguments
+    about = About(config.audit.model, config.audit.data, shlex.join(["mia", "audit", *arguments]))
+    terms = Terms(config.attack.prior, config.audit.delta, config.audit.confidence, config.audit.group_score)
     with console_observer() as observer:
-        observer.stage("data")
-        audit = read_audit(Path(config.signals))
-        from mia.experiment.audit import run_audit
-        from mia.tracking import Tracker
+        observer(StageBegan("data"))
+        audit = read(config)
+        from mia.experiment.audit import check_attacks, run_audit
 
-        is_chosen = any(one.lstrip("+").startswith("attack=") for one in overrides)
-        tracker = Tracker.open(config.tracking, home())
-        result = run_audit(audit, config.attack, config.seed, is_chosen=is_chosen, observer=observer)
-        _write(out, result)
-        tags = {
-            "mia.kind": "audit",
-            "mia.command": shlex.join(["mia", "audit", *overrides]),
-            "mia.data_fingerprint": array_digest(audit.signals.target_outputs, audit.signals.shadow_membership),
-            "mia.warnings": "\n".join(result.warnings),
-        }
-        observer.stage("track")
-        with tracker.run(name=f"audit {Path(config.signals).stem}", params=flat(composed), tags=tags) as run:
-            from mia.cli.publish import files_of
-            from mia.experiment.run import scores_file
+        if is_chosen:
+            check_attacks(audit, attacks)
+        with _tracked(config, composed, about, audit) as run:
+            result = run_audit(
+                audit,
+                attacks,
+                config.seed,
+                is_chosen=is_chosen,
+                terms=terms,
+                growth=config.attack.growth,
+                observe=_telling(observer),
+            )
+            observer(StageBegan("track"))
+            files = folder_files(result, about)
+            if run is not None:
+                from mia.cli.publish import publish
 
-            run.log_text(as_yaml(composed), "config.yaml")
-            run.log_arrays("scores.npz", dict(scores_file(result)))
-            run.log_metrics(dict(result.metrics))
-            for name, content in files_of(result, None).items():
-                run.log_bytes(name, content)
-                with whole_file(out / name) as path:
-                    path.write_bytes(content)
+                files = publish(run, result) | files
+            write_files(out, files)
         observer.close()
+    _print(result, files, out, run)
+    return judge(check_limits(result.metrics, config.limit))
+
+
+def read(config: AuditConfig) -> "Audit":
+    """Return what the request names: a file of arrays, a plan with predictions, or scores.
+
+    Raises:
+        RequestError: none or several of these, or a file that cannot be meant.
+    """
+    given = [form for form in FORMS if getattr(config, form) is not None]
+    if len(given) != 1:
+        raise RequestError(
+            f"{' and '.join(f'{one}=' for one in given) or 'nothing'} is given to audit: give one of signals=FILE, "
+            "plan=FILE with predictions=DIR, or scores=FILE"
+        )
+    from mia.predictions.audit import make_audit_of_scores
+    from mia.predictions.forms import make_audit
+    from mia.predictions.reading import read_arrays
+
+    if given != ["plan"]:
+        where = f"{given[0]}={getattr(config, given[0])}"
+        arrays = read_arrays(Path(getattr(config, given[0])), where)
+        try:
+            return make_audit(arrays) if given == ["signals"] else make_audit_of_scores(arrays)
+        except RequestError as error:
+            raise RequestError(f"{where}: {error}") from error
+    from mia.predictions.planned import audit_of_plan, read_labels, read_plan
+
+    if config.predictions is None:
+        raise RequestError("plan= needs predictions=DIR: 0.npy the target's, k.npy shadow k's")
+    if config.labels is None and config.kind != "losses":
+        raise RequestError("plan= needs labels=FILE.npy, the true class of each record (kind=losses needs none)")
+    beside = {} if config.labels is None else read_labels(Path(config.labels))
+    return audit_of_plan(read_plan(config.plan or ""), Path(config.predictions), config.kind, beside)
+
+
+def read_presets(overrides: list[str]) -> tuple[list[str], set[str]]:
+    """Return overrides with the presets of `attack=` spelt out, and the attacks that `~attack.NAME` leaves out."""
+    from mia.attacks import ATTACKS
+
+    presets = {
+        "attack=quick": [name for name, spec in ATTACKS.items() if not spec.is_slow],
+        "attack=full": [name for name, spec in ATTACKS.items() if "oracle" not in spec.needs],
+    }
+    left_out = {one.removeprefix("~attack.") for one in overrides if one.startswith("~attack.")}
+    for name in left_out:
+        one_of("attack", name, ATTACKS)
+    kept = [one for one in overrides if not one.startswith("~attack.")]
+    return [f"attack=[{','.join(presets[one])}]" if one in presets else one for one in kept], left_out
+
+
+def quick_first(config: AuditConfig) -> list[tuple[str, Any]]:
+    """Return the attacks to run with their options, those that take their time last."""
+    from mia.attacks.options import from_schema
+    from mia.experiment.attacking import quick_first as ordered
+
+    return list(ordered(from_schema(config.attack)).items())
+
+
+@contextmanager
+def _tracked(config: AuditConfig, composed: "DictConfig", about: About, audit: "Audit") -> Iterator["Run | None"]:
+    """Yield a run of the store, opened before anything is attacked, so that a failure is there too; or none."""
+    if not config.tracking.enabled:
+        yield None
+        return
+    from mia.tracking import Tracker
+
+    subject = next(str(given) for form in FORMS if (given := getattr(config, form)) is not None)
+    name = f"audit {about.model or Path(subject).stem}"
+    tags = {"mia.kind": "audit", "mia.command": about.command, "mia.data_fingerprint": _digest(audit)}
+    with Tracker.open(config.tracking, home()).run(name=name, params=flat(composed), tags=tags) as run:
+        run.log_text(as_yaml(composed), "config.yaml")
+        yield run
+
+
+def _digest(audit: "Audit") -> str:
+    task = audit.tasks[0]
+    if audit.scores:
+        return array_digest(task.is_member, *(one.score for one in audit.scores.values()))
+    return array_digest(task.signals.target_outputs, task.signals.shadow_membership)
+
+
+def _telling(observer: ConsoleObserver) -> Any:
+    """Return an observer that also says what each attack found as soon as it is done."""
+    from mia.metrics.auc import auc
+
+    def observe(event: Event) -> None:
+        observer(event)
+        if isinstance(event, Scored):
+            known = event.scores.score == event.scores.score
+            member = event.is_member[known]
+            if member.any() and not member.all():
+                found = auc(event.scores.score[known], member)
+                observer.say(f"{event.attack}: AUC {found.value:.3f} ({found.low:.3f} to {found.high:.3f})")
+
+    return observe
+
+
+def _print(result: Result, files: Mapping[str, bytes], out: Path, run: "Run | None") -> None:
+    from mia.model_card import verdict
     from mia.report.console import console_table
 
     console = Console()
     console.print(console_table(result))
-    console.print(
-        f"scores.npz, metrics.json, records.csv, per_class.csv and figures are in {out}; run {run.id}, "
-        "browse it with: mia ui",
-        highlight=False,
-    )
-    return ALL_IS_WELL
-
-
-def _write(out: Path, result: Result) -> None:
-    """Write the scores and the metrics, each whole or not at all."""
-    import numpy as np
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"out={out} cannot be made: {error.strerror}") from error
-    with whole_file(out / "scores.npz") as path, path.open("wb") as file:
-        np.savez(
-            file, allow_pickle=False, index=result.index, **{name: one.score for name, one in result.scores.items()}
-        )
-    with whole_file(out / "metrics.json") as path:
-        path.write_text(json.dumps(dict(result.metrics), indent=1, sort_keys=True) + "\n")
+    console.print(verdict(result), highlight=False, soft_wrap=True)
+    names = ", ".join(sorted(name for name in files if "/" not in name))
+    ending = "" if run is None else f"; run {run.id}, browse it with: mia ui"
+    console.print(f"{names} are in {out}{ending}", highlight=False)

@@ -6,10 +6,16 @@ Takes what the experiment's observer is told; writes to stderr. Never decides an
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from mia.experiment.observer import Event, PoolNeeded, StageBegan, Step, Trained
+
+if TYPE_CHECKING:
+    from mia.train.group import Progress
 
 SECONDS_BETWEEN_LINES = 30.0  # in a log
 
@@ -20,7 +26,7 @@ class ConsoleObserver:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last_line = time.monotonic()
-        self._bar = Progress(
+        self._bar = Bar(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -33,7 +39,6 @@ class ConsoleObserver:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("starting", total=None)
-        self._stage = ""
 
     def start(self) -> None:
         """Begin to draw."""
@@ -47,21 +52,19 @@ class ConsoleObserver:
         """Print one line above the bar."""
         self._console.print(line, highlight=False, soft_wrap=True)
 
-    def stage(self, name: str) -> None:
-        """A stage begins."""
-        self._stage = name
-        self._bar.reset(self._task, description=name, total=None)
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        match event:
+            case StageBegan(name):
+                self._bar.reset(self._task, description=name, total=None)
+            case PoolNeeded(fingerprint):
+                self._bar.update(self._task, description=f"train: pool {fingerprint}")
+            case Trained(progress):
+                self._show_training(progress)
+            case Step(what, done, total):
+                self._show(what, done, total)
 
-    def loading(self, done: int, total: int) -> None:
-        """Data are downloaded or decoded."""
-        self._show(self._stage, done, total)
-
-    def waiting(self, fingerprint: str) -> None:
-        """Models are missing; another process may be training the same pool."""
-        self._bar.update(self._task, description=f"train: pool {fingerprint}")
-
-    def training(self, progress: Any) -> None:
-        """Training moved on."""
+    def _show_training(self, progress: "Progress") -> None:
         first, last = progress.models[0] + 1, progress.models[-1] + 1
         models = f"{first}" if first == last else f"{first}-{last}"
         epoch = min(int(progress.epoch) + 1, progress.epochs)
@@ -69,17 +72,6 @@ class ConsoleObserver:
         if progress.train_loss == progress.train_loss:  # not NaN
             text += f", loss {progress.train_loss:.3g}"
         self._show(text, progress.fraction, 1.0)
-
-    def saved(self, model: int) -> None:
-        """A model is trained and stored."""
-
-    def making(self, done: int, total: int) -> None:
-        """The attacker made `done` of `total` records."""
-        self._show(f"shadow data: {done:,} of {total:,} records", done, total)
-
-    def attacking(self, name: str, done: int, total: int) -> None:
-        """An attack made `done` of `total` fits."""
-        self._show(f"attack: {name}, {done} of {total}", done, total)
 
     def _show(self, text: str, done: float, total: float) -> None:
         self._bar.update(self._task, description=text, completed=done, total=total)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from mia.cli.job import Job
-from mia.experiment.pools import Ensemble
-from mia.experiment.run import scores_file
+from mia.experiment.result import scores_file
 from mia.home import home
-from mia.records import Dataset, Result, StoredRun
+from mia.outputs import tables_of
+from mia.records import Result, StoredRun
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
@@ -20,47 +21,34 @@ TABLE = "result.txt"  # the terminal's table, so that a run that is finished can
 TABLE_WIDTH = 80
 
 
-def describe(job: Job, data: Dataset) -> dict[str, str]:
-    """Return the tags that say what a run is made of."""
-    return {
-        "mia.command": job.command,
-        "mia.data_fingerprint": data.fingerprint,
-        "mia.data": f"{data.name}: {len(data.x)} records, {data.num_classes} classes",
-    }
+def publish(run: "Run", result: Result, images: "np.ndarray | None" = None) -> dict[str, bytes]:
+    """Store everything that was found out, and return the files that people read, by name.
 
-
-def publish(run: "Run", job: Job, result: Result, ensemble: Ensemble, data: Dataset) -> None:
-    """Store everything that the experiment found out."""
+    Args:
+        run: Where to.
+        result: Of an experiment or an audit.
+        images: The data set's pictures, if it has any, for those that are most exposed.
+    """
     run.log_arrays("scores.npz", dict(scores_file(result)))
     chosen = {f"{name}/{key}": value for name, one in result.scores.items() for key, value in one.details.items()}
+    pools = {"mia.pools": ",".join(result.pools)} if result.pools else {}
     with run.together():
-        run.log_metrics({**result.metrics, **job.axes()})
+        run.log_metrics(result.metrics)
         _log_curves(run, result)
-        run.set_tags({"mia.pools": ",".join(ensemble.fingerprints), "mia.warnings": "\n".join(result.warnings)})
+        run.set_tags({**pools, "mia.warnings": "\n".join(result.warnings)})
     run.log_table([{"what": key, "value": value} for key, value in chosen.items()], "attack_details.csv")
     run.log_text(_table_text(result), TABLE)
-    for name, content in files_of(result, data).items():
+    files = files_of(result, images, title=run.name)
+    for name, content in files.items():
         run.log_bytes(name, content)
+    return files
 
 
-def files_of(result: Result, data: Dataset | None) -> dict[str, bytes]:
-    """Return per-class metrics, the records by exposure, and the figures, by file name."""
-    from mia.report.exposed import csv_text, record_rows
-    from mia.report.run import run_figures
+def files_of(result: Result, images: "np.ndarray | None", **page: str) -> dict[str, bytes]:
+    """Return tables, curves, one small picture and the run's page, by file name."""
+    from mia.report.run import run_files
 
-    files = {
-        "per_class.csv": csv_text([dict(row) for row in result.per_class]),
-        "records.csv": csv_text(record_rows(result)),
-    }
-    if result.growth:
-        files["growth.csv"] = csv_text([dict(row) for row in result.growth])
-    content = {name: text.encode() for name, text in files.items()}
-    images = data.x if data is not None and data.is_image else None
-    for name, figure in run_figures(result, images).items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        content[f"figures/{name}.png"] = buffer.getvalue()
-    return content
+    return {name: text.encode() for name, text in tables_of(result).items()} | run_files(result, images, **page)
 
 
 def _log_curves(run: "Run", result: Result) -> None:

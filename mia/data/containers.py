@@ -5,8 +5,10 @@ members that unpack to absurd sizes are refused before they are read.
 """
 
 import hashlib
+import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -16,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from mia.checks import RequestError
-from mia.data.validate import one_line
+from mia.data.validate import locate, one_line
 
 MAX_FILES = 5_000_000
 MAX_FILE_BYTES = 256 << 20
@@ -54,9 +56,7 @@ def open_container(path: str, where: str) -> Container:
     Raises:
         RequestError: there is nothing, or something else.
     """
-    location = Path(path).expanduser()
-    if not location.exists():
-        raise RequestError(f"{where} does not exist; it must be a folder, zip or tar of <class>/<file> pictures")
+    location = locate(path, where, "a folder, zip or tar of <class>/<file> pictures")
     with _reading(where):
         if location.is_dir():
             return Folder(location, where)
@@ -73,7 +73,12 @@ def _reading(where: str) -> Iterator[None]:
         yield
     except RuntimeError as error:  # what zipfile raises for passwords and NotImplementedError for unknown compression
         raise RequestError(f"{where} cannot be read ({one_line(error)}); use a plain zip or tar") from error
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, UnicodeError) as error:
+    except (
+        OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ValueError,
+        IndexError, KeyError, OverflowError, MemoryError, AssertionError,
+    ) as error:  # fmt: skip
+        if isinstance(error, RequestError):
+            raise
         raise RequestError(f"{where} is damaged or cannot be read ({one_line(error)})") from error
 
 
@@ -88,8 +93,10 @@ class _Names:
     def accept(self, raw: str, size: int) -> str | None:
         """Return the name of a file to be read, or None for files that are not data (hidden, README ...)."""
         parts = PurePosixPath(raw).parts
+        if not parts:  # "." and "./", which are folders
+            return None
         if raw.startswith("/") or ".." in parts or "\\" in raw or ":" in parts[0] or not raw.isprintable():
-            raise RequestError(f"{self._where} holds the unsafe name {raw!r}; it must be like class/1.png")
+            raise RequestError(f"{self._where} holds the unsafe name {raw[:200]!r}; it must be like class/1.png")
         if len(parts) > _MAX_DEPTH:
             raise RequestError(f"{self._where} holds folders more than {_MAX_DEPTH} deep, such as {raw[:80]!r}")
         name = "/".join(parts)
@@ -116,7 +123,7 @@ class Folder:
         checked, stamps = _Names(where), []
         for raw, status in sorted(self._walk()):
             if not stat.S_ISREG(status.st_mode):
-                raise RequestError(f"{where} holds {raw!r}, which is no plain file")
+                raise RequestError(f"{where} holds {raw[:200]!r}, which is no plain file")
             if name := checked.accept(raw, status.st_size):
                 stamps.append((name, status.st_size, status.st_mtime_ns))
         self._names = [name for name, _, _ in stamps]
@@ -160,7 +167,9 @@ class Zip:
         with _reading(self._where), zipfile.ZipFile(self._path) as archive:
             for member in archive.infolist():
                 if stat.S_ISLNK(member.external_attr >> 16):
-                    raise RequestError(f"{self._where} holds the link {member.filename!r}; only plain files are read")
+                    raise RequestError(
+                        f"{self._where} holds the link {member.filename[:200]!r}; only plain files are read"
+                    )
                 if not member.is_dir() and (name := checked.accept(member.filename, member.file_size)):
                     self._members[name] = member
         return list(self._members)
@@ -168,7 +177,9 @@ class Zip:
     def contents(self) -> Iterator[bytes]:
         """Yield the members' bytes, which zipfile checks against their CRCs and never reads past their sizes."""
         assert self._members is not None, "call names() first"
-        with zipfile.ZipFile(self._path) as archive:
+        with _reading(self._where):
+            archive = zipfile.ZipFile(self._path)
+        with archive:
             for member in self._members.values():
                 with _reading(self._where):
                     content = archive.read(member)
@@ -214,7 +225,9 @@ class Tar:
                 if member.isdir():
                     continue
                 if not member.isreg():
-                    raise RequestError(f"{self._where} holds {member.name!r}, a link or device; only files are read")
+                    raise RequestError(
+                        f"{self._where} holds {member.name[:200]!r}, a link or device; only files are read"
+                    )
                 name = checked.accept(member.name, member.size)
                 if name:
                     file = archive.extractfile(member) if read else None

@@ -2,10 +2,11 @@
 
 Records are sorted by name, so that the same pictures give the same data set however they are packed. An outer train/,
 test/ or val/ is pooled. Colour and grey pictures together become colour; transparency and rotation tags are ignored,
-and of an animation the first picture counts.
+and of an animation the first picture counts. Files that are no pictures and do not claim to be are left out, and named.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,16 @@ from mia.data import Progress, dataset
 from mia.data.cache import Arrays, cached
 from mia.data.containers import Container, open_container
 from mia.data.options import FileOptions, need_path
-from mia.data.validate import validate
+from mia.data.validate import finish, some
 from mia.records import Dataset
 
-_VERSION = 1  # raise when what is made of the same files changes
+_VERSION = 2  # raise when what is made of the same files changes
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+_PICTURES = {
+    "jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "ppm", "pgm", "pbm", "pnm", "tif", "tiff", "webp", "heic",
+    "heif", "avif", "jp2", "svg", "eps", "psd", "dng", "cr2", "nef", "ico", "tga", "dcm", "exr",
+}  # fmt: skip
+"""Endings of files that claim to be pictures, those included that cannot be read here."""
 
 
 @dataclass
@@ -28,10 +34,15 @@ class ImagesOptions(FileOptions):
     """A folder, zip or tar of `.../<class>/<file>` pictures."""
 
     name: str = "images"
+    depth: int | None = (
+        None  # 8: keep the upper 8 bits of pictures with 16 bits per channel; null: refuse such pictures
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         need_path(self.path, "a folder, zip or tar of <class>/<file> pictures")
+        if self.depth not in (None, 8):
+            raise RequestError(f"data.depth={self.depth!r} must be 8, or null")
 
 
 @dataset("images", options=ImagesOptions)
@@ -39,11 +50,12 @@ def load_images(options: ImagesOptions, progress: Progress | None = None) -> Dat
     """Return the pictures as uint8 [N height width channels], scale 1/255; classes are the folders' names, sorted.
 
     Raises:
-        RequestError: no such collection, a file that is no picture, different sizes, fewer than two classes.
+        RequestError: no such collection, a broken picture, different sizes, fewer than two classes.
     """
-    where = f"data.path={options.path!r}"
+    where = options.where
     container = open_container(options.path, where)
-    arrays = cached("images", f"{container.key} {_VERSION}", lambda: _decode(container, where, progress))
+    key = f"{container.key} {options.depth} {_VERSION}"
+    arrays = cached("images", key, lambda: _decode(container, options, progress))
     loaded = Dataset(
         name=Path(options.path).expanduser().resolve().stem,
         x=arrays["x"],
@@ -51,25 +63,51 @@ def load_images(options: ImagesOptions, progress: Progress | None = None) -> Dat
         num_classes=len(arrays["class_names"]),
         scale=1 / 255,
         class_names=tuple(arrays["class_names"].tolist()),
+        notes=tuple(arrays["notes"].tolist()),
     )
-    return validate(loaded, where)
+    return finish(loaded, where, options.duplicates)
 
 
-def _decode(container: Container, where: str, progress: Progress | None) -> Arrays:
+def _decode(container: Container, options: ImagesOptions, progress: Progress | None) -> Arrays:
     from mia.data.pictures import Decoder
 
+    where = options.where
     names = container.names()
-    classes = classes_of(names, where)
+    if not names:
+        raise RequestError(f"{where} holds no files; it must hold <class>/<file> pictures")
+    may_be_other = np.array([not claims_to_be_a_picture(name) for name in names])
+    if may_be_other.all():
+        may_be_other[:] = False  # pictures without endings
+    classes_of([name for name, other in zip(names, may_be_other, strict=True) if not other], where)
+    chosen = _lying_alike(names, may_be_other)
+    decoder = Decoder(names, chosen, may_be_other, options)
+    x = decoder.decode(container.contents(), progress)
+    kept = [names[i] for i in decoder.kept]
+    if not kept:
+        raise RequestError(f"{where} holds no picture that can be read, but {some(names)}")
+    classes = classes_of(kept, where)
     class_names = sorted(set(classes))
-    by_name = np.argsort(np.array(names), kind="stable")
-    order = np.empty(len(names), np.int64)
-    order[by_name] = np.arange(len(names))
     y = np.searchsorted(np.array(class_names), np.array(classes)).astype(np.int32)
-    x = Decoder(names, order, where).decode(container.contents(), progress)
-    return {"x": x, "y": y[by_name], "class_names": np.array(class_names)}
+    by_name = np.argsort(np.array(kept), kind="stable")
+    notes = decoder.notes()
+    if left_out := sorted(set(names) - set(kept)):
+        notes.insert(0, f"{len(left_out):,} files are no pictures and were left out: {some(left_out)}")
+    return {"x": x, "y": y[by_name], "class_names": np.array(class_names), "notes": np.array(notes, dtype=np.str_)}
 
 
-def classes_of(names: list[str], where: str) -> list[str]:
+def claims_to_be_a_picture(name: str) -> bool:
+    """Tell whether a file's ending is one of pictures."""
+    return name.rpartition("/")[2].lower().rpartition(".")[2] in _PICTURES
+
+
+def _lying_alike(names: Sequence[str], may_be_other: np.ndarray) -> np.ndarray:
+    """Return which files [N] are to be opened: all but those that claim nothing and do not lie where pictures lie."""
+    depths = np.array([name.count("/") for name in names])
+    usual = np.bincount(depths[~may_be_other]).argmax()
+    return ~may_be_other | ((depths == usual) & (usual > 0))
+
+
+def classes_of(names: Sequence[str], where: str) -> list[str]:
     """Return the class of every file: the folder it lies in, below common outer folders and train/, test/ or val/.
 
     Raises:

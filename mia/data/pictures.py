@@ -1,48 +1,92 @@
 """Encoded pictures become one uint8 array, on all cores.
 
 Takes bytes, gives pixels; every picture must have the size of the first. Decodes only formats without programs inside,
-and refuses what would unpack to absurd sizes.
+and refuses what would unpack to absurd sizes. Counts what was done to depth and mode, so that it can be said.
 """
 
 import io
 import itertools
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, UInt8
 
 from mia.checks import RequestError
 from mia.data import Progress
 from mia.data.validate import one_line
 from mia.machine import usable_cores
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 MAX_ARRAY_BYTES = 32 << 30
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 _GREY = {"1", "L", "LA"}
-_DEEP = ("I", "F")  # 16 and 32 bits per pixel; Pillow would clip them
 _BLOCK = 256
+_ORIENTATION = 274
+
+
+class Wanted(Protocol):
+    """What the decoder asks of the options."""
+
+    depth: int | None
+
+    @property
+    def where(self) -> str:
+        """What messages begin with."""
+        ...
+
+
+class NoPictureError(Exception):
+    """A file that is no picture, and did not claim to be one."""
 
 
 class Decoder:
     """Pictures on their way into an array [N height width 3]; grey ones fill all three channels."""
 
-    def __init__(self, names: Sequence[str], order: Int[np.ndarray, "N"], where: str) -> None:
-        self._names = names
-        self._order = order  # the row of each picture, in the order they come
-        self._where = where
-        self._is_grey = np.zeros(len(names), bool)
+    def __init__(
+        self,
+        names: Sequence[str],
+        is_chosen: Bool[np.ndarray, "F"],
+        may_be_other: Bool[np.ndarray, "F"],
+        options: Wanted,
+    ) -> None:
+        """Describe what is coming.
+
+        Args:
+            names: Of all files, in the order they come.
+            is_chosen: Which of them are opened.
+            may_be_other: Which of them may be something else, and are left out then.
+            options: The data set's.
+        """
+        self._names, self._may_be_other = names, may_be_other
+        self._where, self._depth = options.where, options.depth
+        self._chosen = np.flatnonzero(is_chosen)
+        order = np.argsort(np.array([names[int(i)] for i in self._chosen]), kind="stable")
+        self._row = np.full(len(names), -1)
+        self._row[self._chosen[order]] = np.arange(len(order))  # where each picture goes: pictures are sorted by name
+        self._is_picture = np.zeros(len(names), bool)
+        self._is_grey = np.zeros(len(order), bool)
         self._pixels: UInt8[np.ndarray, "N height width 3"] | None = None
+        self._first = ""
+        self._done: Counter[str] = Counter()
+
+    @property
+    def kept(self) -> list[int]:
+        """Positions, among the names, of the files that were pictures."""
+        return np.flatnonzero(self._is_picture).tolist()
 
     def decode(
         self, contents: Iterator[bytes], progress: Progress | None = None
     ) -> UInt8[np.ndarray, "N H W channels"]:
-        """Return all pictures: one channel where all are grey, else red, green and blue.
+        """Return all pictures, sorted by name: one channel where all are grey, else red, green and blue.
 
         Raises:
-            RequestError: a file is no picture, has more than 8 bits per channel, or another size than the first.
+            RequestError: a file that should be is no picture, has more than 8 bits per channel, or another size.
         """
         from PIL import Image
 
@@ -53,8 +97,8 @@ class Decoder:
             try:
                 done = 0
                 for block in self._blocks(contents):
-                    if self._pixels is None:
-                        self._allocate(block[0][1])
+                    while self._pixels is None and block:
+                        self._start(block)
                     waiting.append(pool.submit(self._decode_block, block))
                     while len(waiting) > 2 * usable_cores():
                         done += self._finish(waiting, done, progress)
@@ -62,45 +106,76 @@ class Decoder:
                     done += self._finish(waiting, done, progress)
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
-        assert self._pixels is not None
-        return np.ascontiguousarray(self._pixels[..., :1]) if self._is_grey.all() else self._pixels
+        return self._result()
+
+    def notes(self) -> list[str]:
+        """Return what was done to the pictures, where that is not plain."""
+        return [f"{count:,} of {len(self.kept):,} pictures {what}" for what, count in sorted(self._done.items())]
+
+    def _result(self) -> np.ndarray:
+        if self._pixels is None:
+            return np.empty((0, 1, 1, 1), np.uint8)
+        is_filled = np.zeros(len(self._pixels), bool)
+        is_filled[self._row[self._is_picture]] = True
+        pixels, is_grey = self._pixels, self._is_grey
+        if not is_filled.all():
+            pixels, is_grey = pixels[is_filled], is_grey[is_filled]
+        if is_grey.all():
+            return np.ascontiguousarray(pixels[..., :1])
+        if is_grey.any():
+            self._done["are grey and became colour, as others are"] = int(is_grey.sum())
+        return pixels
 
     def _finish(self, waiting: deque[Future[int]], done: int, progress: Progress | None) -> int:
         count = waiting.popleft().result()
         if progress:
-            progress(done + count, len(self._names))
+            progress(done + count, len(self._chosen))
         return count
 
-    @staticmethod
-    def _blocks(contents: Iterator[bytes]) -> Iterator[list[tuple[int, bytes]]]:
-        numbered = enumerate(contents)
+    def _blocks(self, contents: Iterator[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+        numbered = ((i, content) for i, content in enumerate(contents) if self._row[i] >= 0)
         while block := list(itertools.islice(numbered, 1)):
             size = len(block[0][1])
             block += itertools.islice(numbered, max(0, min(_BLOCK, (8 << 20) // max(size, 1)) - 1))
             yield block
 
-    def _allocate(self, content: bytes) -> None:
-        height, width = self._read(0, content).shape[:2]
-        shape = (len(self._names), height, width, 3)
+    def _start(self, block: list[tuple[int, bytes]]) -> None:
+        """Make room for pictures of the first one's size; take a file that is none off the block."""
+        position, content = block[0]
+        try:
+            height, width = self._read(position, content, None, Counter()).shape[:2]
+        except NoPictureError:
+            del block[0]
+            return
+        shape = (len(self._chosen), height, width, 3)
         if np.prod(shape, dtype=float) > MAX_ARRAY_BYTES:
             raise RequestError(
-                f"{self._where} holds {len(self._names):,} pictures of {width}x{height}, more than {MAX_ARRAY_BYTES:,} "
-                "bytes in all; make them smaller"
+                f"{self._where} holds {len(self._chosen):,} pictures of {width}x{height}, more than "
+                f"{MAX_ARRAY_BYTES:,} bytes in all; make them smaller"
             )
-        self._pixels = np.empty(shape, np.uint8)
+        self._first, self._pixels = self._names[position], np.empty(shape, np.uint8)
 
     def _decode_block(self, block: list[tuple[int, bytes]]) -> int:
-        assert self._pixels is not None
+        if self._pixels is None:
+            return 0
         expected = self._pixels.shape[1:3]
+        done: Counter[str] = Counter()
         for position, content in block:
-            pixels = self._read(position, content, expected)
-            row = self._order[position]
+            try:
+                pixels = self._read(position, content, expected, done)
+            except NoPictureError:
+                continue
+            row = self._row[position]
+            self._is_picture[position] = True
             self._is_grey[row] = pixels.ndim == 2
             self._pixels[row] = pixels[..., None] if pixels.ndim == 2 else pixels
+        self._done.update(done)
         return len(block)
 
-    def _read(self, position: int, content: bytes, expected: tuple[int, ...] | None = None) -> np.ndarray:
-        from PIL import Image
+    def _read(
+        self, position: int, content: bytes, expected: tuple[int, ...] | None, done: Counter[str]
+    ) -> UInt8[np.ndarray, "H W *channels"]:
+        from PIL import Image, UnidentifiedImageError
 
         name = self._names[position]
         try:
@@ -108,16 +183,53 @@ class Decoder:
                 width, height = image.size
                 if expected is not None and (height, width) != expected:
                     raise RequestError(
-                        f"{self._where} holds pictures of different sizes: {self._names[0]!r} has "
+                        f"{self._where} holds pictures of different sizes: {self._first!r} has "
                         f"{expected[1]}x{expected[0]} pixels, {name!r} {width}x{height}; make them one size"
                     )
-                if image.mode.startswith(_DEEP):
-                    raise RequestError(f"{self._where} holds {name!r} with more than 8 bits per pixel; convert it")
-                mode = "L" if image.mode in _GREY else "RGB"
-                pixels = (image if image.mode == mode else image.convert(mode)).tobytes()
-                return np.frombuffer(pixels, np.uint8).reshape(height, width, *([3] if mode == "RGB" else []))
+                return self._pixels_of(image, name, done)
         except RequestError:
             raise
         except Exception as error:
+            if self._may_be_other[position] and isinstance(error, UnidentifiedImageError):
+                raise NoPictureError from error
             text = one_line(error).replace(repr(error.args[0]) if error.args else "", "")
             raise RequestError(f"{self._where} holds {name!r}, which is no readable picture ({text})") from error
+
+    def _pixels_of(self, image: "Image", name: str, done: Counter[str]) -> UInt8[np.ndarray, "H W *channels"]:
+        bits = bits_per_channel(image)
+        if bits > 16 or (bits > 8 and self._depth is None):
+            advice = "or set data.depth=8, which keeps the upper 8 of 16" if bits <= 16 else "convert it to 8"
+            raise RequestError(
+                f"{self._where} holds {name!r} with {bits}, more than 8 bits per pixel and channel; {advice}"
+            )
+        if bits > 8:
+            done[f"have {bits} bits per channel, of which the upper 8 are kept"] += 1
+        if image.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in image.info:
+            done["have transparency, which is ignored"] += 1
+        elif image.mode not in ("1", "L", "RGB", "P") and not image.mode.startswith("I"):
+            done[f"are {image.mode} and became RGB"] += 1
+        if getattr(image, "is_animated", False):
+            done["hold several pictures, of which the first counts"] += 1
+        is_tagged = image.format == "TIFF" or "exif" in image.info
+        if is_tagged and image.getexif().get(_ORIENTATION, 1) != 1:
+            done["have a rotation tag, which is ignored"] += 1
+        if image.mode.startswith("I"):
+            return (np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8)
+        mode = "L" if image.mode in _GREY else "RGB"
+        pixels = (image if image.mode == mode else image.convert(mode)).tobytes()
+        return np.frombuffer(pixels, np.uint8).reshape(image.height, image.width, *([3] if mode == "RGB" else []))
+
+
+def bits_per_channel(image: "Image") -> int:
+    """Return how many bits a channel has in the file, whatever Pillow makes of it: it halves 16-bit colour."""
+    for tile in getattr(image, "tile", ()):
+        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if image.format in ("PNG", "TIFF", "PPM") and ";16" in str(arguments[0]):
+            return 16
+        if image.format == "TIFF" and ";12" in str(arguments[0]):
+            return 12
+        if tile[0].startswith("ppm") and isinstance(arguments[-1], int) and arguments[-1] > 255:
+            return 16
+    if image.mode in {"F", "I"}:
+        return 32
+    return 16 if image.mode.startswith("I;") else 8

@@ -1,8 +1,15 @@
 """The last check of every loader: a `Dataset` that holds together, or one line that says what is wrong with it."""
 
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 
 from mia.checks import RequestError
+from mia.data.words import is_plain
 from mia.records import Dataset
 
 SMALLEST = 4
@@ -20,9 +27,13 @@ def validate(dataset: Dataset, where: str) -> Dataset:
         RequestError: lengths differ, records are too few, values are not finite, or labels are not 0 .. C-1 with
             every class present and at least two classes.
     """
+    if not isinstance(dataset, Dataset):
+        raise RequestError(f"{where} must become a Dataset; its loader returned {type(dataset).__name__}")
     x, y = dataset.x, dataset.y
-    assert x.dtype in (np.uint8, np.float32), x.dtype
-    assert y.dtype == np.int32, y.dtype
+    if x.dtype not in (np.uint8, np.float32) or y.dtype != np.int32:
+        raise RequestError(
+            f"{where} holds x of type {x.dtype} and y of {y.dtype}; they must be uint8 or float32, int32"
+        )
     if x.ndim < 2 or 0 in x.shape[1:]:
         raise RequestError(f"{where} holds x of shape {x.shape}; it must be [records, features] or more, none empty")
     if y.ndim != 1:
@@ -68,7 +79,93 @@ def _check_labels(dataset: Dataset, where: str) -> None:
         )
 
 
+def finish(dataset: Dataset, where: str, duplicates: str = "keep") -> Dataset:
+    """Return somebody's own data set, checked, without copies if they are not wanted, and with notes.
+
+    Args:
+        dataset: what a loader made.
+        where: what messages begin with.
+        duplicates: "keep", or "drop" records that are exact copies of an earlier one.
+
+    Raises:
+        RequestError: as `validate` does.
+    """
+    validate(dataset, where)
+    notes = [*dataset.notes]
+    count = dataset.duplicates()
+    if count and duplicates == "drop":
+        dataset = take(dataset, dataset.first_copy == np.arange(len(dataset.x)))
+        notes.append(f"{count:,} records, exact copies of earlier ones, were left out (data.duplicates=drop)")
+        validate(dataset, f"{where} without copies")
+    elif count:
+        notes.append(
+            f"{count:,} of {len(dataset.x):,} records ({count / len(dataset.x):.1%}) are exact copies of earlier ones: "
+            "of a member, those among the non-members count as non-members; data.duplicates=drop leaves them out"
+        )
+    notes += _identical_classes(dataset)
+    notes += [
+        f"there are classes that differ by a dot, a space or case: {alike}" for alike in variants(dataset.class_names)
+    ]
+    return replace(dataset, notes=tuple(notes))
+
+
+def take(dataset: Dataset, which: np.ndarray) -> Dataset:
+    """Return the records that `which` [N] says."""
+    groups = (
+        None if dataset.groups is None else np.unique(dataset.groups[which], return_inverse=True)[1].astype(np.int32)
+    )
+    slices = {name: values[which] for name, values in dataset.slices.items()}
+    return replace(dataset, x=dataset.x[which], y=dataset.y[which], groups=groups, slices=slices)
+
+
+def _identical_classes(dataset: Dataset) -> list[str]:
+    """Return a line for the classes all of whose records are one."""
+    firsts = np.unique(np.stack([dataset.y, dataset.first_copy]), axis=1)[0]
+    alike = [
+        dataset.class_names[label] if dataset.class_names else str(label)
+        for label in np.flatnonzero((np.bincount(firsts) == 1) & (np.bincount(dataset.y) > 1))
+    ]
+    return [f"all records are identical in {len(alike)} classes: {some(alike)}"] if alike else []
+
+
+def variants(names: Iterable[str]) -> list[str]:
+    """Return the names that are the same but for dots, spaces or case, each lot as one text."""
+    alike = defaultdict(list)
+    for name in names:
+        key = name if is_plain(name) else re.sub(r"[\s\u200b\ufeff]+|(?<!\d)\.|\.(?!\d)", "", name).casefold()
+        alike[str(float(key)) if is_plain(key) else key].append(name)
+    return [" and ".join(map(repr, lot)) for lot in alike.values() if len(lot) > 1]
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    """Return the first names as one text."""
+    listed = [repr(name) for name in names]
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most:,} more" if len(listed) > most else "")
+
+
+def locate(path: str, where: str, what: str) -> Path:
+    """Return the path of a file or folder that is there.
+
+    Raises:
+        RequestError: there is none, or no path can be so.
+    """
+    try:
+        location = Path(path).expanduser()
+        if location.is_file() or location.is_dir():
+            return location
+        problem = "is neither a file nor a folder" if location.exists() else "does not exist"
+    except (OSError, RuntimeError, ValueError) as error:
+        problem = f"cannot be looked for ({one_line(error)})"
+    raise RequestError(f"{where} {problem}; it must be {what}")
+
+
+def printable(text: str) -> str:
+    """Return a text without what no terminal should get."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def one_line(error: BaseException) -> str:
-    """Return an error's text on one line, cut where it is long."""
+    """Return an error's text on one line, without what no terminal should get, cut where it is long."""
     text = " ".join(str(error).split()) or type(error).__name__
+    text = printable(text)
     return text if len(text) <= 200 else text[:197] + "..."

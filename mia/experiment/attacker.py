@@ -4,31 +4,23 @@ Takes options, the data set and the split over both; gives the ensemble and the 
 behind the real ones. The target is trained first: then it is only queried, through its output defence.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float, Shaped
 
 from mia.experiment.clock import Clock
-from mia.experiment.observer import Observer
+from mia.experiment.observer import Observe, Step
 from mia.experiment.options import ExperimentOptions
-from mia.experiment.pools import Ensemble, gather_models, gather_shadows, gather_target
-from mia.experiment.signals import DefendedAnswers, as_probabilities
+from mia.experiment.pools import Ensemble, Materials, gather_models, gather_shadows, gather_target
+from mia.experiment.signals import DefendedAnswers
+from mia.probabilities import softmax
 from mia.records import Dataset, Split
 from mia.seeds import stage_generator
 from mia.shadow_data.make import Known, OwnRecords, count_records, make_records
 from mia.shadow_data.query import Target
-from mia.split.make import make_split
+from mia.split import make_split
 from mia.store import PoolStore
-
-
-@dataclass(frozen=True)
-class World:
-    """All records of an experiment and all its models."""
-
-    data: Dataset  # the attacker's own records last
-    ensemble: Ensemble
-    metrics: dict[str, float]
-    warnings: tuple[str, ...]
 
 
 def plan_split(options: ExperimentOptions, data: Dataset) -> Split:
@@ -48,8 +40,8 @@ def plan_split(options: ExperimentOptions, data: Dataset) -> Split:
 
 
 def gather(
-    options: ExperimentOptions, data: Dataset, split: Split, store: PoolStore, observer: Observer, clock: Clock
-) -> World:
+    options: ExperimentOptions, data: Dataset, split: Split, store: PoolStore, observe: Observe, clock: Clock
+) -> Materials:
     """Return all models, with whatever was missing trained and saved, and the records that they know.
 
     Raises:
@@ -57,37 +49,39 @@ def gather(
         DivergedError: a loss became infinite or not a number.
         StorageError: a model could not be saved.
     """
-    observer.stage("train")
     if options.shadow_data.name == "real":
         with clock.stage("train"):
-            return World(data, gather_models(options, data, split, store, observer), {}, ())
+            return Materials(data, len(data.x), gather_models(options, data, split, store, observe))
     with clock.stage("train"):
-        target = gather_target(options, data, split, store, observer)
-    observer.stage("shadow_data")
+        target = gather_target(options, data, split, store, observe)
     with clock.stage("shadow_data"):
-        made = make_own_records(options, data, split, target, observer)
+        made = make_own_records(options, data, split, target, observe)
     own = replace(data, x=made.x, y=made.y)
     everything = replace(data, x=np.concatenate([data.x, own.x]), y=np.concatenate([data.y, own.y]))
-    observer.stage("train")
     with clock.stage("train"):
-        ensemble = gather_shadows(options, everything, own, split, store, observer, target)
-    return World(everything, ensemble, _metrics(made), _absent_classes(options, made, data))
+        ensemble = gather_shadows(options, everything, own, split, store, observe, target)
+    return Materials(everything, len(data.x), ensemble, _metrics(made), _absent_classes(options, made, data))
 
 
 def make_own_records(
-    options: ExperimentOptions, data: Dataset, split: Split, target: Ensemble, observer: Observer
+    options: ExperimentOptions, data: Dataset, split: Split, target: Ensemble, observe: Observe
 ) -> OwnRecords:
     """Return the attacker's own records: of the data set it is given only what the target leaves."""
     left = np.setdiff1d(np.arange(len(data.x)), np.concatenate([split.members[0], split.nonmembers[0]]))
     known = Known(data.x[left], data.y[left], data.features, data.num_classes)
-    answers = DefendedAnswers(options, data, split, target)
+    answers = DefendedAnswers(options, data, split, target, num_real=len(data.x))
+
+    def ask(x: Shaped[np.ndarray, "B *features"]) -> Float[np.ndarray, "B C"]:
+        outputs, is_probability = answers.ask(0, x)
+        return outputs if is_probability else softmax(outputs)
+
     return make_records(
         options.shadow_data,
         known,
         split.num_records - len(data.x),
-        Target(lambda x: as_probabilities(*answers.ask(0, x)), data.x.shape[1:]),
+        Target(ask, data.x.shape[1:]),
         stage_generator(options.seed, "shadow_data"),
-        observer.making,
+        lambda done, total: observe(Step(f"shadow data: {done:,} of {total:,} records", done, total)),
     )
 
 

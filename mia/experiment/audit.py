@@ -1,79 +1,112 @@
-"""The attacks and metrics of an experiment, on predictions from a file: the same stages, without training."""
+"""The attacks and metrics of an experiment, on predictions from elsewhere: the same stages, without training."""
 
-from functools import partial
+from collections.abc import Mapping
+from typing import Any
 
-from mia.attacks import run_attack
-from mia.attacks.options import AttackOptions
-from mia.audit import Audit
+from mia.attacks import ATTACKS
+from mia.attacks.run import check_signals
 from mia.checks import RequestError
-from mia.experiment.judge import judge_attacks, shadow_accuracies, utility
-from mia.experiment.observer import Observer, Silent
-from mia.experiment.signals import true_class_confidence
-from mia.metrics.evaluation import per_class
-from mia.records import Result, Scores
-from mia.seeds import stage_seed
+from mia.experiment.attacking import attack_target, grow
+from mia.experiment.clock import Clock
+from mia.experiment.judge import Terms
+from mia.experiment.observer import Observe, Scored, ignore
+from mia.experiment.result import Judged, build_result, judge
+from mia.predictions.audit import Audit
+from mia.records import AttackTask, Result, Scores
 
 LARGEST_FOR_CLASSIFIERS = 200_000
-"""Rows of shadow answers above which classifiers run only when asked for by name."""
+"""Rows of shadow answers above which slow attacks run only when asked for by name."""
 
 
 def run_audit(
-    audit: Audit, options: AttackOptions, seed: int, *, is_chosen: bool, observer: Observer | None = None
+    audit: Audit,
+    attacks: Mapping[str, Any],
+    seed: int,
+    *,
+    is_chosen: bool,
+    terms: Terms | None = None,
+    growth: bool = False,
+    observe: Observe = ignore,
 ) -> Result:
     """Return what the attacks found out.
 
     Args:
-        audit: The file.
-        options: The attacks to run.
+        audit: The targets, and what is known of them.
+        attacks: The attacks to run, by name: their options, or functions `(signals, seed) -> scores`.
         seed: The root seed.
         is_chosen: Whether a person named the attacks: then one that is impossible is an error, otherwise it is left out
             and a warning says why.
-        observer: Told of progress.
+        terms: On what terms they are judged.
+        growth: Whether to attack with the first 1, 2, 4 ... shadows, too.
+        observe: Told of progress.
 
     Raises:
         RequestError: a chosen attack lacks what it needs, or no attack is possible.
     """
-    observer = observer or Silent()
-    observer.stage("attack")
-    scores: dict[str, Scores] = {}
-    left_out: list[str] = []
-    for name, chosen in options.chosen.items():
-        if not is_chosen and ATTACKS[name].is_slow and audit.signals.shadow_own.sum() > LARGEST_FOR_CLASSIFIERS:
-            left_out.append(
-                f"{name} left out: {audit.signals.shadow_own.sum():,} rows; name it in attack=[...] to run it"
-            )
-            continue
-        try:
-            scores[name] = run_attack(
-                name,
-                audit.signals,
-                chosen,
-                stage_seed(seed, f"attack/{name}"),
-                progress=partial(observer.attacking, name),
-            )
-        except RequestError as error:
-            if is_chosen:
-                raise
-            left_out.append(f"left out: {error}")
-    if not scores:
-        raise RequestError(f"no attack is possible on this file: {'; '.join(left_out)}")
-    observer.stage("metrics")
-    metrics, warnings = judge_attacks(scores, audit.is_member, options.prior, seed)
-    labels = audit.signals.labels[audit.signals.candidates]
-    return Result(
-        metrics=utility(audit.signals, audit.is_member) | metrics,
-        index=audit.index,
-        is_member=audit.is_member,
-        labels=labels,
-        confidence=true_class_confidence(audit.signals),
-        scores=scores,
-        per_class=[
-            {"attack": name, **row}
-            for name, one in scores.items()
-            for row in per_class(one, audit.is_member, labels, audit.class_names)
-        ],
-        curves=None,
-        shadow_accuracy=shadow_accuracies(audit.signals) if audit.signals.num_shadows else None,
+    clock, terms = Clock(observe), terms or Terms()
+    lines: list[str] = []
+    if audit.scores:
+        return _of_scores(audit, terms, seed, observe)
+    if not is_chosen:
+        attacks = _affordable(attacks, audit.tasks[0], lines)
+
+    def leave_out(name: str, error: RequestError) -> None:
+        impossible.add(name)
+        lines.append(f"left out: {error}")
+
+    impossible: set[str] = set()
+    judged: list[Judged] = []
+    first, scores = audit.tasks[0], dict[str, Scores]()
+    rows: list[dict[str, str | float]] = []
+    for position, task in enumerate(audit.tasks):
+        with clock.stage("attack"):
+            possible = {name: chosen for name, chosen in attacks.items() if name not in impossible}
+            found = attack_target(possible, task, seed, observe, None if is_chosen else leave_out)
+            if not found:
+                raise RequestError(f"no attack is possible here: {'; '.join(dict.fromkeys(lines))}")
+        if not position:
+            first, scores = task, found
+            if growth:
+                with clock.stage("growth"):
+                    rows = grow(attacks, task, found, terms.prior, seed, observe)
+        with clock.stage("metrics"):
+            judged.append(judge(task, found, terms, seed))
+    return build_result(
+        first,
+        {name: one for name, one in scores.items() if name not in impossible},
+        judged,
         class_names=audit.class_names,
-        warnings=tuple(dict.fromkeys([*audit.warnings, *left_out, *warnings])),
+        warnings=[*audit.warnings, *dict.fromkeys(lines)],
+        growth=rows,
     )
+
+
+def check_attacks(audit: Audit, attacks: Mapping[str, Any]) -> None:
+    """Refuse attacks that lack what they need, before any is run.
+
+    Raises:
+        RequestError: one line that says what is lacking.
+    """
+    if not audit.scores:
+        for name, chosen in attacks.items():
+            if not callable(chosen):
+                check_signals(name, audit.tasks[0].signals)
+
+
+def _of_scores(audit: Audit, terms: Terms, seed: int, observe: Observe) -> Result:
+    """Return what scores that were made elsewhere are worth."""
+    (task,) = audit.tasks
+    for name, scores in audit.scores.items():
+        observe(Scored(name, scores, task.is_member))
+    judged = [judge(task, audit.scores, terms, seed)]
+    return build_result(task, audit.scores, judged, class_names=audit.class_names, warnings=audit.warnings)
+
+
+def _affordable(attacks: Mapping[str, Any], task: AttackTask, lines: list[str]) -> Mapping[str, Any]:
+    """Return the attacks that do not take their time on so many rows of shadows' answers."""
+    rows = int(task.signals.shadow_own.sum())
+    if rows <= LARGEST_FOR_CLASSIFIERS:
+        return attacks
+    slow = [name for name in attacks if name in ATTACKS and ATTACKS[name].is_slow]
+    lines += [f"{name} left out: {rows:,} rows; name it in attack=[...] to run it" for name in slow]
+    return {name: chosen for name, chosen in attacks.items() if name not in slow}

@@ -1,19 +1,23 @@
-"""How long the stages of an experiment take."""
+"""The stages of an experiment: announced when they begin, timed when they end."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mia.experiment.observer import Observe, StageBegan
+
 
 class Clock:
     """How long each stage took; a stage may come more than once."""
 
-    def __init__(self) -> None:
+    def __init__(self, observe: Observe) -> None:
+        self._observe = observe
         self._seconds: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time the block as one stage."""
+        """Announce the block as a stage, and time it."""
+        self._observe(StageBegan(name))
         begun = time.perf_counter()
         yield
         self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - begun

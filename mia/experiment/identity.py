@@ -13,8 +13,13 @@ from mia.train.options import TrainOptions
 
 TRAINING_VERSION = 1
 """Raised when the same options would give other weights, curves or logits than before."""
-ANALYSIS_VERSION = 1
-"""Raised when the same signals would give other scores or metrics than before."""
+ANALYSIS_VERSION = 2
+"""Raised when the same signals would give other scores or metrics than before, or a run is known by other things.
+
+2: where no defence is on, `attacker.adaptive` no longer tells two runs apart; no attack has the target's complement
+among its shadows, and equal answers are equal. Runs that were finished under version 1
+keep their numbers and are read as before, but are not used again; their trained models are.
+"""
 
 
 def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions) -> dict[str, Any]:
@@ -28,6 +33,12 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
         "train": distinct(train.effective()),
         "seed": options.seed,
     }
+
+
+def foreign_pool_identity(options: ExperimentOptions, data: Dataset, name: str) -> dict[str, Any]:
+    """Return what makes models that somebody's own training makes: of it the store knows the name alone."""
+    ours = pool_identity(options, data, options.train)
+    return {key: value for key, value in ours.items() if key not in ("model", "train")} | {"own_training": name}
 
 
 def own_pool_identity(options: ExperimentOptions, data: Dataset, own: Dataset) -> dict[str, Any]:
@@ -47,7 +58,7 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
         "model": {"name": options.model.name} | distinct(options.model),
         "train": distinct(options.train.effective()),
         "defence": {"name": options.defence.name} | distinct(options.defence),
-        "attacker": distinct(options.attacker),
+        "attacker": distinct(options.attacker) if options.is_defended else {},
         "attack": attacks,
         "prior": options.attack.prior,
         **({"growth": True} if options.attack.growth else {}),

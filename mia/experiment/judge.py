@@ -4,50 +4,98 @@ Takes signals, scores and the truth; gives contract names. The truth enters here
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mia.metrics.epsilon import epsilon_lower_bound
+from mia.checks import RequestError, one_of
 from mia.metrics.evaluation import evaluate
-from mia.records import IN, OUT, Scores, Signals
+from mia.metrics.groups import GROUP_SCORES, group_metrics
+from mia.metrics.privacy_bounds import audit_privacy, why_no_bound
+from mia.records import IN, OUT, AttackTask, Scores, Signals
 from mia.seeds import stage_seed
 from mia.train.options import TrainOptions
 from mia.train.privacy import epsilon_of, with_noise
 
 SELECTION = "privacy/epsilon is the cost of one training; choosing the best of several runs costs more"
-DELTA, CONFIDENCE = 1e-5, 0.95
-"""Of `privacy/epsilon_lower_bound`: the delta of the guarantee it tests, and how sure it is."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms attacks are judged."""
+
+    prior: float = 0.5  # share of members that precision is stated for
+    delta: float = 1e-5  # of the guarantee that bounds on epsilon test
+    confidence: float = 0.95  # of those bounds
+    group_score: str = "mean"  # how the scores of a group's records become one: mean, sum or max
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.delta < 1:
+            raise RequestError(f"audit.delta={self.delta!r} must lie in [0, 1)")
+        if not 0.5 < self.confidence < 1:
+            raise RequestError(f"audit.confidence={self.confidence!r} must lie between 0.5 and 1, both excluded")
+        one_of("audit.group_score", self.group_score, GROUP_SCORES)
 
 
 def judge_attacks(
-    scores: Mapping[str, Scores], is_member: Bool[np.ndarray, "Q"], prior: float, seed: int, target: int = 0
+    task: AttackTask, scores: Mapping[str, Scores], terms: Terms, seed: int
 ) -> tuple[dict[str, float], list[str]]:
-    """Return `attack/<name>/<metric>` of every attack, and one line for each thing a person should know."""
+    """Return `attack/<name>/<metric>` of every attack, and one line for each thing a person should know.
+
+    Metrics over groups where records belong to some; bounds on epsilon where members were drawn by independent coins.
+    """
     metrics: dict[str, float] = {}
     heard: dict[str, list[str]] = {}  # which attacks say the same
     for name, one in scores.items():
-        evaluation = evaluate(one, is_member, prior=prior, seed=stage_seed(seed, "null", target))
-        metrics |= {f"attack/{name}/{metric}": value for metric, value in evaluation.metrics.items()}
-        for line in (*one.warnings, *evaluation.warnings):
-            heard.setdefault(line.removeprefix(f"{name}: "), []).append(name)
-    if is_member.any() and not is_member.all():
-        bound = epsilon_lower_bound(
-            list(scores.values()),
-            is_member,
-            delta=DELTA,
-            confidence=CONFIDENCE,
-            seed=stage_seed(seed, "epsilon", target),
+        evaluation = evaluate(
+            one,
+            task.is_member,
+            prior=terms.prior,
+            seed=stage_seed(seed, f"null/{name}", task.target),
+            num_attacks=len(scores),
+            groups=task.groups,
         )
-        metrics["privacy/epsilon_lower_bound"] = bound
+        found, lines = dict(evaluation.metrics), [*one.warnings, *evaluation.warnings]
+        if task.groups is not None:
+            of_groups, said = group_metrics(one.score, task.is_member, task.groups, terms.group_score)
+            found, lines = found | of_groups, [*lines, *said]
+        metrics |= {f"attack/{name}/{metric}": value for metric, value in found.items()}
+        for line in lines:
+            heard.setdefault(line.removeprefix(f"{name}: "), []).append(name)
     everyone = len(scores)
-    return metrics, [
-        line if len(names) == everyone > 1 else f"{', '.join(names)}: {line}" for line, names in heard.items()
-    ]
+    warnings = [line if len(names) == everyone > 1 else f"{', '.join(names)}: {line}" for line, names in heard.items()]
+    if task.is_independent:
+        bounds, why_not = _bounds(task, scores, terms, seed)
+        metrics, warnings = metrics | bounds, [*why_not, *warnings]
+    return metrics, warnings
+
+
+def _bounds(
+    task: AttackTask, scores: Mapping[str, Scores], terms: Terms, seed: int
+) -> tuple[dict[str, float], list[str]]:
+    """Return lower bounds on epsilon; none, and why, where the members cannot have been drawn by fair coins."""
+    if reason := why_no_bound(task.is_member):
+        return {}, [reason]
+    found = audit_privacy(
+        {name: one.score for name, one in scores.items()},
+        task.is_member,
+        delta=terms.delta,
+        confidence=terms.confidence,
+        seed=stage_seed(seed, "epsilon", task.target),
+    )
+    return found, []
 
 
 def utility(signals: Signals, is_member: Bool[np.ndarray, "Q"]) -> dict[str, float]:
-    """Return the accuracies of the target and, as means, of the shadows; what has no record is absent."""
+    """Return the accuracies of the target and, as means, of the shadows; what has no record is absent.
+
+    Where there are no classes but losses, `target/train_loss` and `target/test_loss` instead.
+    """
+    if signals.num_classes < 2:
+        loss = -signals.target_outputs[signals.candidates].sum(axis=1, dtype=np.float64)
+        sides = {"train": is_member, "test": ~is_member} if signals.num_classes else {}
+        return {f"target/{name}_loss": float(loss[chosen].mean()) for name, chosen in sides.items() if chosen.any()}
     correct = _is_correct(signals.target_outputs, signals.labels)[signals.candidates]
     found = {}
     for name, chosen in (("train", is_member), ("test", ~is_member)):

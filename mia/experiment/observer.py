@@ -1,53 +1,58 @@
-"""Who watches an experiment: told of stages and progress, never asked."""
+"""Who watches an experiment: a function that is told of events, and never asked."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    import numpy as np
 
-class Observer(Protocol):
-    """Receives what a person may want to see while an experiment runs."""
-
-    def stage(self, name: str) -> None:
-        """A stage begins: data, train, signals, attack or metrics."""
-        ...
-
-    def waiting(self, fingerprint: str) -> None:
-        """Models are missing: this pool's lock is about to be taken."""
-        ...
-
-    def training(self, progress: Any) -> None:
-        """Training moved on."""
-        ...
-
-    def saved(self, model: int) -> None:
-        """A model is trained and stored."""
-        ...
-
-    def making(self, done: int, total: int) -> None:
-        """The attacker made `done` of `total` records."""
-        ...
-
-    def attacking(self, name: str, done: int, total: int) -> None:
-        """An attack made `done` of `total` fits."""
-        ...
+    from mia.records import Scores
+    from mia.train.group import Progress
 
 
-class Silent:
-    """An observer that looks away."""
+@dataclass(frozen=True)
+class StageBegan:
+    """A stage begins: data, train, shadow_data, signals, attack, growth or metrics."""
 
-    def stage(self, name: str) -> None:
-        """Do nothing."""
+    name: str
 
-    def waiting(self, fingerprint: str) -> None:
-        """Do nothing."""
 
-    def training(self, progress: Any) -> None:
-        """Do nothing."""
+@dataclass(frozen=True)
+class PoolNeeded:
+    """Models are missing: this pool's lock is about to be taken, and another process may hold it."""
 
-    def saved(self, model: int) -> None:
-        """Do nothing."""
+    fingerprint: str
 
-    def making(self, done: int, total: int) -> None:
-        """Do nothing."""
 
-    def attacking(self, name: str, done: int, total: int) -> None:
-        """Do nothing."""
+@dataclass(frozen=True)
+class Trained:
+    """Training moved on."""
+
+    progress: "Progress"
+
+
+@dataclass(frozen=True)
+class Step:
+    """`done` of `total` steps of something slow are behind us."""
+
+    what: str  # for a person: "attack: shadow_svm"
+    done: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An attack is done."""
+
+    attack: str
+    scores: "Scores"
+    is_member: "np.ndarray"  # [Q]
+
+
+Event = StageBegan | PoolNeeded | Trained | Step | Scored
+Observe = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Look away."""

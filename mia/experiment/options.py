@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from mia.attacks.options import AttackOptions
 from mia.checks import RequestError, at_least
 from mia.data.options import DataOptions
+from mia.defences import setting
 from mia.defences.options import DefenceOptions, NoneOptions
 from mia.models.options import ModelOptions
+from mia.settings import Setting
 from mia.shadow_data.options import RealOptions, ShadowDataOptions
-from mia.split.options import SplitOptions
+from mia.split import SplitOptions
 from mia.train.options import EngineOptions, TrainOptions
 
 
@@ -55,6 +57,16 @@ class ExperimentOptions:
                 f"shadow_data={self.shadow_data.name} needs split.overlap=false: the attacker's own records are never "
                 "the target's, and 2 x split.size real ones are enough"
             )
+
+    def settings(self) -> list[Setting]:
+        """Return the defences that are on: those in training, then the one on the output."""
+        on_output = setting(self.defence)
+        return [*self.train.settings(), *([on_output] if on_output else [])]
+
+    @property
+    def is_defended(self) -> bool:
+        """Whether any defence is on: otherwise no attacker could know more than another."""
+        return bool(self.settings())
 
     @property
     def shadow_train(self) -> TrainOptions:

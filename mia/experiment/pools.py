@@ -4,13 +4,15 @@ Takes options, data, a split and a store; gives the place of every model. Traini
 that two processes never train the same model, and each model is saved as soon as its group is done.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from mia.experiment.identity import own_pool_identity, pool_identity
-from mia.experiment.observer import Observer
+from mia.experiment.identity import foreign_pool_identity, own_pool_identity, pool_identity
+from mia.experiment.observer import Observe, PoolNeeded, Step, Trained
 from mia.experiment.options import ExperimentOptions
+from mia.experiment.own_training import OwnTraining
 from mia.records import Curves, Dataset, Split
 from mia.seeds import stage_seed
 from mia.store import CURVES, Pool, PoolStore, TrainedModel
@@ -32,12 +34,23 @@ class Ensemble:
 
     def curves(self) -> Curves:
         """Return every model's learning curves."""
-        stored = [pool.signals(row)[1] for row, pool in enumerate(self.rows)]
+        stored = [pool.curves(row) for row, pool in enumerate(self.rows)]
         return Curves(**{name: np.stack([curves[name] for curves in stored]) for name in CURVES})
 
 
 @dataclass(frozen=True)
-class Material:
+class Materials:
+    """All records and all models of an experiment."""
+
+    data: Dataset  # the attacker's own records last
+    num_real: int  # records of the data set proper
+    ensemble: Ensemble
+    metrics: Mapping[str, float] = field(default_factory=dict)  # what the attacker's own records cost
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingData:
     """What models are trained on and what they are asked about."""
 
     trained_on: Dataset
@@ -45,8 +58,32 @@ class Material:
     first: int = 0  # position of the first record trained on, as the split counts
 
 
+def gather_foreign(
+    options: ExperimentOptions, data: Dataset, split: Split, store: PoolStore, observe: Observe, own: OwnTraining
+) -> Ensemble:
+    """Return the ensemble whose models somebody's own training makes, one after another.
+
+    Raises:
+        RequestError: it gives no logits.
+        StorageError: a model could not be saved.
+    """
+    pool = store.pool(foreign_pool_identity(options, data, own.name))
+    models = dict.fromkeys(range(split.num_models), pool)
+    todo = _missing(models)
+    if todo:
+        observe(PoolNeeded(pool.fingerprint))
+        with store.training([pool]):
+            todo = _missing(models)
+            for done, row in enumerate(todo):
+                observe(Step(f"train: model {done + 1} of {len(todo)}", done, len(todo)))
+                logits = own.logits(data, split.members[row], stage_seed(options.seed, "train", row))
+                curves = {name: np.empty(0, np.float32) for name in CURVES}
+                pool.save(row, TrainedModel({}, curves, logits))
+    return _ensemble(tuple(models.values()), len(todo))
+
+
 def gather_models(
-    options: ExperimentOptions, data: Dataset, split: Split, store: PoolStore, observer: Observer
+    options: ExperimentOptions, data: Dataset, split: Split, store: PoolStore, observe: Observe
 ) -> Ensemble:
     """Return the ensemble of the experiment, with whatever was missing trained and saved.
 
@@ -59,15 +96,19 @@ def gather_models(
     if shadow.fingerprint == target.fingerprint:
         shadow = target
     rows = (target, *[shadow] * (split.num_models - 1))
-    return _ensemble(rows, _gather(options, dict(enumerate(rows)), Material(data, data), split, store, observer))
+    told: list[str] = []
+    num_trained = _gather(options, dict(enumerate(rows)), TrainingData(data, data), split, store, observe, told)
+    return _ensemble(rows, num_trained, told)
 
 
 def gather_target(
-    options: ExperimentOptions, data: Dataset, split: Split, store: PoolStore, observer: Observer
+    options: ExperimentOptions, data: Dataset, split: Split, store: PoolStore, observe: Observe
 ) -> Ensemble:
     """Return the target alone, from the pool that it shares with shadows on real records."""
     rows = (store.pool(pool_identity(options, data, options.train)),)
-    return _ensemble(rows, _gather(options, dict(enumerate(rows)), Material(data, data), split, store, observer))
+    told: list[str] = []
+    num_trained = _gather(options, dict(enumerate(rows)), TrainingData(data, data), split, store, observe, told)
+    return _ensemble(rows, num_trained, told)
 
 
 def gather_shadows(
@@ -76,7 +117,7 @@ def gather_shadows(
     own: Dataset,
     split: Split,
     store: PoolStore,
-    observer: Observer,
+    observe: Observe,
     target: Ensemble,
 ) -> Ensemble:
     """Return the target and shadows that are trained on the attacker's `own` records, the last ones of `data`.
@@ -85,32 +126,35 @@ def gather_shadows(
     """
     pool = store.pool(own_pool_identity(options, data, own))
     shadows = dict.fromkeys(range(1, split.num_models), pool)
-    material = Material(own, data, len(data.x) - len(own.x))
-    num_trained = _gather(options, shadows, material, split, store, observer)
-    return _ensemble((*target.rows, *shadows.values()), target.num_trained + num_trained)
+    given = TrainingData(own, data, len(data.x) - len(own.x))
+    told = [*target.warnings]
+    num_trained = _gather(options, shadows, given, split, store, observe, told)
+    return _ensemble((*target.rows, *shadows.values()), target.num_trained + num_trained, told)
 
 
-def _ensemble(rows: tuple[Pool, ...], num_trained: int) -> Ensemble:
+def _ensemble(rows: tuple[Pool, ...], num_trained: int, told: Sequence[str] = ()) -> Ensemble:
     pools = {id(pool): pool for pool in rows}.values()
-    return Ensemble(rows, num_trained, tuple(dict.fromkeys(line for pool in pools for line in pool.set_aside)))
+    set_aside = [line for pool in pools for line in pool.set_aside]
+    return Ensemble(rows, num_trained, tuple(dict.fromkeys([*set_aside, *told])))
 
 
 def _gather(
     options: ExperimentOptions,
     models: dict[int, Pool],
-    material: Material,
+    given: TrainingData,
     split: Split,
     store: PoolStore,
-    observer: Observer,
+    observe: Observe,
+    told: list[str],
 ) -> int:
-    """Train what is missing of some models, and return how many those were."""
+    """Train what is missing of some models, and return how many those were; `told` gets what a person should know."""
     todo = _missing(models)
     if todo:
-        observer.waiting(models[todo[0]].fingerprint)
+        observe(PoolNeeded(models[todo[0]].fingerprint))
         with store.training({pool.fingerprint: pool for pool in models.values()}.values()):
             todo = _missing(models)  # another process may have trained them meanwhile
             if todo:
-                _train(options, material, split, models, todo, observer)
+                _train(options, given, split, models, todo, observe, told)
     return len(todo)
 
 
@@ -120,29 +164,30 @@ def _missing(models: dict[int, Pool]) -> list[int]:
 
 def _train(
     options: ExperimentOptions,
-    material: Material,
+    given: TrainingData,
     split: Split,
     models: dict[int, Pool],
     todo: list[int],
-    observer: Observer,
+    observe: Observe,
+    told: list[str],
 ) -> None:
     from mia.train.many import train_many
     from mia.train.predict import predict
 
     finished = train_many(
-        material.trained_on,
-        split.members[todo] - np.int32(material.first),
-        split.nonmembers[todo] - np.int32(material.first),
+        given.trained_on,
+        split.members[todo] - np.int32(given.first),
+        split.nonmembers[todo] - np.int32(given.first),
         np.array([stage_seed(options.seed, "train", row) for row in todo], np.uint32),
         options.model,
         [with_noise(options.shadow_train if row else options.train, options.split.size) for row in todo],
         options.engine,
-        observer.training,
+        lambda progress: observe(Trained(progress)),
     )
-    asked = material.asked
+    asked = given.asked
     for model in finished:
         row = todo[model.position]
         logits = predict(options.model, model.parameters, asked.x, asked.scale, asked.num_classes)
         curves = {name: getattr(model, name) for name in CURVES}
         models[row].save(row, TrainedModel(model.parameters, curves, logits))
-        observer.saved(row)
+        told += model.warnings

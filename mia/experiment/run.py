@@ -4,30 +4,24 @@ Takes options, a data set and a pool store; gives a `Result`. Pure but for the s
 same result, whatever the store already held.
 """
 
-from collections.abc import Mapping
-from functools import partial
-
-import numpy as np
-
-from mia.attacks import check_possible, run_attack
+from mia.attacks import check_possible
 from mia.experiment.attacker import gather, plan_split
+from mia.experiment.attacking import attack_target, grow, quick_first
 from mia.experiment.clock import Clock
-from mia.experiment.growth import grow
-from mia.experiment.judge import judge_attacks, privacy_cost, shadow_accuracies, utility
-from mia.experiment.observer import Observer, Silent
+from mia.experiment.judge import Terms, privacy_cost
+from mia.experiment.observer import Observe, ignore
 from mia.experiment.options import ExperimentOptions
-from mia.experiment.pools import Ensemble
-from mia.experiment.signals import Question, make_questions, true_class_confidence
-from mia.metrics.comparison import over_targets
-from mia.metrics.evaluation import per_class
-from mia.records import Dataset, Result, Scores, Signals
-from mia.seeds import stage_seed
-from mia.split.make import relaxed_rules
+from mia.experiment.own_training import OwnTraining
+from mia.experiment.pools import Materials, gather_foreign
+from mia.experiment.result import build_result, judge
+from mia.experiment.signals import make_tasks
+from mia.records import Dataset, Result
+from mia.split import relaxed_rules
 from mia.store import PoolStore
 from mia.train.compatible import check_compatible
 
 
-def check_request(options: ExperimentOptions, data: Dataset) -> None:
+def check_request(options: ExperimentOptions, data: Dataset, own: OwnTraining | None = None) -> None:
     """Refuse what cannot work, before anything is trained.
 
     Raises:
@@ -35,93 +29,71 @@ def check_request(options: ExperimentOptions, data: Dataset) -> None:
             lacks what it needs.
     """
     plan_split(options, data)
-    check_compatible(options.train, options.model, data.x.shape[1:], options.split.size)
+    if own is None:
+        check_compatible(options.train, options.model, data.x.shape[1:], options.split.size)
+    else:
+        own.check(options)
     for name, attack in options.attack.chosen.items():
-        check_possible(name, attack, options.split.protocol, options.split.num_shadows)
+        check_possible(name, attack, options.split.protocol, options.split.num_shadows, options.split.num_targets)
 
 
 def run_experiment(
-    options: ExperimentOptions, data: Dataset, store: PoolStore, observer: Observer | None = None
-) -> tuple[Result, Ensemble]:
-    """Return what the experiment found out, and where its models lie.
+    options: ExperimentOptions,
+    data: Dataset,
+    store: PoolStore,
+    observe: Observe = ignore,
+    own: OwnTraining | None = None,
+) -> Result:
+    """Return what the experiment found out.
+
+    Args:
+        options: What to do.
+        data: The data set.
+        store: Where models are looked for and kept.
+        observe: Told of progress.
+        own: Somebody's own training in place of ours: `options.model` and `options.train` do not count then.
 
     Raises:
         RequestError: the options do not fit the data.
         DivergedError: a loss became infinite or not a number.
         StorageError: a model could not be saved.
     """
-    observer, clock = observer or Silent(), Clock()
-    check_request(options, data)
+    clock, attacks = Clock(observe), quick_first(options.attack)
+    check_request(options, data, own)
     split = plan_split(options, data)
-    world = gather(options, data, split, store, observer, clock)
-    ensemble = world.ensemble
-    observer.stage("signals")
+    if own is None:
+        materials = gather(options, data, split, store, observe, clock)
+    else:
+        with clock.stage("train"):
+            materials = Materials(data, len(data.x), gather_foreign(options, data, split, store, observe, own))
+    ensemble = materials.ensemble
     with clock.stage("signals"):
-        questions = make_questions(options, world.data, split, ensemble)
-    observer.stage("attack")
+        tasks = make_tasks(options, materials, split, can_ask=own is None)
     with clock.stage("attack"):
-        scores = [attack_target(options, question.signals, observer) for question in questions]
-    observer.stage("metrics")
-    with clock.stage("metrics"):
-        metrics, warnings = _judge(options, questions, scores)
-        first = questions[0]
-        labels = first.signals.labels[first.signals.candidates]
-        rows = [
-            {"attack": name, **row}
-            for name, one in scores[0].items()
-            for row in per_class(one, first.is_member, labels, data.class_names)
-        ]
-    reused = len(ensemble.rows) - ensemble.num_trained
-    spent, notes = privacy_cost(options.train, options.split.size)
-    metrics |= world.metrics | spent | {"pool/models_trained": ensemble.num_trained, "pool/models_reused": reused}
-    said = [*options.train.idle(), *relaxed_rules(options.split, split)]
-    result = Result(
-        metrics=metrics | clock.metrics(),
-        index=first.index,
-        is_member=first.is_member,
-        labels=labels,
-        confidence=true_class_confidence(first.signals),
-        scores=scores[0],
-        per_class=rows,
-        curves=ensemble.curves(),
-        shadow_accuracy=shadow_accuracies(first.signals),
-        class_names=data.class_names,
-        warnings=tuple(dict.fromkeys([*said, *ensemble.warnings, *world.warnings, *warnings, *notes])),
-        growth=grow(options.attack, first, options.seed) if options.attack.growth else (),
-    )
-    return result, ensemble
-
-
-def attack_target(options: ExperimentOptions, signals: Signals, observer: Observer) -> dict[str, Scores]:
-    """Return the scores of every chosen attack on one target."""
-    return {
-        name: run_attack(
-            name,
-            signals,
-            chosen,
-            stage_seed(options.seed, f"attack/{name}"),
-            progress=partial(observer.attacking, name),
-        )
-        for name, chosen in options.attack.chosen.items()
+        scores = [attack_target(attacks, task, options.seed, observe) for task in tasks]
+    growth: list[dict[str, str | float]] = []
+    if options.attack.growth:
+        with clock.stage("growth"):
+            growth = grow(attacks, tasks[0], scores[0], options.attack.prior, options.seed, observe)
+    spent, notes = privacy_cost(options.train, options.split.size) if own is None else ({}, [])
+    idle = options.train.idle() if own is None else []
+    said = [*idle, *relaxed_rules(options.split, split), *ensemble.warnings, *materials.warnings]
+    models = {
+        "pool/models_trained": ensemble.num_trained,
+        "pool/models_reused": len(ensemble.rows) - ensemble.num_trained,
     }
-
-
-def _judge(
-    options: ExperimentOptions, questions: list[Question], scores: list[dict[str, Scores]]
-) -> tuple[dict[str, float], list[str]]:
-    """Return flat metrics (means and deviations where there are several targets) and warnings of the first target."""
-    judged = [
-        judge_attacks(by_name, question.is_member, options.attack.prior, options.seed, question.target)
-        for question, by_name in zip(questions, scores, strict=True)
-    ]
-    metrics = [
-        utility(question.signals, question.is_member) | found
-        for question, (found, _) in zip(questions, judged, strict=True)
-    ]
-    return (metrics[0] if len(metrics) == 1 else over_targets(metrics)), judged[0][1]
-
-
-def scores_file(result: Result) -> Mapping[str, np.ndarray]:
-    """Return the arrays of `scores.npz`: one per attack, and `index` and `member`."""
-    scores = {name: one.score for name, one in result.scores.items()}
-    return {"index": result.index, "member": result.is_member.astype(np.int8)} | scores
+    with clock.stage("metrics"):
+        terms = Terms(options.attack.prior, options.train.dp.delta)
+        judged = [judge(task, found, terms, options.seed) for task, found in zip(tasks, scores, strict=True)]
+        result = build_result(
+            tasks[0],
+            scores[0],
+            judged,
+            class_names=data.class_names,
+            metrics={**materials.metrics, **spent, **models},
+            warnings=[*said, *notes],
+            curves=ensemble.curves() if own is None else None,
+            growth=growth,
+            pools=ensemble.fingerprints,
+        )
+    return result.with_metrics(clock.metrics())

@@ -1,7 +1,7 @@
 """What an attack may see: the models' answers on the records in play, behind the output defences.
 
-Takes an ensemble, a split and the options; gives `Signals` for each target, with the target's true membership apart.
-Trains nothing.
+Takes an experiment's records and models, a split and the options; gives a task for each target: `Signals`, with the
+target's true membership apart. Trains nothing.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
-from mia.defences.filters import Defence
-from mia.defences.registry import make_defence
+from mia.attacks.design import find_partners
+from mia.defences import make_defence, setting
+from mia.defences.answers import Defence
 from mia.experiment.options import ExperimentOptions
-from mia.experiment.pools import Ensemble
+from mia.experiment.pools import Ensemble, Materials
 from mia.probabilities import softmax
-from mia.records import IN, OUT, Dataset, Signals, Split
+from mia.records import IN, OUT, AttackTask, Dataset, Signals, Split
 from mia.seeds import stage_generator, stage_seed
 
 if TYPE_CHECKING:
@@ -25,28 +26,30 @@ if TYPE_CHECKING:
 MOST_POPULATION = 10_000
 
 
-@dataclass(frozen=True)
-class Question:
-    """One target to attack: what the attacker sees, and the truth to judge by."""
-
-    target: int  # row of the ensemble
-    signals: Signals
-    index: Int[np.ndarray, "Q"]  # candidate records, as positions in the data set
-    is_member: Bool[np.ndarray, "Q"]
-
-
 class DefendedAnswers:
     """The models' answers on chosen records, each through the output defence that stands before it."""
 
-    def __init__(self, options: ExperimentOptions, data: Dataset, split: Split, ensemble: Ensemble) -> None:
-        self.options, self.data, self.split, self.ensemble = options, data, split, ensemble
-        self.is_probability = False
+    def __init__(
+        self, options: ExperimentOptions, data: Dataset, split: Split, ensemble: Ensemble, num_real: int
+    ) -> None:
+        """Load nothing yet.
+
+        Args:
+            options: The experiment's.
+            data: All records; the attacker's own ones, if there are any, are the last.
+            split: Over all records.
+            ensemble: The models.
+            num_real: Records of the data set proper.
+        """
+        self.options, self.data, self.split, self.ensemble, self.num_real = options, data, split, ensemble, num_real
         self._made: dict[int, Defence] = {}
         self._last: tuple[int, Predictor] | None = None
 
-    def answers(self, row: int, records: Int[np.ndarray, "R"]) -> tuple[Float[np.ndarray, "R C"], bool]:
-        """Return what model `row` says about the records, and whether that is probabilities."""
-        return self._defence(row)(self._logits(row)[records])
+    def answers(self, row: int, *records: Int[np.ndarray, "R"]) -> list[tuple[Float[np.ndarray, "R C"], bool]]:
+        """Return what model `row` says about each of several sets of records, and whether that is probabilities."""
+        logits = self._logits(row)
+        defence = self._defence(row, logits)
+        return [defence(logits[chosen]) for chosen in records]
 
     def ask(self, row: int, x: Shaped[np.ndarray, "B *features"]) -> tuple[Float[np.ndarray, "B C"], bool]:
         """Return what model `row` says about features that need not be in the data set."""
@@ -69,11 +72,13 @@ class DefendedAnswers:
             return stored
         return np.concatenate([stored, self._predictor(row)(self.data.x[len(stored) :])])
 
-    def _defence(self, row: int) -> Defence:
+    def _defence(self, row: int, logits: Float[np.ndarray, "N C"] | None = None) -> Defence:
         """Return the defence before model `row`, made once: some are fitted on the model's own records."""
+        options = self.options.defence if row == 0 else self.options.shadow_defence
+        if setting(options) is None:
+            return _unchanged
         if row not in self._made:
-            options = self.options.defence if row == 0 else self.options.shadow_defence
-            logits = self._logits(row)
+            logits = self._logits(row) if logits is None else logits
             known = (logits[self.split.members[row]], logits[self._known_nonmembers(row)])
             self._made[row] = make_defence(options, seed=stage_seed(self.options.seed, "defence", row), fit_on=known)
         return self._made[row]
@@ -87,41 +92,48 @@ class DefendedAnswers:
 
     def _records_of_owner(self, row: int) -> Int[np.ndarray, "n"]:
         """Records that the owner of model `row` may have: an attacker with own records has those alone."""
-        num_real, everything = len(self.ensemble.rows[0].signals(0)[0]), np.arange(self.split.num_records)
-        if num_real == self.split.num_records:
+        everything = np.arange(self.split.num_records)
+        if self.num_real == self.split.num_records:
             return everything
-        return everything[num_real:] if row else everything[:num_real]
+        return everything[self.num_real :] if row else everything[: self.num_real]
 
 
+@dataclass(frozen=True)
 class PoolOracle:
-    """Further queries to the models of one question: model 0 is its target."""
+    """Further queries to the models of one task: model 0 is its target."""
 
-    def __init__(
-        self,
-        answers: DefendedAnswers,
-        order: Sequence[int],
-        index: Int[np.ndarray, "N"],
-        candidates: Int[np.ndarray, "Q"],
-    ) -> None:
-        self._answers, self._order, self._index, self._candidates = answers, order, index, candidates
+    answers: DefendedAnswers
+    order: Sequence[int]  # rows of the ensemble
+    index: Int[np.ndarray, "N"]  # the signals' records, as positions in the data set
+    candidates: Int[np.ndarray, "Q"]
+    is_probability: bool  # of the task's signals
 
     def features(self, records: Int[np.ndarray, "B"] | None = None) -> Shaped[np.ndarray, "B *features"]:
         """Return the features of records, given as positions along the signals' record axis; of the candidates."""
-        return self._answers.data.x[self._candidates if records is None else self._index[records]]
+        return self.answers.data.x[self.candidates if records is None else self.index[records]]
 
     def ask(self, model: int, x: Shaped[np.ndarray, "B *features"]) -> Float[np.ndarray, "B C"]:
-        """Return a model's answers to records `x`, in the form of the question's signals."""
-        outputs, is_probability = self._answers.ask(self._order[model], x)
-        return _as(outputs, is_probability, self._answers.is_probability)
+        """Return a model's answers to records `x`, in the form of the task's signals."""
+        return _in_form(*self.answers.ask(self.order[model], x), wanted=self.is_probability)
 
 
-def make_questions(options: ExperimentOptions, data: Dataset, split: Split, ensemble: Ensemble) -> list[Question]:
-    """Return one question per target (`split.num_targets`)."""
+def make_tasks(
+    options: ExperimentOptions, materials: Materials, split: Split, *, can_ask: bool = True
+) -> list[AttackTask]:
+    """Return one task per target (`split.num_targets`): all other models but its complement are its shadows.
+
+    With `can_ask`, models can be asked further questions.
+    """
+    data = materials.data
     index = np.union1d(split.members, split.nonmembers)
-    answers = DefendedAnswers(options, data, split, ensemble)
-    outputs, is_probability = _stack(answers, index)
     outside = _population(options, split, index)
-    population = _stack(answers, outside, is_probability)[0] if len(outside) else None
+    answers = DefendedAnswers(options, data, split, materials.ensemble, materials.num_real)
+    asked = [index, outside] if len(outside) else [index]
+    given = [answers.answers(row, *asked) for row in range(split.num_models)]
+    is_probability = any(kind for of_row in given for _, kind in of_row)
+    outputs, *population = (
+        np.stack([_in_form(*one, wanted=is_probability) for one in of_part]) for of_part in zip(*given, strict=True)
+    )
     membership = np.full((split.num_models, split.num_records), OUT, np.int8)
     own = np.zeros((split.num_models, split.num_records), bool)
     for row in range(split.num_models):
@@ -129,24 +141,25 @@ def make_questions(options: ExperimentOptions, data: Dataset, split: Split, ense
         own[row, split.members[row]] = own[row, split.nonmembers[row]] = True
     membership, own = membership[:, index], own[:, index]
 
-    questions = []
+    tasks = []
+    tells_all = find_partners(membership)  # models whose membership gives another's away
     for target in range(options.split.num_targets):
-        shadows = [row for row in range(split.num_models) if row != target]
+        shadows = [row for row in range(split.num_models) if row != target and not tells_all[target, row]]
         candidates = index[own[target]]
         signals = Signals(
             labels=data.y[index],
             is_candidate=own[target],
             target_outputs=outputs[target],
-            shadow_outputs=outputs[shadows] if target else outputs[1:],
+            shadow_outputs=outputs[1:] if shadows == list(range(1, split.num_models)) else outputs[shadows],
             shadow_membership=membership[shadows],
             shadow_own=own[shadows],
             is_probability=is_probability,
-            population_outputs=None if population is None else population[[*shadows, target]],
-            population_labels=None if population is None else data.y[outside],
-            oracle=PoolOracle(answers, [target, *shadows], index, candidates),
+            population_outputs=population[0][[*shadows, target]] if population else None,
+            population_labels=data.y[outside] if population else None,
+            oracle=PoolOracle(answers, [target, *shadows], index, candidates, is_probability) if can_ask else None,
         )
-        questions.append(Question(target, signals, candidates, membership[target][own[target]] == IN))
-    return questions
+        tasks.append(AttackTask(signals, candidates, membership[target][own[target]] == IN, target))
+    return tasks
 
 
 def _population(options: ExperimentOptions, split: Split, index: Int[np.ndarray, "R"]) -> Int[np.ndarray, "Z"]:
@@ -158,28 +171,10 @@ def _population(options: ExperimentOptions, split: Split, index: Int[np.ndarray,
     return np.sort(chosen)
 
 
-def _stack(
-    answers: DefendedAnswers, records: Int[np.ndarray, "R"], as_probability: bool = False
-) -> tuple[Float[np.ndarray, "M R C"], bool]:
-    given = [answers.answers(row, records) for row in range(answers.split.num_models)]
-    answers.is_probability = as_probability or any(is_probability for _, is_probability in given)
-    stacked = np.stack([_as(outputs, kind, answers.is_probability) for outputs, kind in given])
-    return stacked, answers.is_probability
+def _in_form(outputs: Float[np.ndarray, "R C"], is_probability: bool, *, wanted: bool) -> Float[np.ndarray, "R C"]:
+    """Return answers as probabilities where these are wanted; probabilities stay what they are."""
+    return softmax(outputs) if wanted and not is_probability else outputs
 
 
-def _as(outputs: Float[np.ndarray, "R C"], is_probability: bool, wanted: bool) -> Float[np.ndarray, "R C"]:
-    if is_probability or not wanted:
-        return outputs
-    return softmax(outputs)
-
-
-def as_probabilities(outputs: Float[np.ndarray, "R C"], is_probability: bool) -> Float[np.ndarray, "R C"]:
-    """Return answers as probabilities, whatever form they come in."""
-    return outputs if is_probability else softmax(outputs)
-
-
-def true_class_confidence(signals: Signals) -> Float[np.ndarray, "Q"]:
-    """Return the target's probability of the true class of every candidate."""
-    outputs = signals.target_outputs[signals.candidates].astype(np.float64)
-    probabilities = outputs if signals.is_probability else softmax(outputs)
-    return probabilities[np.arange(len(outputs)), signals.labels[signals.candidates]]
+def _unchanged(logits: Float[np.ndarray, "R C"]) -> tuple[Float[np.ndarray, "R C"], bool]:
+    return logits, False

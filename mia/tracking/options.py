@@ -17,6 +17,7 @@ class TrackingOptions:
 
     experiment: str = "mia"
     uri: str | None = None  # None: the SQLite store in mlruns/
+    enabled: bool = True  # false: an audit leaves MLflow out
 
     def __post_init__(self) -> None:
         """Check the name, and that MLflow can keep runs at the address."""

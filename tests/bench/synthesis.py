@@ -29,12 +29,12 @@ def main() -> None:
     from mia.data import load
     from mia.data.bits import LocationsOptions
     from mia.experiment.attacker import make_own_records, plan_split
-    from mia.experiment.observer import Silent
+    from mia.experiment.observer import ignore
     from mia.experiment.options import ExperimentOptions
     from mia.experiment.pools import gather_target
     from mia.models.options import MlpOptions
     from mia.shadow_data.options import SynthesizedOptions
-    from mia.split.options import SplitOptions
+    from mia.split import SplitOptions
     from mia.store import PoolStore
     from mia.train.options import TrainOptions
 
@@ -50,11 +50,11 @@ def main() -> None:
     data = load(options.data)
     with tempfile.TemporaryDirectory() as folder:
         split = plan_split(options, data)
-        target = gather_target(options, data, split, PoolStore(Path(folder)), Silent())
+        target = gather_target(options, data, split, PoolStore(Path(folder)), ignore)
         seconds, cpu_seconds = [], []
         for _ in range(2):  # the first compiles
             begun, begun_cpu = time.perf_counter(), time.process_time()
-            made = make_own_records(options, data, split, target, Silent())
+            made = make_own_records(options, data, split, target, ignore)
             seconds.append(time.perf_counter() - begun)
             cpu_seconds.append(time.process_time() - begun_cpu)
     result = {

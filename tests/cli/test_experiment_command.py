@@ -1,7 +1,5 @@
 """`mia` end to end: the real command, and everything read back from the MLflow store."""
 
-import csv
-import json
 import os
 import subprocess
 import sys
@@ -154,63 +152,10 @@ def test_the_pool_protocol_allows_online_attacks_and_several_targets(mia, shared
     assert {"attack/lira_online/auc", "attack/lira_online/auc_sd", "attack/rmia_online/auc"} <= set(run.metrics)
 
 
-def test_an_audit_of_the_files_contract_writes_scores_and_metrics(mia, shared_home, tmp_path):
-    generator = np.random.default_rng(0)
-    member = generator.integers(0, 2, (5, 90)).astype(np.int8)
-    logits = generator.normal(size=(5, 90, 3))
-    labels = generator.integers(0, 3, 90)
-    logits[:, np.arange(90), labels] += 2 * member
-    target_member = member[0].copy()
-    target_member[:10] = -1
-    np.savez(
-        tmp_path / "signals.npz",
-        target_logits=logits[0],
-        target_member=target_member,
-        labels=labels,
-        shadow_logits=logits[1:],
-        shadow_member=member[1:],
-    )
-    out = tmp_path / "out"
-    code, printed, _ = mia(shared_home, "audit", f"signals={tmp_path / 'signals.npz'}", f"out={out}")
+@pytest.mark.slow
+def test_where_no_defence_is_on_both_attackers_are_one_run(mia, empty_home):
+    grid = ("train.l2=0,1e-2", "attacker.adaptive=true,false")
+    code, _, err = mia(empty_home, "-m", *SMALL, *grid)
     assert code == 0
-    assert "lira_online" in printed
-    with np.load(out / "scores.npz", allow_pickle=False) as scores:
-        np.testing.assert_array_equal(scores["index"], np.arange(10, 90))
-        assert scores["lira_online"].shape == (80,)
-    metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["attack/loss/auc"] > 0.7
-    rows = list(csv.DictReader((out / "records.csv").read_text().splitlines()))
-    assert len(rows) == 80
-
-
-def test_an_audit_refuses_names_that_are_nearly_right(mia, shared_home, tmp_path):
-    arrays = {"target_logits": np.zeros((6, 2)), "target_member": np.arange(6) % 2, "labels": np.zeros(6, int)}
-    strange = {"shadow_logit": np.zeros((1, 6, 2)), "shadow_members": np.zeros((1, 6))}
-    for content, named in (
-        (arrays | strange, "'shadow_logit', which is none of"),
-        ({k: v for k, v in arrays.items() if k != "target_member"}, "np.savez(path, labels=, target_member=)"),
-    ):
-        np.savez(tmp_path / "typo.npz", **content)
-        code, _, err = mia(shared_home, "audit", f"signals={tmp_path / 'typo.npz'}", f"out={tmp_path / 'typo'}")
-        assert (code, named in err) == (2, True), err
-    np.savez(tmp_path / "more.npz", **arrays, labels_coarse=np.zeros(6))  # one's own, and nothing is missing
-    assert mia(shared_home, "audit", f"signals={tmp_path / 'more.npz'}", f"out={tmp_path / 'more'}")[0] == 0
-
-
-def test_an_audit_without_shadows_says_what_its_thresholds_are_worth(mia, shared_home, tmp_path):
-    generator = np.random.default_rng(0)
-    np.savez(
-        tmp_path / "alone.npz",
-        target_probabilities=generator.dirichlet(np.ones(3), 50),
-        target_member=np.arange(50) % 2,
-        labels=generator.integers(0, 3, 50),
-    )
-    code, printed, _ = mia(shared_home, "audit", f"signals={tmp_path / 'alone.npz'}", f"out={tmp_path / 'out'}")
-    assert code == 0
-    assert "calibrated on nothing" in " ".join(printed.split())
-    code, _, err = mia(
-        shared_home, "audit", f"signals={tmp_path / 'alone.npz'}", f"out={tmp_path / 'no'}", "attack=[lira_online]"
-    )
-    assert code == 2
-    assert "lira_online" in err
-    assert not (tmp_path / "no").exists()
+    assert "1 reused, 3 trained, 0 failed" in err
+    assert len(Tracker.open(TrackingOptions(), empty_home).runs(kind="run")) == 3

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mia.data.columns import Column, encode
+from mia.data.columns import Column, encode, standardise
 
 NUMBERS = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 
@@ -60,3 +60,15 @@ def test_groups_cover_the_columns_in_order():
 def test_numbers_that_are_all_the_same_are_zero_whatever_their_size():
     x, _ = encode([Column("n", "number", np.full(7, 0.1))])
     np.testing.assert_array_equal(x, 0)
+
+
+ANY = st.one_of(NUMBERS, st.sampled_from([0.0, 1e200, -1e-200, np.nan]))
+
+
+@given(
+    st.lists(st.lists(ANY, min_size=4, max_size=4).filter(lambda row: not np.isnan(row).all()), min_size=1, max_size=6)
+)
+def test_numbers_side_by_side_are_standardised_as_each_alone(rows):
+    together = standardise(np.array(rows))
+    for row, found in zip(rows, together, strict=True):
+        np.testing.assert_array_equal(found, standardise(np.array([row]))[0])

@@ -135,7 +135,7 @@ def test_what_is_no_data_is_skipped(tmp_path):
 
 
 BAD_MEMBERS = {
-    "no readable picture": {"train/cat/notes.txt": b"not a picture"},
+    "no readable picture": {"train/cat/notes.png": b"not a picture"},
     "'train/cat/cut.png', which is no readable picture": {"train/cat/cut.png": MEMBERS["train/cat/0.png"][:60]},
     "'train/dog/0.png' has 5x4 pixels, 'train/cat/x.png' 9x8": {
         "train/cat/x.png": picture(np.zeros((8, 9, 3), np.uint8))
@@ -281,5 +281,6 @@ def test_the_shared_pictures_are_listed():
     assert len(classes) == 10
     assert (counts == 6000).all()
     first = next(container.contents())
-    decoder = pictures.Decoder(["one"], np.array([0]), "here")
+    one = np.array([True])
+    decoder = pictures.Decoder(["one"], one, ~one, ImagesOptions(path="here"))
     assert decoder.decode(iter([first])).shape == (1, 32, 32, 3)

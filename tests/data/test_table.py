@@ -1,12 +1,14 @@
 """Any table: what its columns become, and one clear line for every way it can be broken."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import mia.data
 from mia.checks import RequestError
-from mia.data import table
+from mia.data import kinds, sheet
 from mia.data.table import TableOptions
 
 RNG = np.random.default_rng(0)
@@ -134,7 +136,7 @@ BAD = {
 
 @pytest.mark.parametrize("message", BAD)
 def test_broken_tables_are_refused(tmp_path, message, monkeypatch):
-    monkeypatch.setattr(table, "MAX_VALUES", 10)
+    monkeypatch.setattr(kinds, "MAX_VALUES", 10)
     assert message in refused(write(tmp_path, BAD[message]))
 
 
@@ -146,7 +148,7 @@ def test_columns_that_are_not_there_are_named(tmp_path):
 
 
 def test_parquet_columns_of_other_types_are_refused(tmp_path):
-    for column in (pd.date_range("2020-01-01", periods=N), [[1, 2]] * N, [b"x"] * N, [{"a": 1}] * N):
+    for column in (pd.timedelta_range("1D", periods=N), [[1, 2]] * N, [b"x"] * N, [{"a": 1}] * N):
         text = refused(write(tmp_path, GOOD | {"odd": column}, ".parquet"))
         assert "column 'odd' holds values of type" in text
         assert "data.drop=['odd']" in text
@@ -156,8 +158,8 @@ TEXTS = {
     "": "cannot be read as .csv",
     "a,b,class\n1,2,x\n1,2,3,y\n": "cannot be read as .csv",
     "a,b,class\n" + "1,2,3,y\n" * 10: "cannot be read as .csv",
-    "a;class\n" + "1;x\n2;y\n" * 5: "data.label='class' is no column",
-    "a,a,class\n" + "1,2,x\n2,1,y\n" * 5: None,
+    "a;class\n" + "1;x\n2;y\n" * 5: "set data.separator=semicolon",
+    "a,a,class\n" + "1,2,x\n2,1,y\n" * 5: "two columns of one name; names must differ: 'a'",
     'a,class\n1,"x\n': "cannot be read as .csv",
 }
 
@@ -191,5 +193,50 @@ def test_other_files_are_refused(tmp_path):
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     path = write(tmp_path, GOOD, ".parquet")
-    monkeypatch.setattr(table, "MAX_BYTES", 1000)
+    monkeypatch.setattr(sheet, "MAX_BYTES", 1000)
     assert "unpacks to 1,920 bytes" in refused(path)
+
+
+def calls_for(path):
+    """Count Python's function calls while a table is loaded: a measure that does not depend on the machine."""
+    count = 0
+
+    def profile(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        load(path)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_the_work_grows_with_the_columns_and_no_faster(tmp_path, suffix):
+    counts = []
+    for width in (300, 600, 1200):
+        columns = {f"c{i}": RNG.normal(size=8).round(3) for i in range(width)} | {"class": ["a", "b"] * 4}
+        counts.append(calls_for(write(tmp_path, columns, suffix)))
+    assert counts[2] - counts[1] < 2.2 * (counts[1] - counts[0])
+
+
+def test_what_was_made_of_each_column_is_told(tmp_path):
+    age = np.where(np.arange(N) % 10 == 0, np.nan, GOOD["age"])
+    columns = {name: GOOD[name] for name in ("city", "member", "class")} | {
+        "age": age,
+        "id": range(N),
+        "who": GOOD["city"],
+    }
+    data = load(write(tmp_path, columns), missing="indicator", drop=["id"], group="who")
+    told = {row.name: (row.kind, row.values, row.missing, row.low, row.high) for row in data.columns}
+    assert told == {
+        "city": ("category", 3, 0, "", ""),
+        "member": ("bit", 2, 0, "", ""),
+        "class": ("label", 2, 0, "", ""),
+        "age": ("number", 0, 4, f"{np.nanmin(age):g}", f"{np.nanmax(age):g}"),
+        "id": ("left out", 0, 0, "", ""),
+        "who": ("group", 0, 0, "", ""),
+    }
+    assert "age" not in {group.name for group in data.features if group.kind == "category"}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mia.checks import RequestError
-from mia.data.validate import validate
+from mia.data.validate import finish, validate, variants
 from mia.records import Dataset
 
 
@@ -62,3 +62,42 @@ def test_labels_pass_exactly_when_every_class_is_there(labels):
     else:
         with pytest.raises(RequestError):
             validate(dataset, "here")
+
+
+BITS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 1)), min_size=8, max_size=30)
+
+
+@given(BITS)
+def test_copies_are_records_with_the_features_and_the_label_of_an_earlier_one(rows):
+    x, y = np.array(rows, np.float32)[:, :2], [row[2] for row in rows]
+    data = make(x * np.array([1, -1], np.float32), y)  # some zeros are negative
+    firsts = [rows.index(row) for row in rows]
+    np.testing.assert_array_equal(data.first_copy, firsts)
+    assert data.duplicates() == len(rows) - len(set(rows))
+
+
+def test_what_is_dropped_goes_everywhere_and_notes_change_no_fingerprint():
+    x = np.repeat(np.arange(6, dtype=np.float32), 2)[:, None]
+    y = [0, 0, 1, 1, 0, 0, 1, 1, 0, 1, 0, 1]
+    full = make(x, y, groups=np.arange(12, dtype=np.int32), slices={"x": x[:, 0]})
+    kept = finish(full, "here")
+    assert kept.fingerprint == full.fingerprint
+    assert "4 of 12 records (33.3%)" in kept.notes[0]
+    left = finish(full, "here", "drop")
+    np.testing.assert_array_equal(left.x[:, 0], [0, 1, 2, 3, 4, 4, 5, 5])
+    np.testing.assert_array_equal(left.slices["x"], left.x[:, 0])
+    np.testing.assert_array_equal(left.groups, np.arange(8))
+    assert left.notes == ("4 records, exact copies of earlier ones, were left out (data.duplicates=drop)",)
+
+
+@pytest.mark.parametrize(
+    ("names", "alike"),
+    [
+        ([">50K", "<=50K", ">50K."], ["'>50K' and '>50K.'"]),
+        (["a b", "AB", "a.b", "c"], ["'a b' and 'AB' and 'a.b'"]),
+        (["1", "1.0", "10", "1.10"], ["'1' and '1.0'"]),
+        (["v1.0", "v10", "-1", "1"], []),
+    ],
+)
+def test_names_that_differ_by_little_are_found(names, alike):
+    assert variants(names) == alike

@@ -11,12 +11,14 @@ from mia.attacks.options import attack_schema
 from mia.checks import RequestError
 from mia.config import Config, schemas
 from mia.data.digits import DigitsOptions
-from mia.defences.options import NoneOptions
+from mia.defences.options import LabelOnlyOptions, NoneOptions, TemperatureOptions, TopKOptions
 from mia.experiment.identity import pool_identity, run_identity
+from mia.experiment.options import AttackerOptions
+from mia.fingerprint import fingerprint
 from mia.models.options import MlpOptions
 from mia.records import Dataset
 from mia.shadow_data.options import RealOptions
-from mia.split.options import SplitOptions
+from mia.split import SplitOptions
 from mia.train.defence_options import AdversarialOptions, DistillationOptions, DpOptions, EarlyStoppingOptions
 from mia.train.options import TrainOptions
 
@@ -33,8 +35,16 @@ ANOTHER_POOL = {
     "train.dp.noise_multiplier", "train.dp.clipping_norm", "train.dp.epsilon", "train.dp.delta", "train.dp.sampling",
     "train.dp.microbatch",
 }  # fmt: skip
-ANOTHER_RUN = {"split.num_shadows", "split.num_targets", "attacker.adaptive", "attack.*", "defence.*", "shadow_data.*"}
-NEITHER = {"engine.models_per_batch", "tracking.experiment", "tracking.uri", "rerun"}
+ANOTHER_RUN = {
+    "split.num_shadows",
+    "split.num_targets",
+    "split.canaries",
+    "attacker.adaptive",
+    "attack.*",
+    "defence.*",
+    "shadow_data.*",
+}
+NEITHER = {"limit.*", "engine.models_per_batch", "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun"}
 BY_ITS_RECORDS = {"data.*"}
 """What the data set is asked for with counts through the records that come of it."""
 
@@ -74,6 +84,10 @@ def base_of(key: str, **parts: Any) -> Config:
     """Return a config in which the key counts."""
     if key == "split.num_targets":
         return replace(BASE, split=SplitOptions("pool", num_shadows=3))
+    if key == "attacker.adaptive":
+        return replace(BASE, train=TrainOptions(l2=1e-3))
+    if key == "split.canaries":
+        return replace(BASE, split=SplitOptions("canary", num_shadows=3))
     switched_on = SWITCHED_ON.get(key.rpartition(".")[0])
     return replace(BASE, **parts, **({"train": switched_on} if switched_on else {}))
 
@@ -125,7 +139,7 @@ def with_other(options: Any, path: list[str]) -> Any:
     for other in others(value):
         try:
             changed = replace(options, **{path[0]: other})
-        except (RequestError, TypeError):
+        except (RequestError, TypeError, AttributeError):
             continue
         if getattr(changed, path[0]) != value:
             return changed
@@ -141,7 +155,7 @@ def others(value: Any) -> list[Any]:
         return [value + 0.25, value / 2, value + 0.01]
     if isinstance(value, list):
         return [[*value, 9]]
-    return [7, "sqlite:////x.db"] if value is None else [*WORDS, "word"]
+    return [7, 0.5, "sqlite:////x.db"] if value is None else [*WORDS, 0.01, "word"]
 
 
 def verdict(key: str) -> str:
@@ -187,3 +201,37 @@ def test_the_strict_split_keeps_the_name_it_had_before_it_could_be_relaxed():
     options = BASE.experiment()
     assert pool_identity(options, DATA, options.train)["split"] == {"protocol": "disjoint", "size": 300}
     assert run_identity(options, DATA)["split"] == {"protocol": "disjoint", "size": 300, "num_shadows": 3}
+
+
+@pytest.mark.parametrize("parts", [
+    {},
+    {"train": TrainOptions(epochs=7, learning_rate=0.1)},
+    {"train": TrainOptions(early_stopping=EarlyStoppingOptions(patience=9))},  # which does not count while it is off
+    {"defence": TemperatureOptions(temperature=1.0)},
+    {"defence": TopKOptions(k=0)},
+], ids=str)  # fmt: skip
+def test_without_a_defence_no_attacker_knows_more_than_another(parts):
+    knowing, unknowing = (
+        replace(BASE, attacker=AttackerOptions(adaptive), **parts).experiment() for adaptive in (True, False)
+    )
+    assert run_identity(knowing, DATA) == run_identity(unknowing, DATA)
+    assert pool_identity(knowing, DATA, knowing.shadow_train) == pool_identity(unknowing, DATA, unknowing.shadow_train)
+
+
+@pytest.mark.parametrize("parts", [
+    {"train": TrainOptions(l2=1e-3)},
+    {"train": TrainOptions(dp=DpOptions(clipping_norm=1.0))},
+    {"defence": TemperatureOptions()},
+    {"defence": LabelOnlyOptions()},
+], ids=str)  # fmt: skip
+def test_behind_a_defence_the_attackers_knowledge_makes_another_run(parts):
+    knowing, unknowing = (
+        replace(BASE, attacker=AttackerOptions(adaptive), **parts).experiment() for adaptive in (True, False)
+    )
+    assert run_identity(knowing, DATA) != run_identity(unknowing, DATA)
+
+
+def test_pools_of_before_are_found_again():
+    """Their names rest on nothing that this version changed: this one was computed by the version before."""
+    options = BASE.experiment()
+    assert fingerprint(pool_identity(options, DATA, options.train)) == "a6c8f7bd639437fd26bb"

@@ -18,13 +18,13 @@ from mia.defences.options import LabelOnlyOptions
 from mia.experiment import attacker, pools
 from mia.experiment.attacker import make_own_records, plan_split
 from mia.experiment.identity import own_pool_identity, pool_identity, run_identity
-from mia.experiment.observer import Silent
+from mia.experiment.observer import ignore
 from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.experiment.run import check_request, run_experiment
 from mia.models.options import MlpOptions
 from mia.records import Dataset, FeatureGroup
 from mia.shadow_data.options import MarginalOptions, NoisyOptions, RealOptions, SynthesizedOptions
-from mia.split.options import SplitOptions
+from mia.split import SplitOptions
 from mia.store import PoolStore
 from mia.train import many
 from mia.train.options import TrainOptions
@@ -88,20 +88,21 @@ class Guarded:
         raise AssertionError("the data set is not the attacker's")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.name} {getattr(kind, 'change', '')}")
 def test_the_attacker_never_reads_a_record_of_the_targets(data, store, kind):
     options = with_data(kind)
     split = plan_split(options, data)
-    target = pools.gather_target(options, data, split, store, Silent())
+    target = pools.gather_target(options, data, split, store, ignore)
     forbidden = np.concatenate([split.members[0], split.nonmembers[0]])
     guarded = replace(data, x=Guarded(data.x, forbidden), y=Guarded(data.y, forbidden))
-    made = make_own_records(options, guarded, split, target, Silent())
+    made = make_own_records(options, guarded, split, target, ignore)
     assert made.x.shape == (split.num_records - len(data.x), COLUMNS)
     assert made.x.dtype == data.x.dtype
     assert made.y.dtype == np.int32
     other = replace(data, x=data.x.copy())
     other.x[forbidden] = 1 - other.x[forbidden]
-    again = make_own_records(options, other, split, target, Silent())
+    again = make_own_records(options, other, split, target, ignore)
     np.testing.assert_array_equal(made.x, again.x)
     np.testing.assert_array_equal(made.y, again.y)
 
@@ -109,12 +110,12 @@ def test_the_attacker_never_reads_a_record_of_the_targets(data, store, kind):
 def test_a_synthesizing_attacker_reads_no_record_at_all_of_a_table_of_bits(data, store):
     options = with_data(SYNTHESIZED)
     split = plan_split(options, data)
-    target = pools.gather_target(options, data, split, store, Silent())
-    made = make_own_records(options, data, split, target, Silent())
+    target = pools.gather_target(options, data, split, store, ignore)
+    made = make_own_records(options, data, split, target, ignore)
     others = np.setdiff1d(np.arange(len(data.x)), np.concatenate([split.members[0], split.nonmembers[0]]))
     changed = replace(data, x=data.x.copy(), y=np.zeros_like(data.y))
     changed.x[others] = 0
-    again = make_own_records(options, changed, split, target, Silent())
+    again = make_own_records(options, changed, split, target, ignore)
     np.testing.assert_array_equal(made.x, again.x)
     np.testing.assert_array_equal(made.y, again.y)
 
@@ -141,23 +142,23 @@ def test_shadows_are_trained_on_nothing_but_the_attackers_records(data, store, m
 
 @pytest.mark.parametrize("kind", [NoisyOptions(), MarginalOptions(), SYNTHESIZED], ids=lambda kind: kind.name)
 def test_the_target_is_the_same_and_what_is_trained_is_used_again(data, store, kind):
-    real, before = run_experiment(OPTIONS, data, store)
-    result, ensemble = run_experiment(with_data(kind), data, store)
-    assert (before.num_trained, ensemble.num_trained) == (SHADOWS + 1, SHADOWS)
+    real = run_experiment(OPTIONS, data, store)
+    result = run_experiment(with_data(kind), data, store)
+    assert (real.metrics["pool/models_trained"], result.metrics["pool/models_trained"]) == (SHADOWS + 1, SHADOWS)
     np.testing.assert_array_equal(real.index, result.index)
     np.testing.assert_array_equal(real.is_member, result.is_member)
     np.testing.assert_array_equal(real.confidence, result.confidence)
     assert result.metrics["shadow_data/records"] == 200 - 2 * SIZE
     more = with_data(kind, split=SplitOptions(size=SIZE, num_shadows=SHADOWS + 1))
-    again, grown = run_experiment(more, data, store)
-    assert grown.num_trained == 1
+    again = run_experiment(more, data, store)
+    assert again.metrics["pool/models_trained"] == 1
     np.testing.assert_array_equal(again.shadow_accuracy[:SHADOWS], result.shadow_accuracy)
 
 
 def test_no_noise_is_real_data(data, store):
-    real, _ = run_experiment(OPTIONS, data, store)
-    noiseless, ensemble = run_experiment(with_data(NoisyOptions(noise=0.0)), data, store)
-    assert ensemble.num_trained == SHADOWS
+    real = run_experiment(OPTIONS, data, store)
+    noiseless = run_experiment(with_data(NoisyOptions(noise=0.0)), data, store)
+    assert noiseless.metrics["pool/models_trained"] == SHADOWS
     np.testing.assert_array_equal(real.shadow_accuracy, noiseless.shadow_accuracy)
     for name, scores in real.scores.items():
         np.testing.assert_array_equal(scores.score, noiseless.scores[name].score)
@@ -165,17 +166,16 @@ def test_no_noise_is_real_data(data, store):
 
 
 def test_twice_gives_identical_bits(data, tmp_path):
-    results = [
-        run_experiment(with_data(SYNTHESIZED), data, PoolStore(tmp_path / name))[0] for name in ("one", "another")
-    ]
+    results = [run_experiment(with_data(SYNTHESIZED), data, PoolStore(tmp_path / name)) for name in ("one", "another")]
     np.testing.assert_array_equal(results[0].shadow_accuracy, results[1].shadow_accuracy)
     assert results[0].metrics["shadow_data/queries"] == results[1].metrics["shadow_data/queries"]
     assert results[0].metrics["shadow_data/queries_per_record"] >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [NoisyOptions(), MarginalOptions(), SYNTHESIZED], ids=lambda kind: kind.name)
 def test_pictures_work_as_well(pictures, store, kind):
-    result, _ = run_experiment(with_data(kind), pictures, store)
+    result = run_experiment(with_data(kind), pictures, store)
     assert result.metrics["shadow_data/records"] == 200 - 2 * SIZE
     assert np.isfinite(result.metrics["attack/loss/auc"])
 
@@ -186,7 +186,7 @@ def test_attacks_that_compare_with_shadows_and_ask_more_work_too(data, store):
         "label_only": ATTACKS["label_only"].options(queries=3),
         "shadow_logistic": ShadowLogisticOptions(per_class=False),
     }
-    result, _ = run_experiment(with_data(SYNTHESIZED, attack=AttackOptions(chosen=chosen)), data, store)
+    result = run_experiment(with_data(SYNTHESIZED, attack=AttackOptions(chosen=chosen)), data, store)
     for scores in result.scores.values():
         assert np.isfinite(scores.score).all()
 
@@ -246,7 +246,7 @@ def test_a_synthesis_that_reaches_nothing_says_what_would_help(data, store):
 
 def test_absent_classes_are_named(data, store):
     constant = replace(data, x=np.zeros_like(data.x), class_names=("red", "green", "blue"))
-    result, _ = run_experiment(with_data(MarginalOptions()), constant, store)  # always one answer
+    result = run_experiment(with_data(MarginalOptions()), constant, store)  # always one answer
     assert result.metrics["shadow_data/classes"] == 1
     assert any("no record of 2 of 3 classes" in line for line in result.warnings)
 
@@ -286,7 +286,7 @@ def test_impossible_options_are_refused(kind, values, message):
 
 def test_an_answer_does_not_depend_on_how_many_are_asked_at_once(data, store):
     split = plan_split(OPTIONS, data)
-    target = pools.gather_target(OPTIONS, data, split, store, Silent())
+    target = pools.gather_target(OPTIONS, data, split, store, ignore)
     ask = make_predictor(OPTIONS.model, target.rows[0].parameters(0), data.x.shape[1:], data.scale, 3)
     x = np.tile(data.x, (15, 1))
     everything = ask(x)

@@ -1,0 +1,45 @@
+"""`mia plan records=N out=plan.npz`: who trains on what, and the code to copy."""
+
+from pathlib import Path
+
+from mia.cli.arguments import only_overrides
+from mia.cli.main import ALL_IS_WELL
+from mia.compose import compose_config
+from mia.config import PlanConfig, to_options
+from mia.outputs import check_writable
+
+
+def command(overrides: list[str]) -> int:
+    """Write the plan, say what it holds and how it goes on, and return the exit code."""
+    from mia.plans import make_plan
+    from mia.snippets import training_code
+
+    config: PlanConfig = to_options(compose_config(only_overrides(overrides, "plan"), "plan"), PlanConfig)
+    out = Path(config.out)
+    check_writable(out.parent)
+    code = training_code(config.framework, config.out) if config.framework else ""
+    split = config.split
+    is_sized = any(one.lstrip("+").startswith("split.size=") for one in overrides)
+    plan = make_plan(
+        config.records,
+        split.num_shadows,
+        split.protocol,
+        config.seed,
+        size=split.size if is_sized else None,
+        canaries=split.canaries,
+    )
+    plan.save(out)
+    if code:
+        print(code, end="")
+        return ALL_IS_WELL
+    pairs = int((plan.complements >= 0).sum())
+    print(f"{plan!r} in {out}")
+    if pairs:
+        print(f"{pairs} of its models come in pairs that train on each other's rest: an audit keeps them apart")
+    print(
+        f"train model k on the records where member[k] is 1 (np.load({str(out)!r})['member']), save what each says\n"
+        "about all records in predictions/k.npy, then: mia audit "
+        f"plan={out} predictions=predictions labels=labels.npy out=audit\n"
+        "framework=torch, keras, sklearn or xgboost prints code that does all this"
+    )
+    return ALL_IS_WELL

@@ -1,0 +1,128 @@
+"""From what attacks found to a `Result`: the one place where scores meet the truth, for experiments and audits alike.
+
+Takes targets and their scores; gives the result with metrics, tables and warnings. Runs no attack and stores nothing.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from mia.experiment.judge import Terms, judge_attacks, shadow_accuracies, utility
+from mia.metrics.comparison import over_targets
+from mia.metrics.evaluation import per_class
+from mia.metrics.slices import slice_rows, standard_slices, value_names
+from mia.probabilities import softmax
+from mia.records import AttackTask, Curves, Result, Scores, Signals
+
+BOUND = re.compile(r"^attack/[^/]+/(epsilon_|mu_gdp)|^privacy/epsilon_lower_bound")
+"""Names of bounds on epsilon."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What attacks achieved against one target."""
+
+    metrics: Mapping[str, float]
+    warnings: Sequence[str]
+
+
+def judge(task: AttackTask, scores: Mapping[str, Scores], terms: Terms, seed: int) -> Judged:
+    """Return utility and leakage of one target."""
+    metrics, warnings = judge_attacks(task, scores, terms, seed)
+    return Judged(utility(task.signals, task.is_member) | metrics, warnings)
+
+
+def build_result(
+    task: AttackTask,
+    scores: Mapping[str, Scores],
+    judged: Sequence[Judged],
+    *,
+    class_names: tuple[str, ...] = (),
+    metrics: Mapping[str, float] | None = None,
+    warnings: Sequence[str] = (),
+    curves: Curves | None = None,
+    growth: Sequence[Mapping[str, str | float]] = (),
+    pools: Sequence[str] = (),
+) -> Result:
+    """Return everything that was found out.
+
+    Args:
+        task: The first target; scores, tables and warnings in the result are its.
+        scores: What each attack says about its candidates.
+        judged: What attacks achieved, against it and every other target.
+        class_names: One per class, or empty.
+        metrics: What is known beside the attacks: costs, times.
+        warnings: What a person should know before what the judge has to say.
+        curves: Learning curves, if models were trained.
+        growth: Rows of the growth table.
+        pools: Fingerprints of the pools in use.
+
+    Returns:
+        Metrics of the target; with several targets means over them, and deviations as `<name>_sd`.
+    """
+    found = dict(judged[0].metrics)
+    if len(judged) > 1:  # each training has bounds of its own, which are never averaged
+        found = over_targets([{k: v for k, v in one.metrics.items() if not BOUND.search(k)} for one in judged])
+    signals = task.signals
+    labels = signals.labels[signals.candidates]
+    has_classes = signals.num_classes > 1
+    slices, left_out = _slices(task, scores, labels, class_names)
+    return Result(
+        metrics=found | dict(metrics or {}),
+        index=task.index,
+        is_member=task.is_member,
+        labels=labels,
+        confidence=true_class_confidence(signals),
+        scores=scores,
+        per_class=[
+            {"attack": name, **row}
+            for name, one in scores.items()
+            for row in (per_class(one, task.is_member, labels, class_names) if has_classes else ())
+        ],
+        curves=curves,
+        shadow_accuracy=shadow_accuracies(signals) if signals.num_shadows and has_classes else None,
+        class_names=class_names,
+        warnings=tuple(sorted(dict.fromkeys([*warnings, *judged[0].warnings, *left_out]), key=_is_about_few)),
+        growth=growth,
+        pools=tuple(pools),
+        slices=slices,
+    )
+
+
+def _slices(
+    task: AttackTask, scores: Mapping[str, Scores], labels: np.ndarray, class_names: tuple[str, ...]
+) -> tuple[Sequence[Mapping[str, str | float]], tuple[str, ...]]:
+    """Return who is exposed: rows by class, right or wrong, confidence and the task's own properties."""
+    signals = task.signals
+    if signals.num_classes > 1:
+        is_correct = signals.target_outputs[signals.candidates].argmax(axis=1) == labels
+        slices = standard_slices(labels, is_correct, true_class_confidence(signals), class_names, task.slices)
+    else:
+        slices = {name: value_names(values) for name, values in task.slices.items()}
+    if not slices or task.is_member.all() or not task.is_member.any():
+        return (), ()
+    by_attack = {name: one.score for name, one in scores.items()}
+    return slice_rows(by_attack, task.is_member, slices, groups=task.groups)
+
+
+def _is_about_few(line: str) -> bool:
+    """Whether a line is about rates that so few records cannot resolve: these come last."""
+    return "pct_fpr left out" in line
+
+
+def true_class_confidence(signals: Signals) -> Float[np.ndarray, "Q"]:
+    """Return the target's probability of the true class of every candidate; exp(-loss) of losses, else NaN."""
+    outputs = signals.target_outputs[signals.candidates].astype(np.float64)
+    if signals.num_classes < 2:
+        return np.exp(np.minimum(outputs[:, 0], 0)) if signals.num_classes else np.full(len(outputs), np.nan)
+    probabilities = outputs if signals.is_probability else softmax(outputs)
+    return probabilities[np.arange(len(outputs)), signals.labels[signals.candidates]]
+
+
+def scores_file(result: Result) -> Mapping[str, np.ndarray]:
+    """Return the arrays of `scores.npz`: one per attack, and `index` and `member`."""
+    scores = {name: one.score for name, one in result.scores.items()}
+    return {"index": result.index, "member": result.is_member.astype(np.int8)} | scores

@@ -1,0 +1,109 @@
+"""A fragment for a model card, in Markdown: what an audit found, what that means, and what it does not mean.
+
+Takes a `Result` and what is audited; gives text. Every number stands with its interval.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mia.records import Result
+from mia.tables import attacks_by_auc
+
+COLUMNS = {
+    "auc": "AUC",
+    "advantage": "advantage",
+    "tpr_at_1pct_fpr": "TPR at 1% FPR",
+    "tpr_at_0.1pct_fpr": "TPR at 0.1% FPR",
+}
+MEANING = (
+    "AUC is the chance that an attack ranks a random training record above a random other one: .5 is guessing, 1 tells "
+    "them apart always. TPR at 1% FPR is the share of training records found while 1% of the others are accused "
+    "wrongly. The numbers are of the attacks named here, with the knowledge that they had: others may find more, and "
+    "an interval that holds .5 shows no leakage without proving that there is none."
+)
+
+
+@dataclass(frozen=True)
+class About:
+    """What is audited, in the words of who asks."""
+
+    model: str = ""  # "churn classifier 3.1"
+    data: str = ""  # "customers of 2025"
+    command: str = ""  # that repeats it
+
+
+def verdict(result: Result) -> str:
+    """Return one or two sentences: the strongest attack, its AUC with the interval, and how to read it."""
+    names = [name for name in attacks_by_auc(result) if _has(result.metrics, f"attack/{name}/auc")]
+    if not names:
+        return "No attack could be judged: there are members alone, or non-members alone."
+    name = names[0]
+    low, high = (result.metrics.get(f"attack/{name}/auc_{end}", math.nan) for end in ("low", "high"))
+    of = f"the strongest of {len(names)} attacks" if len(names) > 1 else "the attack"
+    line = f"{name}, {of}, tells training records from others with an AUC of {_estimate(result.metrics, name, 'auc')}"
+    if low > 0.5:
+        tail = "more than chance explains: the model tells who was in its training set."
+    elif high < 0.5:
+        tail = "below chance: see whether membership is the right way round."
+    else:
+        tail = "which chance explains as well: these attacks find nothing."
+    return f"{line}, {tail}"
+
+
+def model_card(result: Result, about: About) -> str:
+    """Return the fragment."""
+    members = int(result.is_member.sum())
+    shadows = max((int((one.num_in + one.num_out).max(initial=0)) for one in result.scores.values()), default=0)
+    what = [f"**{key}**: {_plain(value)}" for key, value in (("Model", about.model), ("Data", about.data)) if value]
+    utility = [
+        f"{words} {result.metrics[name]:.3f}"
+        for name, words in (("target/train_accuracy", "training accuracy"), ("target/test_accuracy", "test accuracy"))
+        if name in result.metrics
+    ]
+    how = [
+        f"{members:,} training records and {len(result.is_member) - members:,} others were judged",
+        *([f"up to {shadows} shadow models stood behind each score"] if shadows else []),
+        *([", ".join(utility)] if utility else []),
+    ]
+    parts = [
+        "## Membership inference",
+        "  \n".join(what),
+        verdict(result),
+        _table(result),
+        f"{'; '.join(how)}. Brackets are 95% intervals.",
+        MEANING,
+        "\n".join(f"- {_plain(line)}" for line in result.warnings),
+        "Measured with [mia](https://pypi.org/project/mia-sweeps/)"
+        + (f": `{about.command}`" if about.command else "."),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(result: Result) -> str:
+    names = attacks_by_auc(result)
+    shown = [metric for metric in COLUMNS if any(_has(result.metrics, f"attack/{name}/{metric}") for name in names)]
+    if not shown:
+        return ""
+    rows = [["attack", *(COLUMNS[metric] for metric in shown)], ["---"] * (len(shown) + 1)]
+    rows += [[_plain(name), *(_estimate(result.metrics, name, metric) for metric in shown)] for name in names]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _has(metrics: Mapping[str, float], name: str) -> bool:
+    return math.isfinite(metrics.get(name, math.nan))
+
+
+def _estimate(metrics: Mapping[str, float], attack: str, metric: str) -> str:
+    name = f"attack/{attack}/{metric}"
+    if not _has(metrics, name):
+        return "-"
+    interval = [metrics.get(f"{name}_{end}", math.nan) for end in ("low", "high")]
+    text = f"{metrics[name]:.3f}"
+    return f"{text} ({interval[0]:.3f} to {interval[1]:.3f})" if all(map(math.isfinite, interval)) else text
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    line = " ".join(str(text).split())
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in line)

@@ -1,0 +1,89 @@
+"""What a result leaves in a folder, to be handed on: numbers, scores, tables, a page and a fragment for a model card.
+
+Takes a `Result`; gives files, and writes them whole. Decides nothing.
+"""
+
+import importlib
+import io
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mia.checks import RequestError
+from mia.files import StorageError, whole_file
+from mia.model_card import About, model_card
+from mia.records import Result
+from mia.tables import csv_text, record_rows
+
+
+def folder_files(result: Result, about: About) -> dict[str, bytes]:
+    """Return the files of `out=DIR` by name.
+
+    `metrics.json` (flat names), `scores.npz` (one array per attack over the candidates, and their `index`),
+    `records.csv`, `per_class.csv`, `model-card.md`, `audit.html`, and `growth.csv`, `slices.csv` where there are any.
+    """
+    metrics = {name: value for name, value in result.metrics.items() if not math.isnan(value)}
+    texts = {
+        "metrics.json": json.dumps(metrics, indent=1, sort_keys=True) + "\n",
+        "model-card.md": model_card(result, about),
+        **tables_of(result),
+    }
+    if page := audit_page(result, about):
+        texts["audit.html"] = page
+    buffer = io.BytesIO()
+    scores = {name: one.score for name, one in result.scores.items()}
+    np.savez(buffer, allow_pickle=False, **{"index": result.index, **scores})
+    return {"scores.npz": buffer.getvalue(), **{name: text.encode() for name, text in texts.items()}}
+
+
+def tables_of(result: Result) -> dict[str, str]:
+    """Return the tables of a result as CSV, by file name."""
+    tables = {"records.csv": record_rows(result), "per_class.csv": [dict(row) for row in result.per_class]}
+    for name, rows in (("growth.csv", result.growth), ("slices.csv", result.slices)):
+        if rows:
+            tables[name] = [dict(row) for row in rows]
+    return {name: csv_text(rows) for name, rows in tables.items()}
+
+
+def audit_page(result: Result, about: About) -> str | None:
+    """Return the page of one audit; None where the report has none."""
+    make = getattr(importlib.import_module("mia.report.run"), "audit_page", None)
+    if make is None:
+        return None
+    asked = ", ".join(filter(None, [about.model, about.data and f"trained on {about.data}"]))
+    return make(result, title=f"Audit of {about.model or 'a model'}", command=about.command, asked=asked)
+
+
+def check_writable(folder: Path, key: str = "out") -> Path:
+    """Return a folder that can be made and written to; nothing is made yet.
+
+    Raises:
+        RequestError: it is a file, or lies where nothing can be made.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists() or path.is_symlink())
+    if not there.is_dir():
+        raise RequestError(f"{key}={folder} cannot be made: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RequestError(f"{key}={folder} cannot be written: no permission in {there}")
+    return folder
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, each whole or not at all.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        for name, content in files.items():
+            with whole_file(folder / name) as path:
+                path.write_bytes(content)
+    except StorageError as error:
+        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else str(error)
+        raise StorageError(
+            f"{folder} cannot be written: {reason}; free space there, or choose another folder"
+        ) from error

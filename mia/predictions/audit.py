@@ -1,0 +1,126 @@
+"""What is attacked: targets with what models say, and what else is known of the records.
+
+Takes arrays in order; gives `Audit`, `Beside` and `Signals`. Also the simplest form: scores made elsewhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int8
+
+from mia.checks import RequestError, did_you_mean
+from mia.predictions.tidy import as_array, tidy_column, tidy_member
+from mia.records import IN, UNUSED, AttackTask, Scores, Signals
+
+BESIDE = ("index", "groups", "class_names", "independent")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Targets to attack, or what attacks made elsewhere say of one."""
+
+    tasks: Sequence[AttackTask]
+    class_names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    scores: Mapping[str, Scores] = field(default_factory=dict)  # made elsewhere
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is known of the records besides what models say about them."""
+
+    index: np.ndarray  # [N]
+    groups: np.ndarray | None
+    slices: Mapping[str, np.ndarray]
+    is_independent: bool
+
+    def task(self, signals: Signals, member: Int8[np.ndarray, "N"], target: int = 0) -> AttackTask:
+        """Return the task of guessing `member` where it is 1 or 0."""
+        asked = signals.candidates
+        return AttackTask(
+            signals,
+            self.index[asked],
+            member[asked] == IN,
+            target,
+            None if self.groups is None else self.groups[asked],
+            {name: values[asked] for name, values in self.slices.items()},
+            self.is_independent,
+        )
+
+
+def read_beside(arrays: Mapping[str, Any], count: int) -> Beside:
+    """Return what is known of `count` records besides predictions.
+
+    Raises:
+        RequestError: shapes that disagree.
+    """
+    index = tidy_column("index", arrays["index"], count) if "index" in arrays else np.arange(count)
+    groups = tidy_column("groups", arrays["groups"], count) if "groups" in arrays else None
+    slices = {
+        name.removeprefix("slice_"): tidy_column(name, given, count)
+        for name, given in arrays.items()
+        if name.startswith("slice_")
+    }
+    independent = as_array("independent", arrays.get("independent", False))
+    if independent.size != 1 or independent.dtype.kind not in "bui":
+        raise RequestError(f"independent has shape {independent.shape}; it must be one true or false")
+    return Beside(index, groups, slices, bool(independent.ravel()[0]))
+
+
+def make_signals(
+    target: np.ndarray,
+    shadows: np.ndarray,
+    member: np.ndarray,
+    membership: np.ndarray,
+    *,
+    kind: str = "logits",
+    labels: np.ndarray | None = None,
+) -> Signals:
+    """Return what the models say; records of membership -1 are no candidates.
+
+    Raises:
+        RequestError: there is no candidate.
+    """
+    is_candidate = member != UNUSED
+    if not is_candidate.any():
+        raise RequestError("no record has a target's membership of 1 or 0: there is nothing to evaluate")
+    return Signals(
+        labels=np.zeros(len(target), np.int32) if labels is None else labels,
+        is_candidate=is_candidate,
+        target_outputs=target,
+        shadow_outputs=shadows,
+        shadow_membership=membership,
+        shadow_own=membership != UNUSED,
+        is_probability=kind == "probabilities",
+    )
+
+
+def make_audit_of_scores(arrays: Mapping[str, Any]) -> Audit:
+    """Return an audit of scores made elsewhere: `member [N]`, and any other array [N].
+
+    Raises:
+        RequestError: no membership, no score, or shapes that disagree.
+    """
+    if "member" not in arrays:
+        raise RequestError(f"there is no member [N] beside the scores{did_you_mean('member', arrays)}")
+    member = tidy_member("member", arrays["member"], (None,))
+    beside = read_beside(arrays, len(member))
+    names = [name for name in arrays if name not in (*BESIDE, "member") and not name.startswith("slice_")]
+    if not names:
+        raise RequestError("there are no scores beside member: give each attack's as an array [N], high = member")
+    nothing = np.empty((len(member), 0), np.float32)
+    task = beside.task(make_signals(nothing, nothing[None][:0], member, np.empty((0, len(member)), np.int8)), member)
+    return Audit((task,), scores={name: _score(name, arrays[name], member != UNUSED) for name in names})
+
+
+def _score(name: str, given: Any, is_candidate: np.ndarray) -> Scores:
+    score = tidy_column(name, given, len(is_candidate))
+    if score.dtype.kind not in "fiub":
+        raise RequestError(f"{name} has type {score.dtype}; a score must be numbers, high = member")
+    score = score[is_candidate].astype(np.float64)
+    if np.isnan(score).all():
+        raise RequestError(f"{name} scores no record: all are NaN")
+    none = np.zeros(len(score), np.int64)
+    return Scores(score, None, none, none)

@@ -1,0 +1,255 @@
+"""One array at a time: outputs, labels and membership, as people save them, into what attacks take.
+
+Takes anything `numpy.asarray` takes; gives checked arrays, and a note for everything that had to be read in some way.
+Refuses, in one line that names the array and its value, what cannot be meant.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Int8, Shaped
+
+from mia.checks import RequestError
+from mia.predictions.reading import widen_bfloat16
+from mia.records import IN, OUT, UNUSED
+
+SUM_TOLERANCE = 1e-3  # from which a sum of probabilities is worth a note
+MOST = 1e100
+"""The largest logit or loss: squares of larger ones are infinite."""
+KINDS = ("logits", "probabilities", "losses")
+
+
+def as_array(name: str, given: Any) -> Shaped[np.ndarray, "..."]:
+    """Return what is given as an array; bfloat16 and objects that are text or numbers become plain.
+
+    Raises:
+        RequestError: it cannot be an array of numbers or text.
+    """
+    if hasattr(given, "detach"):  # a torch tensor, perhaps with gradients, on another device or in bfloat16
+        given = given.detach().cpu()
+        given = given.float() if str(given.dtype) == "torch.bfloat16" else given
+    try:
+        array = np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise RequestError(f"{name} cannot be read as an array: {' '.join(str(error).split())}") from error
+    if array.dtype.name == "bfloat16":
+        return widen_bfloat16(array.view(np.uint16))
+    if array.dtype == object:
+        return _plain(name, array)
+    if array.dtype.kind not in "fiubUS":
+        raise RequestError(f"{name} has type {array.dtype}; it must hold numbers (or text, for labels and names)")
+    return array
+
+
+def _plain(name: str, array: np.ndarray) -> np.ndarray:
+    """Return an array of Python objects as numbers or as text."""
+    values = array.ravel().tolist()
+    if all(isinstance(value, str) for value in values):
+        return array.astype(str)
+    try:
+        plain = np.array([float(value) for value in values])
+    except (TypeError, ValueError) as error:
+        strange = next((value for value in values if not isinstance(value, int | float)), None)
+        raise RequestError(
+            f"{name} holds Python objects, such as {strange!r} of type {type(strange).__name__}: give numbers, or text"
+        ) from error
+    return plain.reshape(array.shape)
+
+
+def tidy_outputs(name: str, given: Any, kind: str, num_axes: int, notes: list[str]) -> Float[np.ndarray, "*R C"]:
+    """Return outputs as float32 or float64, with an axis of at least two classes (losses: of one, with minus the loss).
+
+    Args:
+        name: What to call them.
+        given: [N C], or [K N C] where `num_axes` is 3; of two classes, the class axis may be left out or have length 1:
+            then it is the second class's logit or probability. Losses: one axis less.
+        kind: Of `KINDS`.
+        num_axes: Of what is returned.
+        notes: Gets a line for what was read in some way.
+
+    Raises:
+        RequestError: other shapes or types, values that cannot be.
+    """
+    array = as_array(name, given)
+    axes = num_axes - 1 if kind == "losses" else num_axes
+    if array.dtype.kind not in "fiu" or array.ndim not in ({axes} if kind == "losses" else {axes, axes - 1}):
+        what = " ".join("KNC"[3 - num_axes :][:axes])
+        raise RequestError(f"{name} has shape {array.shape} and type {array.dtype}, not numbers [{what}]")
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise RequestError(f"{name} holds {int((~np.isfinite(array)).sum())} values that are NaN or infinite")
+    if kind == "losses":
+        _check_size(name, array)
+        return -array[..., None]
+    if array.ndim < num_axes:
+        array = array[..., None]
+    if not array.shape[-1]:
+        raise RequestError(f"{name} has shape {array.shape}: no class at all")
+    if kind == "probabilities":
+        _check_range(name, array)
+    else:
+        _check_size(name, array)
+    if array.shape[-1] == 1:
+        other = 1 - array if kind == "probabilities" else np.zeros_like(array)
+        array = np.concatenate([other, array], axis=-1)
+        notes.append(f"{name} has one column: taken for the {kind} of the second of two classes")
+    elif kind == "probabilities":
+        notes += _sums(name, array)
+    return array
+
+
+def _check_size(name: str, array: np.ndarray) -> None:
+    largest = max(float(array.max(initial=0)), -float(array.min(initial=0)))
+    if largest > MOST:
+        raise RequestError(
+            f"{name} holds values as large as {largest:.3g}; {MOST:g} is the most that can be computed with"
+        )
+
+
+def _check_range(name: str, array: np.ndarray) -> None:
+    low, high = float(array.min(initial=0)), float(array.max(initial=0))
+    if low < 0 or high > 1 + 1e-2:
+        worst = low if low < 0 else high
+        raise RequestError(f"{name} must lie between 0 and 1; it holds {worst:.4g}: are they logits?")
+
+
+def _sums(name: str, array: np.ndarray) -> list[str]:
+    sums = array.sum(axis=-1, dtype=np.float64)
+    off = np.abs(sums - 1)
+    if off.max(initial=0) <= SUM_TOLERANCE:
+        return []
+    worst, count = float(sums.flat[off.argmax()]), int((off > SUM_TOLERANCE).sum())
+    share = f"{count:,} of {sums.size:,}"
+    return [f"{name}: {share} answers do not sum to 1 (the worst to {worst:.4g}): taken as they are"]
+
+
+def tidy_member(name: str, given: Any, shape: tuple[int | None, ...]) -> Int8[np.ndarray, "..."]:
+    """Return membership: 1, 0, or -1 for what is not to be used.
+
+    Raises:
+        RequestError: another shape, or other values.
+    """
+    array = as_array(name, given)
+    if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise RequestError(f"{name} has shape {array.shape}, the other arrays ask for ({wanted})")
+    if array.dtype.kind not in "iufb":
+        raise RequestError(f"{name} has type {array.dtype}, it must hold 1, 0 or -1")
+    wrong = [value for value in np.unique(array).tolist() if value not in (UNUSED, OUT, IN)]
+    if wrong:
+        raise RequestError(f"{name} holds {wrong[0]!r}, it must hold 1, 0 or -1")
+    return array.astype(np.int8)
+
+
+def tidy_names(given: Any, num_classes: int) -> tuple[str, ...]:
+    """Return the names of the classes, in the order of the outputs' columns.
+
+    Raises:
+        RequestError: another number of them, a name twice, or one row per model.
+    """
+    array = as_array("class_names", given)
+    if array.ndim > 1:
+        raise RequestError(
+            f"class_names has shape {array.shape}: all models must have their columns in one order, [{num_classes}]; "
+            "reorder the columns of the others before saving"
+        )
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in array.ravel()]
+    if len(texts) != num_classes:
+        raise RequestError(f"class_names has {len(texts)} names for {num_classes} classes")
+    twice = [text for text in texts if texts.count(text) > 1]
+    if twice:
+        raise RequestError(f"class_names holds {twice[0]!r} twice")
+    return tuple(texts)
+
+
+def tidy_labels(
+    name: str, given: Any, count: int, num_classes: int, names: Sequence[str], notes: list[str]
+) -> tuple[Int[np.ndarray, "N"], tuple[str, ...]]:
+    """Return labels as class numbers from 0, and the classes' names.
+
+    Numbers from 1 to C count from 1. One-hot rows count as the class they mark. Text, and other numbers, are names:
+    those of `names`, or, where there are as many as columns, in sorted order, as scikit-learn has them.
+
+    Raises:
+        RequestError: another shape, or names whose columns cannot be known.
+    """
+    array = as_array(name, given)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.shape == (count, num_classes) and array.dtype.kind in "iufb":
+        array = _from_one_hot(name, array, notes)
+    if array.shape != (count,):
+        raise RequestError(f"{name} has shape {array.shape}, the other arrays ask for ({count},)")
+    if array.dtype.kind in "US":
+        return _from_names(name, array.astype(str), num_classes, names, notes)
+    values = np.unique(array)
+    if array.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.round(values)).all()):
+        raise RequestError(f"{name} holds {_first_odd(values)!r}; labels are class numbers or names")
+    low, high = (int(values[0]), int(values[-1])) if len(values) else (0, 0)
+    if low >= 0 and high < num_classes:
+        return array.astype(np.int32), tuple(names)
+    if low >= 1 and high == num_classes:
+        notes.append(f"{name} runs to {high} for {num_classes} classes: taken as counted from 1")
+        return (array - 1).astype(np.int32), tuple(names)
+    if len(values) == num_classes or names:
+        return _from_names(name, array.astype(np.int64), num_classes, names, notes)
+    raise RequestError(
+        f"{name} holds {low if low < 0 else high}, which is none of the {num_classes} columns, counted from 0: "
+        "give class_names in the order of the columns"
+    )
+
+
+def _first_odd(values: np.ndarray) -> float:
+    return float(next(value for value in values if not np.isfinite(value) or value != round(value)))
+
+
+def _from_one_hot(name: str, array: np.ndarray, notes: list[str]) -> np.ndarray:
+    is_marked = array == 1
+    if not (is_marked.sum(axis=1) == 1).all() or not (is_marked | (array == 0)).all():
+        raise RequestError(
+            f"{name} has shape {array.shape} but not one 1 among zeros in each row, as one-hot labels do"
+        )
+    notes.append(f"{name} is one-hot: taken for the class of each row's 1")
+    return is_marked.argmax(axis=1)
+
+
+def _from_names(
+    name: str, array: np.ndarray, num_classes: int, names: Sequence[str], notes: list[str]
+) -> tuple[Int[np.ndarray, "N"], tuple[str, ...]]:
+    """Return the positions of names among the classes'."""
+    found = np.unique(array)
+    texts = [str(value) for value in found]
+    if names:
+        strange = [text for text in texts if text not in names]
+        if strange:
+            raise RequestError(f"{name} holds {strange[0]!r}, which is none of class_names ({_few(names)})")
+        order = {text: position for position, text in enumerate(names)}
+        return np.array([order[text] for text in texts], np.int32)[np.searchsorted(found, array)], tuple(names)
+    if len(texts) != num_classes:
+        raise RequestError(
+            f"{name} holds {len(texts)} different names ({_few(texts)}) for {num_classes} columns: give class_names in "
+            "the order of the columns"
+        )
+    notes.append(
+        f"{name} holds names: the columns are taken to be in their sorted order, {_few(texts)}; class_names would say"
+    )
+    return np.searchsorted(found, array).astype(np.int32), tuple(texts)
+
+
+def _few(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def tidy_column(name: str, given: Any, count: int) -> Shaped[np.ndarray, "N"]:
+    """Return one value per record: whose it is, what it is called, which slice it belongs to.
+
+    Raises:
+        RequestError: another shape.
+    """
+    array = as_array(name, given)
+    if array.shape != (count,):
+        raise RequestError(f"{name} has shape {array.shape}, the other arrays ask for ({count},)")
+    return array.astype(str) if array.dtype.kind == "S" else array

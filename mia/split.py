@@ -1,0 +1,177 @@
+"""Splits: for every model the records it trains on and as many it never sees.
+
+Takes the number of records, the options and the root seed; gives a `Split` of indices, checked before it is returned.
+Never copies a record.
+
+Guarantees:
+- every model has `size` members and `size` non-members, each without repeats, and the two are disjoint;
+- `disjoint` (Shokri et al. 2017, section V): no shadow uses any of the target's 2 x size records; shadows draw
+  independently of one another and may overlap;
+- `disjoint` with `overlap`: that guarantee alone is given up. Shadows draw from all records, uniformly and without
+  regard to who is the target's member: drawing first from what the target leaves would make its non-members commoner
+  among the shadows' non-members, and so tell the attacker who they are;
+- `pool` (Carlini et al. 2022, section V): every model trains on a random half of the same 2 x size records; shadows
+  2j-1 and 2j are each other's complement, so every record is IN for exactly half of an even number of shadows;
+- model k's records depend on the seed, the protocol, the size and k alone: adding shadows changes none of the others.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from mia.checks import RequestError, at_least, one_of
+from mia.records import Split
+from mia.seeds import stage_generator
+
+PROTOCOLS = ("disjoint", "pool", "canary")
+Indices = Int[np.ndarray, "n"]
+
+
+@dataclass
+class SplitOptions:
+    """The protocol, the number of training records of every model, and the number of models."""
+
+    protocol: str = "disjoint"
+    size: int = 300
+    num_shadows: int = 10
+    num_targets: int = 1
+    overlap: bool = False  # disjoint only: shadows draw from all records, the target's among them
+    canaries: int | None = None  # canary only: records whose membership is a coin; null: 1,000, or half of the records
+
+    def __post_init__(self) -> None:
+        one_of("split.protocol", self.protocol, PROTOCOLS)
+        at_least("split.size", self.size, 1)
+        at_least("split.num_shadows", self.num_shadows, 0 if self.protocol == "canary" else 1)
+        at_least("split.num_targets", self.num_targets, 1)
+        if self.overlap and self.protocol != "disjoint":
+            raise RequestError(
+                f"split.overlap=true needs split.protocol=disjoint: under {self.protocol} models share records anyway"
+            )
+        if self.num_targets > 1 and self.protocol != "pool":
+            raise RequestError(
+                f"split.num_targets={self.num_targets} needs split.protocol=pool, where any model can be the target"
+            )
+        if self.canaries is not None:
+            at_least("split.canaries", self.canaries, 1)
+            if self.protocol != "canary":
+                raise RequestError(f"split.canaries={self.canaries!r} needs split=canary")
+        if self.num_targets > max(self.num_shadows, 1):
+            raise RequestError(
+                f"split.num_targets={self.num_targets} must be at most split.num_shadows={self.num_shadows}: "
+                "every target is attacked with all other models of the pool"
+            )
+
+
+def make_split(
+    options: SplitOptions,
+    num_records: int,
+    seed: int,
+    *,
+    shadow_records: Indices | None = None,
+) -> Split:
+    """Return the split of a data set of `num_records` records.
+
+    Args:
+        options: Protocol, size and number of shadows.
+        num_records: Records of the data set.
+        seed: The root seed.
+        shadow_records: The attacker's own records, where shadows draw from instead of from those that the target
+            leaves; the target uses none of them (`disjoint` only).
+
+    Raises:
+        RequestError: the data set has too few records; the message says the largest size that fits.
+    """
+    if options.protocol == "canary":
+        raise RequestError(
+            "split=canary is for models trained elsewhere: mia plan split=canary, then mia audit plan=...; our own "
+            "training takes split=disjoint or split=pool"
+        )
+    _check_size(options, num_records, shadow_records)
+    halves = _pool_halves if options.protocol == "pool" else _disjoint_halves
+    members, nonmembers = halves(options, num_records, seed, shadow_records)
+    split = Split(options.protocol, members.astype(np.int32), nonmembers.astype(np.int32), num_records)
+    check_split(split, options.size, may_overlap=options.overlap)
+    return split
+
+
+def relaxed_rules(options: SplitOptions, split: Split) -> tuple[str, ...]:
+    """Return what the split does not guarantee although the protocol does, one line each, for a person."""
+    if not options.overlap:
+        return ()
+    target = np.concatenate([split.members[0], split.nonmembers[0]])
+    shared = np.isin(np.stack([split.members[1:], split.nonmembers[1:]]), target).mean()
+    line = (
+        "split.overlap=true relaxes the rule that shadows never use the target's records: of each shadow's "
+        f"{2 * options.size:,} records {shared:.0%} on average are among the target's {2 * options.size:,}, whether "
+        "the target trained on them or not"
+    )
+    return (line,)
+
+
+def check_split(split: Split, size: int, *, may_overlap: bool = False) -> None:
+    """Assert the guarantees of the module docstring."""
+    for members, nonmembers in zip(split.members, split.nonmembers, strict=True):
+        assert len(members) == len(nonmembers) == size, "every model has size members and size non-members"
+        assert len(np.union1d(members, nonmembers)) == 2 * size, "members and non-members are distinct and disjoint"
+    assert split.members.min() >= 0, "indices lie in the data set"
+    assert max(split.members.max(), split.nonmembers.max()) < split.num_records, "indices lie in the data set"
+    if split.protocol == "disjoint" and not may_overlap:
+        target = np.concatenate([split.members[0], split.nonmembers[0]])
+        shadows = np.concatenate([split.members[1:].ravel(), split.nonmembers[1:].ravel()])
+        assert not np.isin(shadows, target).any(), "shadows never use the target's records"
+
+
+def _check_size(options: SplitOptions, num_records: int, shadow_records: Indices | None) -> None:
+    size, pool = options.size, options.protocol == "pool"
+    if shadow_records is not None:
+        assert not pool, "the attacker's own records need the disjoint protocol"
+        assert not options.overlap, "the attacker's own records are never the target's"
+        if len(shadow_records) < 2 * size:
+            raise RequestError(
+                f"split.size={size} needs {2 * size} records for the shadows, the attacker has {len(shadow_records)}"
+            )
+        num_records -= len(shadow_records)
+    parts = 2 if pool or options.overlap or shadow_records is not None else 4
+    if num_records < parts * size:
+        fits = (
+            "; split.overlap=true lets shadows draw from the target's records too, and needs 2 x size"
+            if parts == 4 and num_records >= 2 * size
+            else ""
+        )
+        raise RequestError(
+            f"split.size={size} needs {parts} x size = {parts * size} records under split.protocol={options.protocol}, "
+            f"the data set has {num_records}: at most split.size={num_records // parts}{fits}"
+        )
+
+
+def _halve(generator: np.random.Generator, records: Indices, size: int) -> tuple[Indices, Indices]:
+    drawn = generator.permutation(records)[: 2 * size]
+    return np.sort(drawn[:size]), np.sort(drawn[size:])
+
+
+def _disjoint_halves(
+    options: SplitOptions, num_records: int, seed: int, shadow_records: Indices | None
+) -> tuple[np.ndarray, np.ndarray]:
+    own = np.arange(num_records) if shadow_records is None else np.setdiff1d(np.arange(num_records), shadow_records)
+    target = _halve(stage_generator(seed, "split/target"), own, options.size)
+    left = own if options.overlap else np.setdiff1d(own, np.concatenate(target))
+    rest = left if shadow_records is None else shadow_records
+    shadows = [
+        _halve(stage_generator(seed, "split/shadow", shadow), rest, options.size)
+        for shadow in range(1, options.num_shadows + 1)
+    ]
+    members, nonmembers = zip(target, *shadows, strict=True)
+    return np.stack(members), np.stack(nonmembers)
+
+
+def _pool_halves(
+    options: SplitOptions, num_records: int, seed: int, _: Indices | None
+) -> tuple[np.ndarray, np.ndarray]:
+    pool = np.sort(stage_generator(seed, "split/pool").permutation(num_records)[: 2 * options.size])
+    halves = [_halve(stage_generator(seed, "split/target"), pool, options.size)]
+    for pair in range((options.num_shadows + 1) // 2):
+        first, second = _halve(stage_generator(seed, "split/shadow", pair), pool, options.size)
+        halves += [(first, second), (second, first)]
+    members, nonmembers = zip(*halves[: options.num_shadows + 1], strict=True)
+    return np.stack(members), np.stack(nonmembers)

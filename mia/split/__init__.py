@@ -1,1 +1,0 @@
-"""Which records each model trains on: indices with stated guarantees."""

@@ -1,0 +1,87 @@
+"""A result as tables that people and spreadsheets open: records by exposure, and CSV text.
+
+Takes a `Result`; gives rows. Draws nothing and stores nothing.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mia.records import Result
+
+Cell = str | int | float
+DIGITS = 5
+"""Significant digits of a score or a confidence: more would be noise, and a table is for people."""
+
+
+def record_rows(result: Result) -> list[dict[str, Cell]]:
+    """Return index, class, membership, confidence, score and rank under each attack; most exposed members first.
+
+    The order is that of the attack with the highest AUC. Ranks count from 1, the most exposed; equal scores share the
+    best rank. A number that could not be had is an empty cell.
+    """
+    attacks = attacks_by_auc(result)
+    scores = {name: result.scores[name].score.astype(float) for name in attacks}
+    ranks = {name: _ranks(score) for name, score in scores.items()}
+    order = np.arange(len(result.index))
+    if attacks:
+        order = np.lexsort((ranks[attacks[0]], ~result.is_member))
+    return [_row(result, scores, ranks, int(position)) for position in order]
+
+
+def attacks_by_auc(result: Result) -> list[str]:
+    """Return the attacks by falling AUC, those without one last."""
+    areas = {name: result.metrics.get(f"attack/{name}/auc", math.nan) for name in result.scores}
+    return sorted(areas, key=lambda name: -areas[name] if math.isfinite(areas[name]) else 1.0)
+
+
+def _row(
+    result: Result, scores: Mapping[str, Float[np.ndarray, "Q"]], ranks: Mapping[str, Int[np.ndarray, "Q"]], at: int
+) -> dict[str, Cell]:
+    label = int(result.labels[at])
+    row: dict[str, Cell] = {
+        "index": result.index[at].item(),
+        "label": label,
+        "class": result.class_names[label] if label < len(result.class_names) else str(label),
+        "member": int(result.is_member[at]),
+        "confidence": rounded(float(result.confidence[at])),
+    }
+    for name, score in scores.items():
+        value = float(score[at])
+        row[f"{name}_score"] = rounded(value)
+        row[f"{name}_rank"] = int(ranks[name][at]) if not math.isnan(value) else ""
+    return row
+
+
+def rounded(value: float) -> Cell:
+    """Return a number of `DIGITS` significant digits, or nothing for NaN."""
+    return "" if math.isnan(value) else float(f"{value:.{DIGITS}g}")
+
+
+def _ranks(score: Float[np.ndarray, "Q"]) -> Int[np.ndarray, "Q"]:
+    """Return 1 + the number of records with a higher score; NaN ranks last."""
+    known = np.where(np.isnan(score), -np.inf, score)
+    rising = np.sort(known)
+    return 1 + len(known) - np.searchsorted(rising, known, side="right")
+
+
+def csv_text(rows: Sequence[Mapping[str, Cell]]) -> str:
+    """Return rows as CSV with a header; columns in the order they first appear.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe before it.
+    """
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([harmless(column) for column in columns])
+    writer.writerows([harmless(row.get(column, "")) for column in columns] for row in rows)
+    return buffer.getvalue()
+
+
+def harmless(cell: Cell) -> Cell:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

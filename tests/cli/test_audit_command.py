@@ -1,0 +1,259 @@
+"""`mia audit` as typed: what it writes, what it refuses, what it leaves in the store."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from mia.plans import make_plan
+from mia.tracking import Tracker, TrackingOptions
+
+
+def test_an_audit_of_the_files_contract_writes_scores_and_metrics(mia, shared_home, tmp_path):
+    generator = np.random.default_rng(0)
+    member = generator.integers(0, 2, (5, 90)).astype(np.int8)
+    logits = generator.normal(size=(5, 90, 3))
+    labels = generator.integers(0, 3, 90)
+    logits[:, np.arange(90), labels] += 2 * member
+    target_member = member[0].copy()
+    target_member[:10] = -1
+    np.savez(
+        tmp_path / "signals.npz",
+        target_logits=logits[0],
+        target_member=target_member,
+        labels=labels,
+        shadow_logits=logits[1:],
+        shadow_member=member[1:],
+    )
+    out = tmp_path / "out"
+    code, printed, _ = mia(shared_home, "audit", f"signals={tmp_path / 'signals.npz'}", f"out={out}")
+    assert code == 0
+    assert "lira_online" in printed
+    with np.load(out / "scores.npz", allow_pickle=False) as scores:
+        np.testing.assert_array_equal(scores["index"], np.arange(10, 90))
+        assert scores["lira_online"].shape == (80,)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["attack/loss/auc"] > 0.7
+    rows = list(csv.DictReader((out / "records.csv").read_text().splitlines()))
+    assert len(rows) == 80
+
+
+def test_an_audit_refuses_names_that_are_nearly_right(mia, shared_home, tmp_path):
+    arrays = {"target_logits": np.zeros((6, 2)), "target_member": np.arange(6) % 2, "labels": np.zeros(6, int)}
+    strange = {"shadow_logit": np.zeros((1, 6, 2)), "shadow_members": np.zeros((1, 6))}
+    for content, named in (
+        (arrays | strange, "'shadow_logit', which is none of"),
+        ({k: v for k, v in arrays.items() if k != "target_member"}, "there is no target_member [N]"),
+    ):
+        np.savez(tmp_path / "typo.npz", **content)
+        code, _, err = mia(shared_home, "audit", f"signals={tmp_path / 'typo.npz'}", f"out={tmp_path / 'typo'}")
+        assert (code, named in err) == (2, True), err
+    np.savez(tmp_path / "more.npz", **arrays, labels_coarse=np.zeros(6))  # one's own, and nothing is missing
+    assert mia(shared_home, "audit", f"signals={tmp_path / 'more.npz'}", f"out={tmp_path / 'more'}")[0] == 0
+
+
+def test_an_audit_without_shadows_says_what_its_thresholds_are_worth(mia, shared_home, tmp_path):
+    generator = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "alone.npz",
+        target_probabilities=generator.dirichlet(np.ones(3), 50),
+        target_member=np.arange(50) % 2,
+        labels=generator.integers(0, 3, 50),
+    )
+    code, printed, _ = mia(shared_home, "audit", f"signals={tmp_path / 'alone.npz'}", f"out={tmp_path / 'out'}")
+    assert code == 0
+    assert "calibrated on nothing" in " ".join(printed.split())
+    code, _, err = mia(
+        shared_home, "audit", f"signals={tmp_path / 'alone.npz'}", f"out={tmp_path / 'no'}", "attack=[lira_online]"
+    )
+    assert code == 2
+    assert "lira_online" in err
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.fixture
+def predictions(tmp_path):
+    """A file of four shadows and 60 records, without any signal."""
+    generator = np.random.default_rng(0)
+    member = generator.integers(0, 2, (5, 60)).astype(np.int8)
+    path = tmp_path / "predictions.npz"
+    np.savez(
+        path,
+        target_logits=generator.normal(size=(60, 3)),
+        target_member=member[0],
+        labels=generator.integers(0, 3, 60),
+        shadow_logits=generator.normal(size=(4, 60, 3)),
+        shadow_member=member[1:],
+    )
+    return path
+
+
+def test_an_audit_that_fails_is_in_the_store_with_its_traceback(mia, shared_home, predictions, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError("halfway through")
+
+    monkeypatch.setattr("mia.experiment.attacking.run_attack", fail)
+    code, _, err = mia(shared_home, "audit", f"signals={predictions}", f"out={tmp_path / 'out'}")
+    assert (code, "halfway through" in err) == (1, True)
+    tracker = Tracker.open(TrackingOptions(), shared_home)
+    run = tracker.runs(kind="audit", limit=1)[0]
+    assert run.status == "FAILED"
+    assert "ZeroDivisionError" in tracker.artifact(run.id, "traceback.txt").read_text()
+
+
+def test_growth_is_there_for_audits_too(mia, shared_home, predictions, tmp_path):
+    out = tmp_path / "out"
+    request = ("attack=[loss,calibration]", "attack.growth=true")
+    assert mia(shared_home, "audit", f"signals={predictions}", f"out={out}", *request)[0] == 0
+    rows = list(csv.DictReader((out / "growth.csv").read_text().splitlines()))
+    assert [row["shadows"] for row in rows if row["attack"] == "calibration"] == ["1", "2", "4"]
+
+
+UNTRACKED = "tracking.enabled=false"
+
+
+@pytest.fixture
+def leaky(tmp_path):
+    """A plan, and logits that know their members."""
+    generator = np.random.default_rng(0)
+    plan = make_plan(400, num_shadows=4)
+    labels = generator.integers(0, 3, 400)
+    logits = generator.normal(size=(5, 400, 3))
+    logits[:, np.arange(400), labels] += 2 * plan.member
+    (tmp_path / "predictions").mkdir()
+    for model in range(5):
+        np.save(tmp_path / "predictions" / f"{model}.npy", logits[model])
+    plan.save(tmp_path / "plan.npz")
+    np.save(tmp_path / "labels.npy", labels)
+    member, loss = plan.member, -np.log(np.exp(logits)[:, np.arange(400), labels] / np.exp(logits).sum(-1))
+    np.savez(tmp_path / "turns.npz", logits=logits, member=member, labels=labels)
+    np.savez(tmp_path / "losses.npz", target_loss=loss[0], target_member=member[0], shadow_loss=loss[1:],
+             shadow_member=member[1:])  # fmt: skip
+    np.savez(tmp_path / "scores.npz", member=member[0], theirs=-loss[0])
+    np.savez(tmp_path / "one.npz", target_logits=logits[0], target_member=member[0], labels=labels,
+             shadow_logits=logits[1:], shadow_member=member[1:])  # fmt: skip
+    return roc_auc_score(member[0], -loss[0])
+
+
+FORMS = {
+    "one": ["signals={}/one.npz"],
+    "plan": ["plan={}/plan.npz", "predictions={}/predictions", "labels={}/labels.npy"],
+    "losses": ["signals={}/losses.npz"],
+    "turns": ["signals={}/turns.npz"],
+    "scores": ["scores={}/scores.npz"],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_area_of_an_independent_computation(mia, tmp_path, leaky, form):
+    request = [one.format(tmp_path) for one in FORMS[form]]
+    out = tmp_path / "out"
+    code, printed, err = mia(tmp_path / "mlruns", "audit", *request, f"out={out}", "attack=quick", UNTRACKED)
+    assert (code, err.count("error")) == (0, 0), err
+    assert "more than chance explains" in " ".join(printed.split())
+    metrics = json.loads((out / "metrics.json").read_text())
+    name = "theirs" if form == "scores" else "loss"
+    assert metrics[f"attack/{name}/auc"] == pytest.approx(leaky, abs=0.1 if form == "turns" else 1e-3)
+    assert ("attack/loss/auc_sd" in metrics) == (form == "turns")
+    assert {"records.csv", "scores.npz", "model-card.md"} <= {path.name for path in out.iterdir()}
+    assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "named"),
+    [
+        (["limit.auc=0.6"], 3, "limit.auc=0.6 is exceeded: "),
+        (["limit.auc=0.999"], 0, ""),
+        (["limit.tpr_at_1pct_fpr=0", "limit.auc=1"], 3, "limit.tpr_at_1pct_fpr=0 is exceeded"),
+        (["limit.tpr_at_0.1pct_fpr=0.01"], 0, "limit.tpr_at_0.1pct_fpr=0.01 was not checked"),  # 200 non-members
+        (["limit.epsilon=50"], 0, ""),
+        (["limit.auc=2"], 2, "limit.auc=2"),
+        (["limit.au=0.6"], 2, "did you mean 'limit.auc'"),
+    ],
+)
+def test_the_gate(mia, tmp_path, leaky, limits, code, named):
+    request = (f"signals={tmp_path / 'one.npz'}", f"out={tmp_path / 'out'}", "attack=[loss]", UNTRACKED)
+    found, _, err = mia(tmp_path / "mlruns", "audit", *request, *limits)
+    assert (found, named in err) == (code, True), err
+
+
+def test_presets_and_what_is_left_out(mia, tmp_path, leaky):
+    def scored(*request):
+        out = tmp_path / "out"
+        code, _, err = mia(
+            tmp_path / "mlruns", "audit", f"signals={tmp_path / 'one.npz'}", f"out={out}", UNTRACKED, *request
+        )
+        assert code == 0, err
+        with np.load(out / "scores.npz") as scores:
+            return set(scores.files) - {"index"}
+
+    quick = scored("attack=quick")
+    assert {"gap", "loss", "lira_online", "rmia_offline"} <= quick
+    assert not any(name.startswith("shadow_") for name in quick)
+    assert scored("~attack.shadow_svm", "~attack.gap") == quick - {"gap"}
+    assert scored("attack=[loss,gap]", "~attack.gap") == {"loss"}
+    code, _, err = mia(tmp_path / "mlruns", "audit", f"signals={tmp_path / 'one.npz'}", "out=x", "~attack.gapp")
+    assert (code, "did you mean 'gap'" in err) == (2, True)
+
+
+def test_the_quick_attacks_are_shown_before_the_slow_ones_begin(mia, tmp_path, leaky):
+    request = (f"signals={tmp_path / 'one.npz'}", f"out={tmp_path / 'out'}", UNTRACKED)
+    code, _, err = mia(tmp_path / "mlruns", "audit", *request, "attack=[shadow_logistic,loss,gap]")
+    assert code == 0
+    shown = [line.split(":")[0] for line in err.splitlines() if "AUC" in line]
+    assert shown == ["gap", "loss", "shadow_logistic"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "named"),
+    [
+        ([], "nothing is given to audit"),
+        (["signals={}/one.npz", "scores={}/scores.npz"], "signals= and scores= is given"),
+        (["plan={}/plan.npz", "labels={}/labels.npy"], "needs predictions=DIR"),
+        (["plan={}/plan.npz", "predictions={}/predictions"], "needs labels=FILE"),
+        (
+            ["plan={}/plan.npz", "predictions={}/predictions", "labels={}/labels.npy", "kind=logit"],
+            "did you mean 'logits'",
+        ),
+        (["signals={}/none.npz"], "does not exist"),
+        (["signals={}/labels.npy"], "unknown format"),
+        (["signals={}/one.npz", "out={}/labels.npy"], "no folder"),
+        (["signals={}/one.npz", "out={}/labels.npy/deeper"], "no folder"),
+    ],
+    ids=str,
+)
+def test_a_request_that_cannot_be_meant_is_refused_before_anything_runs(mia, tmp_path, leaky, request_, named):
+    given = [one.format(tmp_path) for one in request_]
+    given += [] if any(one.startswith("out=") for one in given) else [f"out={tmp_path / 'out'}"]
+    code, printed, err = mia(tmp_path / "mlruns", "audit", *given)
+    assert (code, printed, err.count("\n")) == (2, "", 1), err
+    assert named in err
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_a_plan_is_written_and_says_how_it_goes_on(mia, tmp_path):
+    plan = tmp_path / "plan.npz"
+    code, printed, _ = mia(
+        tmp_path, "plan", "records=100", "split=pool", "split.num_shadows=4", "seed=3", f"out={plan}"
+    )
+    assert code == 0
+    assert "mia audit" in printed
+    np.testing.assert_array_equal(np.load(plan)["member"], make_plan(100, 4, seed=3).member)
+    code, printed, _ = mia(tmp_path, "plan", "records=100", f"out={plan}", "framework=torch")
+    assert code == 0
+    compile(printed, "printed", "exec")
+    assert mia(tmp_path, "plan", "records=100", "split=canary", "split.canaries=30", f"out={plan}")[0] == 0
+    assert np.load(plan)["canaries"].shape == (30,)
+    assert mia(tmp_path, "plan", "records=100", "split.size=20", f"out={plan}")[0] == 0
+    assert (np.load(plan)["member"] == 1).sum(axis=1).tolist() == [20] * 17
+    for wrong, named in (
+        (["split.size=80"], "at most split.size=50"),
+        (["framework=jax"], "framework='jax'"),
+        (["split=pol"], "split=pol is not known"),
+        ([f"out={plan}/x.npz"], "no folder"),
+    ):
+        code, _, err = mia(tmp_path, "plan", "records=100", *wrong)
+        assert (code, named in err) == (2, True), err
