@@ -129,7 +129,6 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
     from mia.cli.publish import print_result, publish
     from mia.experiment.run import run_experiment
     from mia.store import PoolStore, User
-    from mia.tracking.address import without_secrets
 
     begun: list[Run] = []
     options = job.config.experiment()
@@ -139,8 +138,8 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
         ) as run:
             begun.append(run)
             run.log_dataset(data)
-            run.log_text(without_secrets(job.yaml), "config.yaml")
-            run.log_text(without_secrets("".join(f"- {one}\n" for one in job.overrides)), "overrides.yaml")
+            run.log_text(job.yaml, "config.yaml")
+            run.log_text("".join(f"- {one}\n" for one in job.overrides), "overrides.yaml")
             _prepare_jax()
             user = User(tracker.store_id, tracker.where)
             result = run_experiment(options, data, PoolStore(job.home / "pools", user), observer)

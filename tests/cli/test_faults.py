@@ -212,7 +212,7 @@ def test_a_finished_sweep_is_reused_whole_and_its_runs_are_linked_from_others(mi
     report = tracker.artifact(first.id, "report.html").stat().st_mtime_ns
     scores = {run.id: run.started for run in tracker.runs(kind="run")}
 
-    monkeypatch.setattr("mia.tracking.context.code", lambda: {"mia.git_commit": "f" * 40})
+    monkeypatch.setattr("mia.tracking.process.code", lambda: {"mia.git_commit": "f" * 40})
     code, _, err = mia(home, "-m", *SMALL, "train.l2=0,1e-2")
     assert (code, "2 reused, 0 trained, 0 failed" in err) == (0, True)
     assert tracker.artifact(first.id, "report.html").stat().st_mtime_ns == report
