@@ -38,7 +38,8 @@ def write_summary(
 
     from mia.report.console import sweep_end
     from mia.report.frame import read_study
-    from mia.report.tables import csv_text, run_rows, summary_markdown
+    from mia.report.tables import run_rows, summary_markdown
+    from mia.tables import csv_text
 
     runs = tracker.children(sweep.id)
     study = read_study(runs, fetcher(tracker))
