@@ -18,7 +18,7 @@ import numpy as np
 from mia.metrics.rates import clopper_pearson
 from mia.metrics.words import is_part, metric_of
 from mia.records import StoredRun
-from mia.report.standin import from_stored
+from mia.config import from_stored
 from mia.report.statistics import Estimate, of_mean
 from mia.report.where import Where
 from mia.settings import Setting, number_words
