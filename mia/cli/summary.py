@@ -34,7 +34,8 @@ def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
 
     from mia.report.console import sweep_end
     from mia.report.frame import read_study
-    from mia.report.tables import csv_text, run_rows, summary_markdown
+    from mia.report.tables import run_rows, summary_markdown
+    from mia.tables import csv_text
 
     tracker, sweep, task = swept.tracker, swept.run, swept.task
     runs = tracker.children(sweep.id)

@@ -30,7 +30,6 @@ from mia.report.tables import (
     Table,
     attack_table,
     caption,
-    csv_text,
     difference_rows,
     failure_words,
     number_text,
@@ -39,6 +38,7 @@ from mia.report.tables import (
     summary_table,
     table_latex,
 )
+from mia.tables import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd

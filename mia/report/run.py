@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 
 from mia import __version__
 from mia.metrics.roc import FPR_LIMITS
 from mia.metrics.words import metric_of, metric_words, of_kind
+from mia.model_card import verdict
 from mia.records import Curves, Result, Scores, StoredRun
 from mia.report.look import (
     CATEGORIES,
@@ -39,7 +40,8 @@ from mia.report.look import (
     near,
     unit,
 )
-from mia.report.tables import Cell, Table, csv_text, estimate_cell
+from mia.report.tables import Cell, Table, estimate_cell
+from mia.tables import class_name, result_tables
 
 if TYPE_CHECKING:
     import altair as alt
@@ -471,20 +473,6 @@ def audit_page(
     )
 
 
-def verdict(result: Result) -> str:
-    """Return in plain words what the strongest attack found, and what that does not mean."""
-    order = attack_order(result.metrics, list(result.scores))
-    value, low, high = _interval(result.metrics, f"attack/{order[0]}/auc") if order else (math.nan,) * 3
-    if not math.isfinite(value):
-        return "No attack could rank these records."
-    numbers = f"AUC {value:.3f}, 95% interval {low:.3f} to {high:.3f}"
-    if low > 0.5:
-        found = f"The model tells who was in its training set: the strongest attack, {order[0]}, has {numbers}."
-    else:
-        found = f"None of {len(order)} attacks tells members apart by more than chance; the strongest, {order[0]}, has {numbers}."
-    return f"{found} It is a lower limit: a stronger attack, or more shadow models, may find more."
-
-
 def run_files(result: Result, images: Shaped[np.ndarray, "N h w c"] | None = None, **page: str) -> dict[str, bytes]:
     """Return what is stored of a run beside its scores: tables, curves, one small picture, and its page, by file name.
 
@@ -493,12 +481,7 @@ def run_files(result: Result, images: Shaped[np.ndarray, "N h w c"] | None = Non
         images: the data set's own `x`, where it holds pictures.
         page: what `run_page` takes: title, command ...
     """
-    files = {
-        "per_class.csv": csv_text([dict(row) for row in result.per_class]).encode(),
-        "records.csv": csv_text(record_rows(result)).encode(),
-    }
-    if result.growth:
-        files["growth.csv"] = csv_text([dict(row) for row in result.growth]).encode()
+    files = {name: text.encode() for name, text in result_tables(result).items()}
     if result.curves is not None:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **{name: getattr(result.curves, name) for name in CURVES})
@@ -546,43 +529,6 @@ def stored_result(run: StoredRun, fetch: Callable[[StoredRun, str], Any]) -> Res
     )  # fmt: skip
 
 
-def record_rows(result: Result) -> list[dict[str, str | int | float]]:
-    """Return index, class, membership, confidence, score and rank under each attack; most exposed members first.
-
-    Ranks count from 1, the most exposed; equal scores share the best rank. The order is that of the attack with the
-    highest AUC; a score that could not be had is an empty cell.
-    """
-    attacks = attack_order(result.metrics, list(result.scores))
-    scores = {name: result.scores[name].score.astype(float) for name in attacks}
-    ranks = {name: _ranks(score) for name, score in scores.items()}
-    order = np.lexsort((ranks[attacks[0]], ~result.is_member)) if attacks else np.arange(len(result.index))
-    lines = []
-    for k in order.tolist():
-        label = int(result.labels[k])
-        line: dict[str, str | int | float] = {
-            "index": int(result.index[k]), "label": label, "class": _class_name(result, label),
-            "member": int(result.is_member[k]), "confidence": float(result.confidence[k]),
-        }  # fmt: skip
-        for name, score in scores.items():
-            is_known = not math.isnan(score[k])
-            line |= {
-                f"{name}_score": float(score[k]) if is_known else "",
-                f"{name}_rank": int(ranks[name][k]) if is_known else "",
-            }
-        lines.append(line)
-    return lines
-
-
-def _class_name(result: Result, label: int) -> str:
-    return result.class_names[label] if label < len(result.class_names) else str(label)
-
-
-def _ranks(score: Float[np.ndarray, "Q"]) -> Int[np.ndarray, "Q"]:
-    """Return 1 + the number of records with a higher score; NaN ranks last."""
-    known = np.where(np.isnan(score), -np.inf, score)
-    return 1 + len(known) - np.searchsorted(np.sort(known), known, side="right")
-
-
 def most_exposed(result: Result, attack: str, count: int) -> list[int]:
     """Return positions (along `result.index`) of the members with the highest scores, the most exposed first."""
     score = np.where(result.is_member, result.scores[attack].score.astype(float), np.nan)
@@ -603,7 +549,7 @@ def contact_sheet(result: Result, images: Shaped[np.ndarray, "N h w c"], count: 
         left, top = place % COLUMNS * (TILE + 14), place // COLUMNS * height
         picture = Image.fromarray(_bytes_of(images[result.index[k]]))
         sheet.paste(picture.resize((TILE, TILE), Image.Resampling.NEAREST), (left + 2, top))
-        words = f"#{result.index[k]} {_class_name(result, int(result.labels[k]))}"[:15]
+        words = f"#{result.index[k]} {class_name(result, int(result.labels[k]))}"[:15]
         pen.text(
             (left + 2, top + TILE),
             f"{words}\n{result.scores[attack].score[k]:.3g}",

@@ -4,8 +4,6 @@ Takes a study, gives frames and text. The best of a column are marked: the highe
 that comes from a config, a file's name or a class runs as a formula in a spreadsheet or as a command in LaTeX.
 """
 
-import csv
-import io
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
 CsvCell = str | int | float
 DIGITS = 3
-FORMULA = ("=", "+", "-", "@", "|", "%")
 """What a formula begins with, in one office program or another."""
 
 
@@ -241,25 +238,6 @@ def summary_markdown(study: Study) -> str:
 
 
 # --- CSV --------------------------------------------------------------------------------------------------------------
-
-
-def csv_text(rows: Sequence[Mapping[str, CsvCell]]) -> str:
-    """Return rows as CSV with a header, columns in the order they first appear; text that is a formula is quoted."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([safe_cell(name) for name in columns])
-    writer.writerows([safe_cell(row.get(name, "")) for name in columns] for row in rows)
-    return buffer.getvalue()
-
-
-def safe_cell(value: CsvCell) -> CsvCell:
-    """Return a cell that no spreadsheet runs: text that begins like a formula gets an apostrophe before it."""
-    if not isinstance(value, str):
-        return value
-    text = value.replace("\0", "").replace("\r", " ")
-    is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text)
-    return f"'{text}" if text.lstrip()[:1] in FORMULA and not is_number else text
 
 
 def summary_rows(study: Study) -> list[dict[str, CsvCell]]:
