@@ -216,10 +216,9 @@ def compose(*overrides: str) -> "ExperimentOptions":
         >>> mia.compose("data=digits", "train.l2=1e-3").train.l2
         0.001
     """
-    from mia.compose import compose_config, register
+    from mia.compose import compose_config
     from mia.config import Config, to_options
 
-    register()
     config: Config = to_options(compose_config(list(overrides)), Config)
     return config.experiment()
 
@@ -231,6 +230,7 @@ def run(
     data: "Dataset | None" = None,
     name: str = "",
     store: str | Path | None = None,
+    track: bool = False,
 ) -> Result:
     """Return what an experiment found out; models are kept in the store of pools and found there again.
 
@@ -241,6 +241,7 @@ def run(
         data: The data set; None: the one that `options.data` names.
         name: What tells this training from others in the store; needed with `train`, whose code nobody compares.
         store: Folder of the pools; None: `pools/` in `MIA_HOME`, as the command has it.
+        track: Whether to leave a run in the store of runs, as the command does.
 
     Raises:
         RequestError: the request cannot work.
@@ -264,4 +265,12 @@ def run(
     data = load(options.data) if data is None else data
     own = None if train is None else OwnTraining(name, train)
     pools = PoolStore(home() / "pools" if store is None else Path(store))
-    return Result.of(run_experiment(options, data, pools, own=own))
+    if not track:
+        return Result.of(run_experiment(options, data, pools, own=own))
+    from mia.cli.publish import publish
+    from mia.tracked import tracked_run
+
+    with tracked_run(options, data, name) as tracked:
+        found = run_experiment(options, data, pools, own=own)
+        publish(tracked, found, data.x if data.is_image else None)
+    return Result.of(found)

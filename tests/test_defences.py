@@ -9,9 +9,9 @@ from scipy.stats import kstest, laplace, norm
 
 from mia.checks import RequestError
 from mia.defences import defend, make_defence
-from mia.defences.classifier import fit_classifier
-from mia.defences.filters import softmax
-from mia.defences.noise import record_uniforms
+from mia.defences.answer_noise import record_uniforms
+from mia.defences.answers import softmax
+from mia.defences.memguard import fit_classifier
 from mia.defences.options import (
     LabelOnlyOptions,
     MemguardOptions,

@@ -331,3 +331,18 @@ def test_own_training_runs_on_our_splits_and_is_found_in_the_store(tmp_path):
         mia.run(options, train)
     with pytest.raises(RequestError, match="returned int, not a function"):
         mia.run(options, lambda *_: 3, name="other", store=tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_is_in_the_store_where_that_is_asked(tmp_path, monkeypatch):
+    from mia.tracking import Tracker, TrackingOptions
+
+    monkeypatch.setenv("MIA_HOME", str(tmp_path))
+    options = mia.compose("split.size=40", "split.num_shadows=2", "train.epochs=2", "attack=[loss]", "train.l2=1e-3")
+    result = mia.run(options, track=True)
+    (run,) = Tracker.open(TrackingOptions(), tmp_path).runs(kind="run")
+    assert run.status == "FINISHED"
+    assert run.metrics["attack/loss/auc"] == result.metrics["attack/loss/auc"]
+    assert (run.params["train.l2"], run.params["attack.loss.per_class"]) == ("0.001", "False")
+    mia.run(options)
+    assert len(Tracker.open(TrackingOptions(), tmp_path).runs(kind="run")) == 1

@@ -12,7 +12,7 @@ FLOORS = {
     "data": 1, "split": 1, "shadow_data": 1, "models": 1, "train": 1, "attacks": 1, "defences": 1, "metrics": 1,
     "store": 2, "plans": 2, "predictions": 2, "snippets": 2, "tables": 2, "model_card": 2, "experiment": 2,
     "config": 3, "tracking": 3, "compose": 3, "sweep": 3, "sweeper": 3, "variants": 3,
-    "report": 4, "outputs": 5, "results": 5, "face": 5, "cli": 5, "__main__": 6, "__init__": 6,
+    "report": 4, "outputs": 5, "results": 5, "face": 5, "tracked": 5, "cli": 5, "__main__": 6, "__init__": 6,
 }  # fmt: skip
 ONLY_IN = {
     "jax": {"models", "train"},

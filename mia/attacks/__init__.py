@@ -9,15 +9,25 @@ from typing import TYPE_CHECKING, Any
 from mia.attacks.spec import ATTACKS, AttackSpec, attack
 
 if TYPE_CHECKING:
-    from mia.attacks.run import AttackError, check_possible, run_attack
+    from mia.attacks.run import AttackError, check_possible, check_signals, run_attack
     from mia.records import Scores, Signals
 
-__all__ = ["ATTACKS", "AttackError", "AttackSpec", "Scores", "Signals", "attack", "check_possible", "run_attack"]
+__all__ = [
+    "ATTACKS",
+    "AttackError",
+    "AttackSpec",
+    "Scores",
+    "Signals",
+    "attack",
+    "check_possible",
+    "check_signals",
+    "run_attack",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Load what needs NumPy when it is first asked for."""
-    if name in ("AttackError", "check_possible", "run_attack"):
+    if name in ("AttackError", "check_possible", "check_signals", "run_attack"):
         from mia.attacks import run
 
         return getattr(run, name)

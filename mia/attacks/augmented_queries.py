@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from mia.attacks.shared_statistics import Views, shared_statistics
+from mia.attacks.shared_statistics import SharedStatistics, Views
 from mia.attacks.statistics import true_class
 from mia.checks import RequestError
 from mia.records import Signals
@@ -80,13 +80,19 @@ class Noise:
 
 
 def phi_of_views(
-    name: str, signals: Signals, records: Int[np.ndarray, "R"], queries: int, shift: int
+    name: str,
+    signals: Signals,
+    shared: SharedStatistics,
+    records: Int[np.ndarray, "R"],
+    queries: int,
+    shift: int,
 ) -> Float[np.ndarray, "V M R"]:
     """Return phi of every model (row 0: the target) on the first `queries` views of some records.
 
     Args:
         name: The attack, for errors.
-        signals: They hold the answers to the plain view, and know whom to ask.
+        signals: They know whom to ask.
+        shared: Their statistics, with the answers to the plain view; other views are kept there.
         records: Positions along the record axis, ascending. The target is asked about the candidates among them alone:
             of the others its phi is NaN but for the plain view.
         queries: Views, the plain one among them.
@@ -95,7 +101,6 @@ def phi_of_views(
     Raises:
         RequestError: nobody can be asked, the records are not pictures, or the shift is too large for them.
     """
-    shared = shared_statistics(signals)
     known = shared.views.get((queries, shift))
     if known is not None and np.isin(records, known.records).all():
         return known.phi[:, :, np.searchsorted(known.records, records)]
@@ -118,6 +123,8 @@ def phi_of_views(
         for model in range(signals.num_shadows + 1):
             use = slice(None) if model else is_asked
             outputs = signals.oracle.ask(model, changed[use])
-            phi[number, model, use] = true_class(outputs, signals.labels[records[use]], signals.is_probability)[0]
+            phi[number, model, use] = true_class(
+                outputs, signals.labels[records[use]], signals.is_probability, shared.floor
+            )[0]
     shared.views[queries, shift] = Views(records, phi)
     return phi

@@ -3,21 +3,28 @@
 Takes signals; gives scores. A record without an OUT shadow has no score: nothing is averaged that is not there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int8
 
 from mia.attacks.masked_statistics import masked_mean
 from mia.attacks.per_record import Needs, compare
-from mia.attacks.shared_statistics import shared_statistics
+from mia.attacks.shared_statistics import check_floor, describe_floor, shared_statistics
 from mia.attacks.spec import attack
+from mia.attacks.ties import difference, settle
 from mia.records import OUT, Scores, Signals
 
 
 @dataclass
 class CalibrationOptions:
-    """Log probability less its mean over OUT shadows (Watson et al. 2022): nothing to set."""
+    """Log probability less its mean over OUT shadows (Watson et al. 2022)."""
+
+    floor: Any = "auto"  # what a probability of exactly 0 counts as; auto: half the smallest above 0
+
+    def __post_init__(self) -> None:
+        check_floor("attack.calibration.floor", self.floor)
 
 
 @attack(
@@ -28,10 +35,13 @@ class CalibrationOptions:
 )
 def calibration(signals: Signals, options: CalibrationOptions, seed: int) -> Scores:
     """Score by log p_y minus its mean over OUT shadows."""
-    del options, seed
-    log_confidence = shared_statistics(signals).log_confidence
+    shared = shared_statistics(signals, options.floor)
+    log_p = shared.log_confidence
 
     def score(row: int, membership: Int8[np.ndarray, "K N"]) -> Float[np.ndarray, "N"]:
-        return log_confidence[row] - masked_mean(log_confidence[1:], membership == OUT)
+        mean = masked_mean(log_p[1:], membership == OUT)
+        return settle(difference(log_p[row], mean), np.abs(log_p[row]) + np.abs(mean))
 
-    return compare(signals, score, Needs(0, 1))
+    scores = compare(signals, score, Needs(0, 1), seed)
+    said = describe_floor(signals, shared)
+    return replace(scores, warnings=(*scores.warnings, said)) if said else scores

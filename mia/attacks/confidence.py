@@ -11,14 +11,16 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mia.attacks import statistics
+from mia.attacks.shared_statistics import floor_of
 from mia.attacks.spec import attack
 from mia.attacks.thresholds import Thresholds, learn_thresholds
+from mia.attacks.ties import settle
 from mia.records import IN, UNUSED, Scores, Signals
 
 ROWS = 2**19
 """Shadow answers that thresholds are learnt from: more than enough, and 256 shadows need not be sorted."""
 
-Statistic = Callable[[statistics.Outputs, statistics.Labels, bool], statistics.PerRecord]
+Statistic = Callable[[statistics.Outputs, statistics.Labels, bool, float], statistics.PerRecord]
 YEOM = "Yeom, Giacomelli, Fredrikson, Jha: Privacy risk in machine learning, CSF 2018"
 SONG = "Song, Mittal: Systematic evaluation of privacy risks of machine learning models, USENIX Security 2021"
 
@@ -72,7 +74,13 @@ def entropy(signals: Signals, options: EntropyOptions, seed: int) -> Scores:
     return _threshold(statistics.minus_entropy, signals, options.per_class)
 
 
-@attack("modified_entropy", options=ModifiedEntropyOptions, needs=("classes",), citation=SONG, label="modified entropy")
+@attack(
+    "modified_entropy",
+    options=ModifiedEntropyOptions,
+    needs=("classes",),
+    citation=SONG,
+    label="modified entropy",
+)
 def modified_entropy(signals: Signals, options: ModifiedEntropyOptions, seed: int) -> Scores:
     """Score by minus the modified entropy, low for the confident and right, high for the confident and wrong."""
     del seed
@@ -82,7 +90,7 @@ def modified_entropy(signals: Signals, options: ModifiedEntropyOptions, seed: in
 def _threshold(statistic: Statistic, signals: Signals, per_class: bool) -> Scores:
     asked = signals.candidates
     labels = signals.labels[asked]
-    score = statistic(signals.target_outputs[asked], labels, signals.is_probability)
+    score = settle(statistic(signals.target_outputs[asked], labels, signals.is_probability, floor_of(signals)))
     thresholds, shadows = _learn(statistic, signals, per_class)
     none = np.zeros(len(asked), np.int64)
     if thresholds is None:
@@ -107,9 +115,9 @@ def _learn(statistic: Statistic, signals: Signals, per_class: bool) -> tuple[Thr
             break
         labels.append(signals.labels[own])
         membership.append(signals.shadow_membership[shadow, own] == IN)
-        scores.append(statistic(outputs[own], labels[-1], signals.is_probability))
+        scores.append(statistic(outputs[own], labels[-1], signals.is_probability, floor_of(signals)))
     if not scores:
         return None, 0
     by_class = np.concatenate(labels) if per_class else None
-    learnt = learn_thresholds(np.concatenate(scores), np.concatenate(membership), by_class, signals.num_classes)
+    learnt = learn_thresholds(settle(np.concatenate(scores)), np.concatenate(membership), by_class, signals.num_classes)
     return learnt, len(scores)

@@ -7,6 +7,7 @@ Of several views of a picture, each is scored by itself and the mean is taken.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int8
@@ -14,25 +15,61 @@ from jaxtyping import Bool, Float, Int8
 from mia.attacks.augmented_queries import MOST_QUERIES, phi_of_views
 from mia.attacks.masked_statistics import count_models, masked_mean, masked_median, masked_std, pooled_std
 from mia.attacks.per_record import Needs, compare, records_in_question
-from mia.attacks.shared_statistics import shared_statistics
+from mia.attacks.shared_statistics import check_floor, describe_floor, shared_statistics
 from mia.attacks.spec import attack
+from mia.attacks.ties import difference, settle
 from mia.checks import RequestError, at_least, one_of
 from mia.records import IN, OUT, Scores, Signals
 
 CITATION = "Carlini, Chien, Nasr, Song, Terzis, Tramer: Membership inference attacks from first principles, S&P 2022"
 GLOBAL_BELOW = 64
 """Shadows below which one global variance beats one per record (Carlini et al. 2022, section VI)."""
-SPREAD_FLOOR = 1e-30
-"""Added to every standard deviation, so that no division is by zero."""
 NO_SPREAD = 1e-9
-"""A standard deviation below this is as good as none: shadows agree to the last digit, as rounded answers do."""
+"""A standard deviation below this, relative to the values, is none: they agree to the last digit."""
+MEDIAN_SQUARE = 0.4549364231195724
+"""The median square of a standard Gaussian."""
 
 PerRecord = Float[np.ndarray, "N"]
 Membership = Int8[np.ndarray, "K N"]
-Fit = tuple[PerRecord, PerRecord]
-"""Location and standard deviation of a Gaussian per record."""
-FitsScore = Callable[[PerRecord, dict[int, Fit]], PerRecord]
-"""From phi of the model attacked and the fits to IN and OUT shadows to a score."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A Gaussian per record, fitted to some shadows, and where the attacked model's answer lies in it."""
+
+    location: PerRecord
+    spread: PerRecord  # standard deviation, above 0 once `_stand_in_for_none` has been through it
+    pooled: float  # of all records
+    phi: PerRecord  # of the model attacked
+
+    @property
+    def is_flat(self) -> Bool[np.ndarray, "N"]:
+        """Whether the shadows behind it agree."""
+        return self.spread <= NO_SPREAD * (1 + np.abs(self.location))
+
+    @property
+    def z(self) -> PerRecord:
+        """Standard deviations that the answer lies above the location."""
+        return difference(self.phi, self.location) / self.spread
+
+    @property
+    def size(self) -> PerRecord:
+        """Of what z was made of."""
+        return (np.abs(self.phi) + np.abs(self.location)) / self.spread
+
+    @property
+    def log_density(self) -> PerRecord:
+        """Of the answer."""
+        return -0.5 * self.z**2 - np.log(self.spread) - 0.5 * np.log(2 * np.pi)
+
+    @property
+    def log_density_size(self) -> PerRecord:
+        """Of what the log density was made of."""
+        return 1 + np.abs(self.log_density) + np.abs(self.z) * self.size
+
+
+Fits = dict[int, Fit]
+"""By kind of shadow, IN and OUT or OUT alone."""
 
 
 def _check(name: str, options: "LiraOnlineOptions | LiraOfflineOptions") -> None:
@@ -44,6 +81,7 @@ def _check(name: str, options: "LiraOnlineOptions | LiraOfflineOptions") -> None
             f"attack.{name}.queries={options.queries} must be at most {MOST_QUERIES}: nine shifts, mirrored or not"
         )
     at_least(f"attack.{name}.shift", options.shift, 1)
+    check_floor(f"attack.{name}.floor", options.floor)
 
 
 @dataclass
@@ -54,6 +92,7 @@ class LiraOnlineOptions:
     location: str = "mean"  # mean or median
     queries: int = 1  # views of a picture: itself, mirrored, shifted ...
     shift: int = 1  # pixels
+    floor: Any = "auto"  # what a probability of exactly 0 counts as; auto: half the smallest above 0
 
     def __post_init__(self) -> None:
         _check("lira_online", self)
@@ -68,6 +107,7 @@ class LiraOfflineOptions:
     offline: str = "one_sided"  # log P(OUT answer <= this one), as in the paper; density: minus log density under OUT
     queries: int = 1  # views of a picture: itself, mirrored, shifted ...
     shift: int = 1  # pixels
+    floor: Any = "auto"  # what a probability of exactly 0 counts as; auto: half the smallest above 0
 
     def __post_init__(self) -> None:
         _check("lira_offline", self)
@@ -96,12 +136,12 @@ def _fewest_offline(options: LiraOfflineOptions, protocol: str) -> int:
 )
 def online(signals: Signals, options: LiraOnlineOptions, seed: int) -> Scores:
     """Score by log N(phi; IN) - log N(phi; OUT) (section V)."""
-    del seed
 
-    def ratio(phi: PerRecord, fits: dict[int, Fit]) -> PerRecord:
-        return _log_density(phi, fits[IN]) - _log_density(phi, fits[OUT])
+    def ratio(fits: Fits) -> PerRecord:
+        inside, outside = fits[IN], fits[OUT]
+        return settle(inside.log_density - outside.log_density, inside.log_density_size + outside.log_density_size)
 
-    return _compare("lira_online", signals, options, ratio, (IN, OUT))
+    return _compare("lira_online", signals, options, seed, Form((IN, OUT), ratio, lambda _: 0.0))
 
 
 @attack(
@@ -114,64 +154,111 @@ def online(signals: Signals, options: LiraOnlineOptions, seed: int) -> Scores:
 )
 def offline(signals: Signals, options: LiraOfflineOptions, seed: int) -> Scores:
     """Score by log P(OUT answer <= phi), or by minus the log density of phi under OUT (section VI)."""
-    del seed
     from scipy.special import log_ndtr
 
-    def tail(phi: PerRecord, fits: dict[int, Fit]) -> PerRecord:
-        location, spread = fits[OUT]
-        return log_ndtr((phi - location) / (spread + SPREAD_FLOOR))
+    def tail(fits: Fits) -> PerRecord:
+        fit = fits[OUT]
+        return log_ndtr(settle(fit.z, fit.size))
 
-    def density(phi: PerRecord, fits: dict[int, Fit]) -> PerRecord:
-        return -_log_density(phi, fits[OUT])
+    def density(fits: Fits) -> PerRecord:
+        return settle(-fits[OUT].log_density, fits[OUT].log_density_size)
 
-    return _compare("lira_offline", signals, options, tail if options.offline == "one_sided" else density, (OUT,))
+    def median_density(fits: Fits) -> float:
+        return 0.5 * MEDIAN_SQUARE + np.log(fits[OUT].pooled or 1.0) + 0.5 * np.log(2 * np.pi)
+
+    if options.offline == "one_sided":
+        return _compare("lira_offline", signals, options, seed, Form((OUT,), tail, lambda _: np.log(0.5)))
+    return _compare("lira_offline", signals, options, seed, Form((OUT,), density, median_density))
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of the attack."""
+
+    kinds: tuple[int, ...]  # of shadows that Gaussians are fitted to
+    score: Callable[[Fits], PerRecord]
+    neutral: Callable[[Fits], float]  # the score of a record whose shadows tell nothing, for they all agree
 
 
 def _compare(
-    name: str,
-    signals: Signals,
-    options: LiraOnlineOptions | LiraOfflineOptions,
-    of_fits: FitsScore,
-    kinds: tuple[int, ...],
+    name: str, signals: Signals, options: LiraOnlineOptions | LiraOfflineOptions, seed: int, form: Form
 ) -> Scores:
     is_global = options.variance == "global" or (options.variance == "auto" and signals.num_shadows < GLOBAL_BELOW)
-    _check_spread(name, signals, kinds)
-    asked, records = signals.candidates, np.arange(len(signals.labels))
-    views = shared_statistics(signals).phi[None]
+    _check_spread(name, signals, form.kinds)
+    shared, records = shared_statistics(signals, options.floor), np.arange(len(signals.labels))
+    views = shared.phi[None]
     if options.queries > 1:
         records = records_in_question(signals)
-        views = phi_of_views(name, signals, records, options.queries, options.shift)
+        views = phi_of_views(name, signals, shared, records, options.queries, options.shift)
     rigid = np.zeros(len(signals.labels), bool)  # records whose shadows all say the same, of some view
+    of_target: list[Fits] = []  # by view
 
     def score(row: int, membership: Membership) -> PerRecord:
         found, used = [], membership if len(records) == len(signals.labels) else membership[:, records]
-        for phi in views:
-            fits = {kind: _fit(phi[1:], used == kind, options.location, is_global) for kind in kinds}
-            found.append(of_fits(phi[row], fits))
+        for number, phi in enumerate(views):
+            fits = {kind: _fit(phi, row, used == kind, options.location, is_global) for kind in form.kinds}
             if row == 0:
-                rigid[records] |= np.min([spread for _, spread in fits.values()], axis=0) < NO_SPREAD
+                of_target.append(fits)
+            elif is_global:
+                fits = _lend_spread(fits, of_target[number])
+            is_neutral = _all_agree(fits, is_global)
+            found.append(np.where(is_neutral, form.neutral(fits), form.score(_stand_in_for_none(fits))))
+            if row == 0:
+                rigid[records] |= is_neutral
         answer = np.full(len(signals.labels), np.nan)
-        answer[records] = found[0] if len(found) == 1 else np.mean(found, axis=0)
+        answer[records] = found[0] if len(found) == 1 else settle(np.mean(found, axis=0))
         return answer
 
     each = 1 if is_global else 2
-    is_ratio = IN in kinds
-    scores = compare(signals, score, Needs(each if is_ratio else 0, each), fallback=0.0 if is_ratio else None)
+    is_ratio = IN in form.kinds
+    needs = Needs(each if is_ratio else 0, each)
+    scores = compare(signals, score, needs, seed, fallback=0.0 if is_ratio else None)
     details = {**scores.details, "variance": "global" if is_global else "per_record"}
-    return replace(scores, details=details, warnings=(*scores.warnings, *_warn_rigid(rigid[asked])))
+    said = (_describe_rigid(rigid[signals.candidates]), describe_floor(signals, shared))
+    return replace(scores, details=details, warnings=(*scores.warnings, *filter(None, said)))
 
 
-def _fit(phi: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"], location: str, is_global: bool) -> Fit:
+def _fit(
+    phi: Float[np.ndarray, "M N"], row: int, is_used: Bool[np.ndarray, "K N"], location: str, is_global: bool
+) -> Fit:
     """Fit a Gaussian per record; NaN where there are too few models to."""
-    centre = (masked_mean if location == "mean" else masked_median)(phi, is_used)
+    mean = masked_mean(phi[1:], is_used)
+    centre = mean if location == "mean" else masked_median(phi[1:], is_used)
+    pooled = pooled_std(phi[1:], is_used, centre)
+    spread = np.full(len(centre), pooled) if is_global else masked_std(phi[1:], is_used, mean)
+    return Fit(centre, spread, pooled, phi[row])
+
+
+def _lend_spread(fits: Fits, of_target: Fits) -> Fits:
+    """Return a stand-in's fits with the target's one spread, where too few shadows are left behind it for its own."""
+    lent = {kind: of_target[kind].pooled if np.isnan(fit.pooled) else fit.pooled for kind, fit in fits.items()}
+    return {
+        kind: replace(fit, pooled=lent[kind], spread=np.full(len(fit.location), lent[kind]))
+        for kind, fit in fits.items()
+    }
+
+
+def _all_agree(fits: Fits, is_global: bool) -> Bool[np.ndarray, "N"]:
+    """Return the records of which no likelihood can be told: nothing says how far from the shadows' one answer is far.
+
+    With a deviation of their own, those whose shadows all agree, IN and OUT ones alike; with one for all records, all
+    or none of them.
+    """
+    flat = np.all([fit.is_flat for fit in fits.values()], axis=0)
     if is_global:
-        return centre, np.full(len(centre), pooled_std(phi, is_used, centre))
-    return centre, masked_std(phi, is_used)
+        return flat
+    locations = [fit.location for fit in fits.values()]
+    return flat & (np.ptp(locations, axis=0) <= NO_SPREAD * (1 + np.abs(locations[0])))
 
 
-def _log_density(phi: PerRecord, fit: Fit) -> PerRecord:
-    location, spread = fit[0], fit[1] + SPREAD_FLOOR
-    return -0.5 * ((phi - location) / spread) ** 2 - np.log(spread) - 0.5 * np.log(2 * np.pi)
+def _stand_in_for_none(fits: Fits) -> Fits:
+    """Return fits that all have a spread: that of all records, of the other kind's if need be, stands in for none."""
+    usable = [fit.pooled for fit in fits.values() if fit.pooled > NO_SPREAD]
+    spreads = {kind: fit.pooled if fit.pooled > NO_SPREAD else max(usable, default=1.0) for kind, fit in fits.items()}
+    return {
+        kind: replace(fit, spread=np.where(fit.is_flat | (fit.spread == 0), spreads[kind], fit.spread))
+        for kind, fit in fits.items()
+    }
 
 
 def _check_spread(name: str, signals: Signals, kinds: tuple[int, ...]) -> None:
@@ -184,7 +271,7 @@ def _check_spread(name: str, signals: Signals, kinds: tuple[int, ...]) -> None:
             )
 
 
-def _warn_rigid(rigid: Bool[np.ndarray, "Q"]) -> tuple[str, ...]:
+def _describe_rigid(rigid: Bool[np.ndarray, "Q"]) -> str:
     if not rigid.any():
-        return ()
-    return (f"{rigid.sum()} of {len(rigid)} records have shadows that all agree: scores are extreme",)
+        return ""
+    return f"{rigid.sum()} of {len(rigid)} records have shadows that all agree: they get the neutral score"

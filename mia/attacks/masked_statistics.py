@@ -1,7 +1,8 @@
 """Means, medians and standard deviations over some of the models: those in a mask of models by records.
 
-Takes values and a mask; gives one float64 number per record, NaN where there are too few models for it. Goes through
-the models one by one, so that nothing of the size of the values is made.
+Takes values and a mask; gives one float64 number per record, NaN where there are too few models for it. Equal values
+have that very value as their mean, however many there are: sums are over distances from one of them. Goes through the
+models one by one, so that nothing of the size of the values is made.
 """
 
 import numpy as np
@@ -18,7 +19,8 @@ def count_models(is_used: Bool[np.ndarray, "K N"]) -> Int[np.ndarray, "N"]:
 
 def masked_mean(values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"]) -> Float[np.ndarray, "N"]:
     """Return the mean over the models used; NaN where there is none."""
-    return _divide(_masked_sum(values, is_used), count_models(is_used))
+    one_of_them = values[is_used.argmax(axis=0), np.arange(values.shape[1])]
+    return one_of_them + _divide(_masked_sum(values, is_used, one_of_them), count_models(is_used))
 
 
 def masked_median(values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"]) -> Float[np.ndarray, "N"]:
@@ -34,10 +36,15 @@ def masked_median(values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K
     return median
 
 
-def masked_std(values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"]) -> Float[np.ndarray, "N"]:
-    """Return the population standard deviation over the models used; NaN where there are fewer than two."""
+def masked_std(
+    values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"], mean: Float[np.ndarray, "N"] | None = None
+) -> Float[np.ndarray, "N"]:
+    """Return the population standard deviation over the models used; NaN where there are fewer than two.
+
+    `mean`: The mean over the models used, where it is known.
+    """
     count = count_models(is_used)
-    squares = _masked_sum(values, is_used, masked_mean(values, is_used), power=2)
+    squares = _masked_sum(values, is_used, masked_mean(values, is_used) if mean is None else mean, power=2)
     return np.sqrt(_divide(squares, np.where(count > 1, count, 0)))
 
 
@@ -59,14 +66,13 @@ def pooled_std(
 def _masked_sum(
     values: Float[np.ndarray, "K N"],
     is_used: Bool[np.ndarray, "K N"],
-    location: Float[np.ndarray, "N"] | None = None,
+    location: Float[np.ndarray, "N"],
     power: int = 1,
 ) -> Float[np.ndarray, "N"]:
     """Sum the first or second powers of the distances from `location`; products are five times faster than a mask."""
     total, term = np.zeros(values.shape[1]), np.empty(values.shape[1])
     for row, used in zip(values, is_used, strict=True):
-        distance = row if location is None else np.subtract(row, location, out=term)
-        np.multiply(distance, used, out=term)
+        np.multiply(np.subtract(row, location, out=term), used, out=term)
         total += term if power == 1 else np.multiply(term, term, out=term)
     return total
 

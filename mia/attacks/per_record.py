@@ -2,7 +2,8 @@
 
 Takes a function that scores every record as if one model were the target and the others its shadows; gives the scores
 of the candidate records. Thresholds come from a few shadows, each standing in for the target with the other shadows
-behind it: their membership is known, the target's never is.
+behind it: their membership is known, the target's never is. Behind a stand-in is no shadow that determines its
+membership, and every record has equally many where numbers would tell.
 """
 
 from collections.abc import Callable
@@ -11,8 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Int8
 
+from mia.attacks.design import equal_counts, partners
 from mia.attacks.thresholds import Thresholds, learn_thresholds
+from mia.attacks.ties import settle
 from mia.records import IN, OUT, UNUSED, Scores, Signals
+from mia.seeds import stage_generator
 
 STAND_INS = 4
 """Shadows that stand in for the target; each costs as much as the attack itself."""
@@ -33,19 +37,20 @@ class Needs:
         return " and ".join(parts) + " shadows"
 
 
-def compare(signals: Signals, score: Score, needs: Needs, fallback: float | None = None) -> Scores:
+def compare(signals: Signals, score: Score, needs: Needs, seed: int, fallback: float | None = None) -> Scores:
     """Return the scores of the candidate records, with a threshold learnt from stand-ins.
 
     Args:
         signals: What the models say.
         score: Scores every record of the signals.
         needs: Records with fewer shadows are NaN in the answer.
+        seed: For the choice of shadows behind a stand-in, where some must be left out.
         fallback: The threshold where no shadow can stand in for the target; None: nothing is predicted then.
     """
     asked, membership = signals.candidates, signals.shadow_membership
     num_in, num_out = (np.count_nonzero(membership[:, asked] == kind, axis=0) for kind in (IN, OUT))
     answer = score(0, membership)[asked]
-    thresholds, stand_ins = learn_from_stand_ins(signals, score)
+    thresholds, stand_ins = learn_from_stand_ins(signals, score, seed)
     warnings = list(count_unscored(answer, needs))
     details: dict[str, str | float] = {"stand_ins": float(stand_ins)}
     is_predicted = None
@@ -68,7 +73,7 @@ def count_unscored(score: Float[np.ndarray, "Q"], needs: Needs) -> tuple[str, ..
     return (f"{unscored} of {len(score)} records lack the {needs} they need: left out, not filled in",)
 
 
-def learn_from_stand_ins(signals: Signals, score: Score) -> tuple[Thresholds | None, int]:
+def learn_from_stand_ins(signals: Signals, score: Score, seed: int) -> tuple[Thresholds | None, int]:
     """Return the threshold with the best mean balanced accuracy over stand-ins, and how many there were."""
     scores: list[Float[np.ndarray, "n"]] = []
     is_member: list[np.ndarray] = []
@@ -76,8 +81,9 @@ def learn_from_stand_ins(signals: Signals, score: Score) -> tuple[Thresholds | N
     alone = signals.num_shadows < 2
     for shadow in range(1, 1 if alone else min(STAND_INS, signals.num_shadows) + 1):
         membership = signals.shadow_membership[shadow - 1]
-        found = score(shadow, without(signals.shadow_membership, shadow))
-        use = np.flatnonzero(signals.shadow_own[shadow - 1] & (membership != UNUSED) & ~np.isnan(found))
+        own = np.flatnonzero(signals.shadow_own[shadow - 1] & (membership != UNUSED))
+        found = score(shadow, membership_behind(signals, shadow, own, seed))
+        use = own[~np.isnan(found[own])]
         member = membership[use] == IN
         if not member.any() or member.all():
             continue
@@ -87,7 +93,7 @@ def learn_from_stand_ins(signals: Signals, score: Score) -> tuple[Thresholds | N
     if not scores:
         return None, 0
     learnt = learn_thresholds(
-        np.concatenate(scores), np.concatenate(is_member), None, signals.num_classes, np.concatenate(weights)
+        settle(np.concatenate(scores)), np.concatenate(is_member), None, signals.num_classes, np.concatenate(weights)
     )
     return learnt, len(scores)
 
@@ -98,8 +104,12 @@ def records_in_question(signals: Signals) -> Int[np.ndarray, "R"]:
     return np.flatnonzero(signals.is_candidate | own.any(axis=0))
 
 
-def without(membership: Int8[np.ndarray, "K N"], shadow: int) -> Int8[np.ndarray, "K N"]:
-    """Return the membership with one shadow (counted from 1) taken out."""
-    left = membership.copy()
-    left[shadow - 1] = UNUSED
-    return left
+def membership_behind(signals: Signals, shadow: int, own: Int[np.ndarray, "n"], seed: int) -> Int8[np.ndarray, "K N"]:
+    """Return the membership of the shadows behind a stand-in (counted from 1): neither it nor a partner of it.
+
+    Of its `own` records each has equally many, where the numbers would tell which of them it was trained on.
+    """
+    others = partners(signals)
+    left = signals.shadow_membership.copy()
+    left[shadow - 1] = left[others[shadow - 1]] = UNUSED
+    return equal_counts(left, own, others, stage_generator(seed, "equal_counts", shadow)) if len(own) else left

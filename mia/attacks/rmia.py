@@ -15,6 +15,7 @@ from mia.attacks.masked_statistics import masked_mean
 from mia.attacks.per_record import Needs, compare
 from mia.attacks.shared_statistics import shared_statistics
 from mia.attacks.spec import attack
+from mia.attacks.ties import PRECISION
 from mia.checks import fraction, positive
 from mia.records import IN, OUT, Scores, Signals
 
@@ -60,10 +61,10 @@ class RmiaOfflineOptions:
 )
 def online(signals: Signals, options: RmiaOnlineOptions, seed: int) -> Scores:
     """Score with p(x) = the mean of the IN mean and the OUT mean; p(z) = the OUT mean where no shadow has seen z."""
-    del seed
     return _dominate(
         signals,
         options.gamma,
+        seed,
         Needs(1, 1),
         lambda mean_in, mean_out: (mean_in + mean_out) / 2,
         lambda mean_in, mean_out: np.where(np.isnan(mean_in), mean_out, (mean_in + mean_out) / 2),
@@ -79,17 +80,17 @@ def online(signals: Signals, options: RmiaOnlineOptions, seed: int) -> Scores:
 )
 def offline(signals: Signals, options: RmiaOfflineOptions, seed: int) -> Scores:
     """Score with p(x) = ((1 + a) OUT mean + 1 - a) / 2, for z as for x (appendix B)."""
-    del seed
 
     def marginal(_: PerRecord, mean_out: PerRecord) -> PerRecord:
         return ((1 + options.a) * mean_out + 1 - options.a) / 2
 
-    return _dominate(signals, options.gamma, Needs(0, 1), marginal, marginal)
+    return _dominate(signals, options.gamma, seed, Needs(0, 1), marginal, marginal)
 
 
 def _dominate(
     signals: Signals,
     gamma: float,
+    seed: int,
     needs: Needs,
     *marginals: Marginal,  # of records and of the population
 ) -> Scores:
@@ -108,7 +109,7 @@ def _dominate(
             chosen = population & (signals.shadow_membership[row - 1] == OUT)
         return dominated(ratio, (shared.confidence[row] / of_population(*means))[chosen], gamma)
 
-    scores = compare(signals, score, needs)
+    scores = compare(signals, score, needs, seed)
     if not population[signals.candidates].any():
         return scores
     warning = "no population records, the candidates themselves stand in for them"
@@ -116,11 +117,11 @@ def _dominate(
 
 
 def dominated(ratio: PerRecord, ratio_z: Float[np.ndarray, "Z"], gamma: float) -> PerRecord:
-    """Return the share of population records z with ratio / ratio_z >= gamma; z of NaN do not count."""
+    """Return the share of population records z with ratio / ratio_z >= gamma, rounding aside; z of NaN do not count."""
     ordered = np.sort(ratio_z[~np.isnan(ratio_z)])
     if not len(ordered):
         return np.full(len(ratio), np.nan)
-    share = np.searchsorted(ordered, ratio / gamma, side="right") / len(ordered)
+    share = np.searchsorted(ordered, ratio / gamma * (1 + PRECISION), side="right") / len(ordered)
     return np.where(np.isnan(ratio), np.nan, share)
 
 

@@ -4,10 +4,12 @@ Takes a name, signals and options; gives scores. Trains no model.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from mia.attacks.design import with_equal_counts
 from mia.attacks.spec import ATTACKS, AttackSpec
 from mia.checks import RequestError
 from mia.records import IN, OUT, Scores, Signals
@@ -19,7 +21,7 @@ class AttackError(RuntimeError):
     """An attack of another package failed: the message names it, the cause is what it raised."""
 
 
-def check_possible(name: str, options: Any, protocol: str | None, num_shadows: int) -> None:
+def check_possible(name: str, options: Any, protocol: str | None, num_shadows: int, num_targets: int = 1) -> None:
     """Check, before anything is trained, that an attack can work.
 
     Args:
@@ -27,6 +29,8 @@ def check_possible(name: str, options: Any, protocol: str | None, num_shadows: i
         options: Its options.
         protocol: `disjoint` or `pool`; None for an audit file, whose membership is looked at when the attack runs.
         num_shadows: Shadow models that there will be.
+        num_targets: Models that are the target in turn. One that is a shadow otherwise is attacked without its
+            complement.
 
     Raises:
         RequestError: it cannot; one line says what to change.
@@ -38,8 +42,11 @@ def check_possible(name: str, options: Any, protocol: str | None, num_shadows: i
             f"set split.protocol=pool{_instead(spec, 'attack=')}"
         )
     needed = fewest_shadows(name, options, protocol)
+    if needed and num_targets > 1:
+        needed += 1
     if num_shadows < needed:
         where = f" under split.protocol={protocol}" if protocol else ""
+        where += f" with split.num_targets={num_targets}" if num_targets > 1 else ""
         raise RequestError(f"split.num_shadows={num_shadows} is too few for attack={name}{where}: it needs {needed}")
 
 
@@ -79,7 +86,9 @@ def run_attack(name: str, signals: Signals, options: Any, seed: int, progress: P
     spec = ATTACKS[name]
     assert isinstance(options, spec.options), f"options of {name} are {type(options).__name__}"
     check_signals(name, signals)
+    signals, left_out = with_equal_counts(signals, seed)
     scores = _as_scores(name, _call(spec, signals, options, seed, progress), len(signals.candidates))
+    scores = replace(scores, warnings=(*scores.warnings, *left_out)) if left_out else scores
     if np.isnan(scores.score).all():
         why = f": {'; '.join(scores.warnings)}" if scores.warnings else ""
         raise RequestError(f"attack={name} can score none of the {len(scores.score)} records{why}")
@@ -139,19 +148,19 @@ def check_signals(name: str, signals: Signals) -> None:
             (membership == OUT).any(),
             "needs shadows not trained on the target's records, there are none: add shadows",
         ),
-        "classes": (
-            signals.num_classes > 1,
-            "needs an answer for each class, losses alone are not enough: leave it out",
-        ),
         "oracle": (
             signals.oracle is not None,
             "needs to ask the models about changed records, predictions from a file cannot answer: leave it out",
         ),
     }
+    lacking["classes"] = (
+        signals.num_classes > 1,
+        "needs an answer for each class, losses alone are not enough: leave it out",
+    )
     for need in spec.needs:
         there, message = lacking[need]
         if not there:
-            raise RequestError(f"attack={spec.name} {message}")
+            raise RequestError(f"attack={name} {message}")
 
 
 def _instead(spec: AttackSpec, prefix: str = "") -> str:

@@ -64,8 +64,7 @@ def attack(
     Args:
         name: What it is called in configs: `attack=[name]`, `attack.name.<option>`.
         options: A dataclass; its defaults are what `attack=[name]` runs, its `__post_init__` checks values.
-        needs: What it cannot do without, of `shadows`, `in_models`, `out_models`, `oracle`,
-            `classes`.
+        needs: What it cannot do without, of `shadows`, `in_models`, `out_models`, `oracle`, `classes`.
         citation: Whom to cite.
         label: What people call it; the name where empty.
         view: `attacker`, or `owner` for an attack that sees into the models.

@@ -2,14 +2,14 @@
 
 Takes outputs (logits, or probabilities) and the true labels; gives one float64 number per record. Knows nothing of
 models, membership or thresholds. Sums run over the other classes rather than as 1 - p, so that a confident answer
-keeps its digits.
+keeps its digits. Given probabilities may be exactly 0 or 1, as rounding and votes make them: before a logarithm such a
+one counts as `floor`, or 1 - `floor`, half the least that the answers can tell from 0.
 """
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-FLOOR = 1e-45
-"""Added to given probabilities before a logarithm; they may be exactly 0."""
+TINY = float(np.finfo(np.float64).tiny)
 
 MOST_LOG = 700.0
 """Of minus a loss, which may be below zero: exp of more is infinite."""
@@ -20,15 +20,29 @@ PerRecord = Float[np.ndarray, "N"]
 ByClass = Float[np.ndarray, "C N"]
 
 
-def true_class(outputs: Outputs, labels: Labels, is_probability: bool) -> tuple[PerRecord, PerRecord, PerRecord]:
-    """Return phi = log p_y - log(sum of the other p) (Carlini et al. 2022, section V), log p_y and p_y."""
+def smallest_positive(outputs: Float[np.ndarray, "*R C"]) -> float:
+    """Return the smallest probability above 0: the least step that the answers show; 1 where there is none."""
+    return float(np.min(outputs, where=outputs > 0, initial=1.0))
+
+
+def true_class(
+    outputs: Outputs, labels: Labels, is_probability: bool, floor: float
+) -> tuple[PerRecord, PerRecord, PerRecord]:
+    """Return phi = log p_y - log(sum of the other p) (Carlini et al. 2022, section V), log p_y and p_y.
+
+    Args:
+        outputs: Logits, or probabilities.
+        labels: True classes.
+        is_probability: What the outputs are.
+        floor: What counts for a given probability below it, and for a sum of such, before a logarithm.
+    """
     by_class = outputs.T.astype(np.float64, order="C")
     records = np.arange(len(labels))
     own = by_class[labels, records]
     if is_probability:
         by_class[labels, records] = 0
-        log_own = np.log(own + FLOOR)
-        return log_own - np.log(by_class.sum(0) + FLOOR), log_own, own
+        log_own = np.log(np.maximum(own, floor))
+        return log_own - np.log(np.maximum(by_class.sum(0), floor)), log_own, own
     if len(by_class) == 1:  # minus a loss, and no classes: there are no other answers to compare with
         return own, own, np.exp(np.minimum(own, MOST_LOG))
     by_class[labels, records] = -np.inf
@@ -40,37 +54,37 @@ def true_class(outputs: Outputs, labels: Labels, is_probability: bool) -> tuple[
     return phi, log_own, np.exp(log_own)
 
 
-def log_confidence(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
+def log_confidence(outputs: Outputs, labels: Labels, is_probability: bool, floor: float) -> PerRecord:
     """Return log p_y: minus the cross-entropy loss (Yeom et al. 2018)."""
-    return true_class(outputs, labels, is_probability)[1]
+    return true_class(outputs, labels, is_probability, floor)[1]
 
 
-def confidence(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
+def confidence(outputs: Outputs, labels: Labels, is_probability: bool, floor: float) -> PerRecord:
     """Return p_y."""
-    return true_class(outputs, labels, is_probability)[2]
+    return true_class(outputs, labels, is_probability, floor)[2]
 
 
-def minus_entropy(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
+def minus_entropy(outputs: Outputs, labels: Labels, is_probability: bool, floor: float) -> PerRecord:
     """Return the sum of p log p over the classes; the label plays no part."""
     del labels
-    p, log_p = _probabilities(outputs, is_probability)
+    p, log_p = _probabilities(outputs, is_probability, floor)
     return _products(p, log_p).sum(0)
 
 
-def minus_modified_entropy(outputs: Outputs, labels: Labels, is_probability: bool) -> PerRecord:
+def minus_modified_entropy(outputs: Outputs, labels: Labels, is_probability: bool, floor: float) -> PerRecord:
     """Return (1 - p_y) log p_y + sum of p_i log(1 - p_i) over the other classes (Song & Mittal 2021, section 3.3)."""
     records = np.arange(len(labels))
-    p, log_p = _probabilities(outputs, is_probability)
+    p, log_p = _probabilities(outputs, is_probability, floor)
     rest = 1 - p
     if is_probability:
-        log_rest = np.log(np.maximum(rest, 0) + FLOOR)
+        log_rest = np.log(np.maximum(rest, floor))
     else:
         top = log_p.argmax(0)
         highest = p[top, records]
         p[top, records] = 0
         rest[top, records] = p.sum(0)  # 1 - p would lose all digits where p is nearly 1
         p[top, records] = highest
-        log_rest = np.log(np.maximum(rest, np.finfo(float).tiny))
+        log_rest = np.log(np.maximum(rest, TINY))
     own = rest[labels, records] * log_p[labels, records]
     terms = _products(p, log_rest)
     terms[labels, records] = own
@@ -82,15 +96,18 @@ def is_correct(outputs: Outputs, labels: Labels) -> Bool[np.ndarray, "N"]:
     return outputs.argmax(1) == labels
 
 
-def _probabilities(outputs: Outputs, is_probability: bool) -> tuple[ByClass, ByClass]:
+def _probabilities(outputs: Outputs, is_probability: bool, floor: float) -> tuple[ByClass, ByClass]:
     """Return p and log p."""
     by_class = outputs.T.astype(np.float64, order="C")
     if is_probability:
-        return by_class, np.log(by_class + FLOOR)
-    by_class -= by_class.max(0)
+        return by_class, np.log(np.maximum(by_class, floor))
+    top, records = by_class.argmax(0), np.arange(by_class.shape[1])
+    by_class -= by_class[top, records]
     p = np.exp(by_class)
-    total = p.sum(0)
-    return p / total, by_class - np.log(total)
+    p[top, records] = 0
+    others = p.sum(0)
+    p[top, records] = 1
+    return p / (1 + others), by_class - np.log1p(others)
 
 
 def _products(p: ByClass, logarithm: ByClass) -> ByClass:

@@ -1,13 +1,15 @@
 """Thresholds: from scores whose membership is known (shadows, never the target) to a rule for the target.
 
 Takes scores, membership and classes; gives the threshold with the best balanced accuracy, for all records or per class.
-A record is predicted a member if its score is at or above the threshold.
+A record is predicted a member if its score is at or above the threshold, rounding aside.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from mia.attacks.ties import reaches
 
 PerRecord = Float[np.ndarray, "N"]
 
@@ -21,7 +23,7 @@ class Thresholds:
 
     def predict(self, score: PerRecord, labels: Int[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
         """Return who is predicted a member; a score of NaN never is."""
-        return score >= self.values[labels]
+        return reaches(score, self.values[labels])
 
     def details(self) -> dict[str, str | float]:
         """Return the thresholds by name, for the record of a run."""

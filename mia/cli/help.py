@@ -9,7 +9,8 @@ mia: how much does a trained classifier tell about who was in its training set?
   mia -m +sweeps=NAME [KEY=A,B ...]      run a sweep; the same command again runs only what is not finished
   mia ui [port=5000]                     browse all runs in MLflow
   mia report sweep=NAME [out=DIR]        write the report of a sweep
-  mia audit signals=FILE.npz out=DIR     attack predictions that any other program made
+  mia audit signals=FILE.npz out=DIR     attack predictions that any other program made (or plan=, scores=)
+  mia plan records=N [framework=torch]   who trains on what, for models trained elsewhere; the code to copy
   mia pools [prune=true]                 list the trained models on disk, remove those that no run needs
   mia --cfg job [KEY=VALUE ...]          print the config, run nothing
   mia --hydra-help                       what Hydra itself can do

@@ -38,22 +38,17 @@ def publish(run: "Run", result: Result, images: "np.ndarray | None" = None) -> d
         run.set_tags({**pools, "mia.warnings": "\n".join(result.warnings)})
     run.log_table([{"what": key, "value": value} for key, value in chosen.items()], "attack_details.csv")
     run.log_text(_table_text(result), TABLE)
-    files = files_of(result, images)
+    files = files_of(result, images, title=run.name)
     for name, content in files.items():
         run.log_bytes(name, content)
     return files
 
 
-def files_of(result: Result, images: "np.ndarray | None" = None) -> dict[str, bytes]:
-    """Return per-class metrics, the records by exposure, and the figures, by file name."""
-    from mia.report.run import run_figures
+def files_of(result: Result, images: "np.ndarray | None", **page: str) -> dict[str, bytes]:
+    """Return tables, curves, one small picture and the run's page, by file name."""
+    from mia.report.run import run_files
 
-    content = {name: text.encode() for name, text in tables_of(result).items()}
-    for name, figure in run_figures(result, images).items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        content[f"figures/{name}.png"] = buffer.getvalue()
-    return content
+    return {name: text.encode() for name, text in tables_of(result).items()} | run_files(result, images, **page)
 
 
 def _log_curves(run: "Run", result: Result) -> None:

@@ -1,5 +1,6 @@
-"""`mia report sweep=NAME`: the report of a sweep, read from the store; nothing is trained."""
+"""`mia report sweep=NAME[,NAME...]` and `mia report run=ID`: pages and figures read from the store."""
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ from mia.checks import RequestError, did_you_mean
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.summary import fetcher
-from mia.compose import compose_config, register
+from mia.compose import compose_config
 from mia.config import ReportConfig, to_options
 from mia.home import home
 from mia.records import StoredRun
@@ -16,24 +17,69 @@ from mia.records import StoredRun
 if TYPE_CHECKING:
     from mia.tracking.reading import Reader
 
+TEXTS = ("sweep", "run", "where", "out")
+"""Keys whose value is text, whatever signs are in it: commas and comparisons are not Hydra's here."""
+
 
 def command(arguments: list[str]) -> int:
     """Write the report and return the exit code."""
-    register()
-    composed = compose_config(only_overrides(arguments, "report"), "report")
-    config: ReportConfig = to_options(composed, ReportConfig)
-    from mia.report.page import write_report
+    overrides = [as_text(one) for one in only_overrides(arguments, "report")]
+    config: ReportConfig = to_options(compose_config(overrides, "report"), ReportConfig)
+    if (config.sweep is None) == (config.run is None):
+        raise RequestError("mia report takes sweep=NAME (or several, with commas between) or run=ID")
     from mia.tracking import Reader
 
     tracker = Reader.open(config.tracking, home())
-    sweep = find_sweep(tracker, config.sweep)
-    title = sweep.tags.get("mia.sweep", sweep.name)
-    question = sweep.tags.get("mia.question", "")
-    command = sweep.tags.get("mia.command", "")
-    runs, out = tracker.children(sweep.id), Path(config.out)
-    path = write_report(runs, out, title=title, question=question, command=command, fetch=fetcher(tracker))
-    print(path)
+    report = _report_run if config.run else _report_sweeps
+    print(report(tracker, config))
     return ALL_IS_WELL
+
+
+def as_text(override: str) -> str:
+    """Return an override whose value Hydra takes literally, if its key is one of `TEXTS` and it is not quoted."""
+    key, _, value = override.partition("=")
+    if key not in TEXTS or re.fullmatch(r"'.*'|\".*\"", value) or value in ("", "null"):
+        return override
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
+def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
+    from mia.report.frame import read_study
+    from mia.report.page import write_report
+    from mia.report.where import parse_where
+
+    where = parse_where(config.where) if config.where else None
+    names = [name.strip() for name in str(config.sweep).split(",") if name.strip()]
+    sweeps = [find_sweep(tracker, name) for name in names]
+    runs = [run for sweep in sweeps for run in tracker.children(sweep.id)]
+    study = read_study(runs, fetcher(tracker), where)
+    if where and not study.rows:
+        raise RequestError(f"where={config.where!r} leaves none of {len(runs)} runs")
+    filtered = f", where {config.where}" if config.where else ""
+    return write_report(
+        study,
+        Path(config.out),
+        title=" + ".join(sweep.tags.get("mia.sweep", sweep.name) for sweep in sweeps) + filtered,
+        question="\n\n".join(filter(None, [sweep.tags.get("mia.question", "") for sweep in sweeps])),
+        command="\n".join(filter(None, [sweep.tags.get("mia.command", "") for sweep in sweeps])),
+        has_pictures=config.pictures,
+    )
+
+
+def _report_run(tracker: "Reader", config: ReportConfig) -> Path:
+    from mia.report.run import write_run_report
+
+    found = [
+        run for run in tracker.runs() if run.id.startswith(str(config.run)) and run.tags.get("mia.kind") != "sweep"
+    ]
+    if len(found) != 1:
+        known = f"{len(found)} runs begin like this" if found else "mia ui shows those that there are"
+        raise RequestError(f"run={config.run} is not a run in the store; {known}")
+    try:
+        return write_run_report(found[0], fetcher(tracker), Path(config.out), has_pictures=config.pictures)
+    except FileNotFoundError as error:
+        raise RequestError(f"run={config.run}: {error}") from error
 
 
 def find_sweep(tracker: "Reader", wanted: str) -> StoredRun:
@@ -52,10 +98,6 @@ def find_sweep(tracker: "Reader", wanted: str) -> StoredRun:
                 f"the latest of {len(named)} sweeps called {wanted}; others: sweep={', '.join(others)}", file=sys.stderr
             )
         return named[0]
-    if len(wanted) >= 6 and (other := tracker.find(wanted)):
-        kind = other[0].tags.get("mia.kind", "run")
-        whose = f"an {kind}" if kind == "audit" else f"a single {kind}"
-        raise RequestError(f"sweep={wanted} is the id of {whose}, {other[0].name!r}: a report is about a sweep's run")
     names = list(dict.fromkeys(sweep.tags.get("mia.sweep", sweep.id) for sweep in sweeps))
     known = f"there are: {', '.join(names)}" if names else "there is none yet: mia -m +sweeps=digits"
     raise RequestError(f"sweep={wanted} is not in the store{did_you_mean(wanted, names)}; {known}")

@@ -1,20 +1,105 @@
-"""Output defences: take a model's logits, give what people get to see instead; never see a true label.
+"""Output defences, one file each: take a model's logits, give what people get to see instead; never see a true label.
 
-`make_defence` builds the defence of one model, to be asked as often as one likes; `defend` builds one and asks it once.
-Both are loaded when first used: the options in this folder are part of the command's help, which cannot wait for NumPy.
+`@defence` enters one; an installed package adds one through an entry point of the group `mia.defences`. `make_defence`
+builds the defence of one model, to be asked as often as one likes; `defend` builds one and asks it once.
+
+Loads no NumPy.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mia.registry import Registry
+from mia.settings import Setting, Strength, setting_of
 
 if TYPE_CHECKING:
-    from mia.defences.registry import defend, make_defence
+    from jaxtyping import Float
+    from numpy import ndarray
 
-__all__ = ["defend", "make_defence"]
+    from mia.defences.answers import Answers, Defence, Own
+
+__all__ = ["DEFENCES", "DefenceKind", "DefenceOptions", "Strength", "defence", "defend", "make_defence", "needs_fit",
+           "setting"]  # fmt: skip
+
+Make = Callable[..., Any]
+"""(options, seed, fit_on) -> a function from logits to (outputs, whether these are probabilities)."""
+Function = TypeVar("Function", bound=Make)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from mia.defences import registry
+@dataclass
+class DefenceOptions:
+    """What all output defences of ours have: a name."""
 
-    return getattr(registry, name)
+    name: str = "none"
+
+
+@dataclass(frozen=True)
+class DefenceKind:
+    """What is known of an output defence."""
+
+    name: str
+    options: type
+    make: Make
+    needs_fit: bool  # on what its model says of its own members and of others
+
+
+DEFENCES: Registry[DefenceKind] = Registry("defence", "mia.defences", "mia.defences")
+
+
+def defence(name: str, *, options: type, needs_fit: bool = False) -> Callable[[Function], Function]:
+    """Enter an output defence: stands on its maker, (options, seed, fit_on) -> (logits -> (outputs, is_probability)).
+
+    The maker is not called at the neutral strength, which leaves the very logits.
+
+    Args:
+        name: What it is called in configs.
+        options: A dataclass with a default for every field, and what it says of its strength as the class variable
+            `strength`.
+        needs_fit: Whether the maker looks at `fit_on`, the model's logits on members and on non-members; else it gets
+            None.
+    """
+
+    def enter(make: Function) -> Function:
+        if not hasattr(options, "name"):
+            options.name = name  # type: ignore[attr-defined]  # so that an instance says what it is
+        DEFENCES.add(name, DefenceKind(name, options, make, needs_fit), make.__module__)
+        return make
+
+    return enter
+
+
+def setting(options: Any) -> Setting | None:
+    """Return how strong a defence is, for people; None where it changes nothing."""
+    kind = DEFENCES[options.name]
+    strength = getattr(kind.options, "strength", Strength(kind.name))
+    return None if strength is None else setting_of(options, strength, f"defence.{kind.name}")
+
+
+def needs_fit(options: Any) -> bool:
+    """Whether `make_defence` wants to know what the model says of its own members and of others."""
+    return DEFENCES[options.name].needs_fit and setting(options) is not None
+
+
+def make_defence(options: Any, *, seed: int = 0, fit_on: "Own | None" = None) -> "Defence":
+    """Return the defence of one model: a function from logits to (outputs, whether these are probabilities).
+
+    Each record is answered by itself and always in the same way: the same logits get the same answer, whatever else is
+    asked. At its neutral strength a defence returns the very logits.
+
+    Args:
+        options: Which defence, and how strong.
+        seed: Of random answers and of MemGuard's classifier; one of its own for every model.
+        fit_on: The model's logits on members and non-members that its owner knows, if `needs_fit`.
+    """
+    if setting(options) is None:
+        return lambda logits: (logits, False)
+    kind = DEFENCES[options.name]
+    assert fit_on is not None or not kind.needs_fit, f"{kind.name} is fitted on the model's own members and non-members"
+    defended: Defence = kind.make(options, seed, fit_on if kind.needs_fit else None)
+    return defended
+
+
+def defend(logits: "Float[ndarray, '*R C']", options: Any, *, seed: int = 0, fit_on: "Own | None" = None) -> "Answers":
+    """Return what a defended model gives for `logits`, and whether that is probabilities; see `make_defence`."""
+    return make_defence(options, seed=seed, fit_on=fit_on)(logits)

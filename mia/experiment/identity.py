@@ -16,7 +16,8 @@ TRAINING_VERSION = 1
 ANALYSIS_VERSION = 2
 """Raised when the same signals would give other scores or metrics than before, or a run is known by other things.
 
-2: where no defence is on, `attacker.adaptive` no longer tells two runs apart. Runs that were finished under version 1
+2: where no defence is on, `attacker.adaptive` no longer tells two runs apart; no attack has the target's complement
+among its shadows, and equal answers are equal. Runs that were finished under version 1
 keep their numbers and are read as before, but are not used again; their trained models are.
 """
 

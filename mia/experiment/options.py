@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from mia.attacks.options import AttackOptions
 from mia.checks import RequestError, at_least
 from mia.data.options import DataOptions
+from mia.defences import setting
 from mia.defences.options import DefenceOptions, NoneOptions
 from mia.models.options import ModelOptions
+from mia.settings import Setting
 from mia.shadow_data.options import RealOptions, ShadowDataOptions
 from mia.split import SplitOptions
 from mia.train.options import EngineOptions, TrainOptions
@@ -17,23 +19,6 @@ class AttackerOptions:
     """What the attacker knows of the defence: an adaptive one trains and queries shadows behind the same defence."""
 
     adaptive: bool = True
-
-
-NEUTRAL: dict[str, dict[str, float]] = {
-    "none": {},
-    "top_k": {"k": 0},
-    "rounding": {"digits": 0},
-    "temperature": {"temperature": 1.0},
-    "noise": {"scale": 0.0},
-    "memguard": {"epsilon": 0.0},
-}
-"""The strength at which an output defence is none."""
-
-
-def is_neutral(defence: DefenceOptions) -> bool:
-    """Whether an output defence lets the logits pass, bit for bit."""
-    strength = NEUTRAL.get(defence.name)
-    return strength is not None and all(getattr(defence, name) == value for name, value in strength.items())
 
 
 @dataclass
@@ -73,10 +58,15 @@ class ExperimentOptions:
                 "the target's, and 2 x split.size real ones are enough"
             )
 
+    def settings(self) -> list[Setting]:
+        """Return the defences that are on: those in training, then the one on the output."""
+        on_output = setting(self.defence)
+        return [*self.train.settings(), *([on_output] if on_output else [])]
+
     @property
     def is_defended(self) -> bool:
         """Whether any defence is on: otherwise no attacker could know more than another."""
-        return bool(self.train.settings()) or not is_neutral(self.defence)
+        return bool(self.settings())
 
     @property
     def shadow_train(self) -> TrainOptions:

@@ -34,7 +34,7 @@ def check_request(options: ExperimentOptions, data: Dataset, own: OwnTraining | 
     else:
         own.check(options)
     for name, attack in options.attack.chosen.items():
-        check_possible(name, attack, options.split.protocol, options.split.num_shadows)
+        check_possible(name, attack, options.split.protocol, options.split.num_shadows, options.split.num_targets)
 
 
 def run_experiment(

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from mia.defences.filters import Defence
-from mia.defences.registry import make_defence
-from mia.experiment.options import ExperimentOptions, is_neutral
+from mia.attacks.design import find_partners
+from mia.defences import make_defence, setting
+from mia.defences.answers import Defence
+from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble, Materials
 from mia.probabilities import softmax
 from mia.records import IN, OUT, AttackTask, Dataset, Signals, Split
@@ -74,7 +75,7 @@ class DefendedAnswers:
     def _defence(self, row: int, logits: Float[np.ndarray, "N C"] | None = None) -> Defence:
         """Return the defence before model `row`, made once: some are fitted on the model's own records."""
         options = self.options.defence if row == 0 else self.options.shadow_defence
-        if is_neutral(options):
+        if setting(options) is None:
             return _unchanged
         if row not in self._made:
             logits = self._logits(row) if logits is None else logits
@@ -119,7 +120,10 @@ class PoolOracle:
 def make_tasks(
     options: ExperimentOptions, materials: Materials, split: Split, *, can_ask: bool = True
 ) -> list[AttackTask]:
-    """Return one task per target (`split.num_targets`); with `can_ask`, models can be asked further questions."""
+    """Return one task per target (`split.num_targets`): all other models but its complement are its shadows.
+
+    With `can_ask`, models can be asked further questions.
+    """
     data = materials.data
     index = np.union1d(split.members, split.nonmembers)
     outside = _population(options, split, index)
@@ -138,14 +142,15 @@ def make_tasks(
     membership, own = membership[:, index], own[:, index]
 
     tasks = []
+    tells_all = find_partners(membership)  # models whose membership gives another's away
     for target in range(options.split.num_targets):
-        shadows = [row for row in range(split.num_models) if row != target]
+        shadows = [row for row in range(split.num_models) if row != target and not tells_all[target, row]]
         candidates = index[own[target]]
         signals = Signals(
             labels=data.y[index],
             is_candidate=own[target],
             target_outputs=outputs[target],
-            shadow_outputs=outputs[shadows] if target else outputs[1:],
+            shadow_outputs=outputs[1:] if shadows == list(range(1, split.num_models)) else outputs[shadows],
             shadow_membership=membership[shadows],
             shadow_own=own[shadows],
             is_probability=is_probability,

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int, Shaped
 from mia.metrics.auc import auc
 from mia.metrics.controls import null_control
 from mia.metrics.decision import confusion, decision_metrics, grouped_rates
-from mia.metrics.roc import hindsight_balanced_accuracy, roc, tpr_at_low_fpr
+from mia.metrics.roc import Owned, hindsight_balanced_accuracy, roc, tpr_at_low_fpr
 from mia.records import Scores
 
 
@@ -71,7 +71,7 @@ def evaluate(
         warnings.append(f"auc and the like left out: there are no {kind} among the scored records")
         return Evaluation(metrics, tuple(warnings))
     curve = roc(score, member)
-    at_low_fpr, unresolved = tpr_at_low_fpr(curve, None if whose is None else (score[member], whose[member]))
+    at_low_fpr, unresolved = tpr_at_low_fpr(curve, None if whose is None else Owned(score, member, whose))
     metrics |= auc(score, member, groups=whose).named("auc") | at_low_fpr
     metrics["hindsight_balanced_accuracy"] = hindsight_balanced_accuracy(curve)
     metrics |= null_control(score, predicted, member, seed, num_attacks=num_attacks)

@@ -85,7 +85,7 @@ def group_metrics(
         warnings.append(f"group_auc and the like left out: there is no group that is wholly {absent} training")
         return metrics, tuple(warnings)
     metrics |= auc(found.score, found.is_member, confidence).named("group_auc")
-    low, unresolved = tpr_at_low_fpr(roc(found.score, found.is_member))
+    low, unresolved = tpr_at_low_fpr(roc(found.score, found.is_member), confidence=confidence)
     metrics |= {f"group_{name}": value for name, value in low.items()}
     warnings += [f"group_{line.replace('non-members', 'groups out of training')}" for line in unresolved]
     return metrics, tuple(warnings)

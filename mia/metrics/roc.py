@@ -5,12 +5,14 @@ One point per distinct score, so that records which the attack cannot tell apart
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
+from scipy.special import bdtrik
 
 from mia.metrics.clusters import Trials, effective_trials, group_codes
-from mia.metrics.rates import clopper_pearson
+from mia.metrics.rates import CONFIDENCE, Estimate, clopper_pearson
 
 FPR_LIMITS = {"1pct": 0.01, "0.1pct": 0.001, "0.01pct": 0.0001}
 """False-positive rates at which an attack is judged, by the unit in the metric's name: 0.1pct is one in a thousand."""
@@ -65,35 +67,78 @@ def roc(score: Float[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"]) -> Roc:
     )
 
 
+class Owned(NamedTuple):
+    """The records behind a curve, where those of a group are not independent of one another."""
+
+    score: Float[np.ndarray, "Q"]
+    is_member: Bool[np.ndarray, "Q"]
+    groups: Shaped[np.ndarray, "Q"]
+
+
 def tpr_at_low_fpr(
-    curve: Roc, members: tuple[Float[np.ndarray, "m"], Shaped[np.ndarray, "m"]] | None = None
+    curve: Roc, owned: Owned | None = None, confidence: float = CONFIDENCE
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """Return the true-positive rate at each of `FPR_LIMITS`, and a line for each limit that the data cannot resolve.
 
     The largest rate among the thresholds whose false-positive rate does not exceed the limit, without interpolation,
-    with its Clopper-Pearson interval (the threshold taken as given) and the false-positive rate actually reached.
-    Left out where even one false positive would exceed the limit: non-members x limit < 1.
+    and the false-positive rate actually reached. Left out where even one false positive would exceed the limit:
+    non-members x limit < 1.
+
+    The interval is one for the rate at the threshold whose false-positive rate truly is the limit, which few
+    non-members tell: with the threshold taken as given, an interval covers 20 to 60 of 100. The distance to the exact
+    limits of the rate, and that to the rates at the order statistics between which the true threshold lies with this
+    confidence, add as squares. It covers 94 to 97 of 100 where fifty false positives are allowed, and more with fewer.
 
     Args:
         curve: the ROC.
-        members: the members' scores and whose records they are, where the intervals have to take that into account.
+        owned: the records, where intervals have to take into account whose they are.
+        confidence: of the intervals.
     """
     metrics: dict[str, float] = {}
     warnings = []
     for unit, limit in FPR_LIMITS.items():
-        allowed = math.floor(curve.num_nonmembers * limit * (1 + 1e-12))  # 3 of 300 is 1%, whatever rounding says
+        allowed = _allowed(curve, limit)
         if allowed < 1:
             percent = unit.removesuffix("pct")
             count = curve.num_nonmembers
             warnings.append(f"tpr_at_{unit}_fpr left out: {count:,} non-members x {percent}% is less than one record")
             continue
-        point = int(np.searchsorted(curve.false_positives, allowed, side="right")) - 1
-        hits = Trials(int(curve.true_positives[point]), curve.num_members)
-        if members is not None:
-            hits = effective_trials(members[0] >= curve.thresholds[point], group_codes(members[1]))
-        metrics |= clopper_pearson(*hits).named(f"tpr_at_{unit}_fpr")
+        point = _last_point(curve, allowed)
+        metrics |= _with_threshold_unknown(curve, point, limit, owned, confidence).named(f"tpr_at_{unit}_fpr")
         metrics[f"fpr_reached_at_{unit}"] = float(curve.fpr[point])
     return metrics, tuple(warnings)
+
+
+def _allowed(curve: Roc, limit: float) -> int:
+    return math.floor(curve.num_nonmembers * limit * (1 + 1e-12))  # 3 of 300 is 1%, whatever rounding says
+
+
+def _last_point(curve: Roc, false_positives: float) -> int:
+    """The lowest threshold with no more false positives."""
+    return int(np.searchsorted(curve.false_positives, false_positives, side="right")) - 1
+
+
+def _with_threshold_unknown(curve: Roc, point: int, limit: float, owned: Owned | None, confidence: float) -> Estimate:
+    threshold, members, nonmembers = curve.thresholds[point], curve.num_members, curve.num_nonmembers
+    hits, independent = Trials(int(curve.true_positives[point]), members), float(nonmembers)
+    if owned is not None:
+        is_predicted, codes = owned.score >= threshold, group_codes(owned.groups)
+        hits = effective_trials(is_predicted[owned.is_member], codes[owned.is_member], confidence)
+        independent = effective_trials(is_predicted[~owned.is_member], codes[~owned.is_member], confidence).trials
+    known = clopper_pearson(*hits, confidence)
+    # How many of the non-members lie above the true threshold: between these numbers, whatever their distribution.
+    fewest, most = (
+        float(np.ceil(bdtrik(share, independent, limit))) * nonmembers / independent
+        for share in ((1 - confidence) / 2, (1 + confidence) / 2)
+    )
+    first = int(np.searchsorted(curve.false_positives, math.floor(fewest), side="left")) if fewest >= 1 else 0
+    low, high = curve.true_positives[[first, _last_point(curve, math.ceil(most))]] / members
+    value = int(curve.true_positives[point]) / members
+    return Estimate(
+        value,
+        float(max(value - np.hypot(value - known.low, max(value - low, 0)), 0.0)),
+        float(min(value + np.hypot(known.high - value, max(high - value, 0)), 1.0)),
+    )
 
 
 def hindsight_balanced_accuracy(curve: Roc) -> float:

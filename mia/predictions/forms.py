@@ -18,8 +18,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int, Int8
 
+from mia.attacks.design import find_partners
 from mia.attacks.shared_statistics import for_target
 from mia.checks import RequestError, did_you_mean
 from mia.plans import find_complements
@@ -173,8 +174,7 @@ def _without_complements(
     member: np.ndarray, shadows: np.ndarray, membership: np.ndarray, population: tuple[np.ndarray, np.ndarray] | None
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None, list[str]]:
     """Leave out shadows that are the target's complement: who is in them tells who is not in the target."""
-    opposite = np.where(member == UNUSED, UNUSED, 1 - member)
-    is_opposite = (membership == opposite).all(axis=1)
+    is_opposite = _tell_all(np.stack([member, *membership]))[0, 1:]
     if not is_opposite.any():
         return shadows, membership, population, []
     if is_opposite.all():
@@ -183,8 +183,19 @@ def _without_complements(
     kept = np.flatnonzero(~is_opposite)
     if population is not None:
         population = population[0][[*kept, len(shadows)]], population[1]
-    line = f"{int(is_opposite.sum())} shadow(s) left out: trained on exactly what the target did not, as its complement"
+    line = (
+        f"{int(is_opposite.sum())} shadow(s) left out: trained on exactly what the target was not, as its complement, "
+        "or on the very same records"
+    )
     return shadows[kept], membership[kept], population, [line]
+
+
+def _tell_all(member: Int8[np.ndarray, "M N"]) -> Bool[np.ndarray, "M M"]:
+    """Return which models give another's membership away; opposites of only a few records as well."""
+    found, complements = find_partners(member), find_complements(member)
+    some = np.flatnonzero(complements >= 0)
+    found[some, complements[some]] = True
+    return found
 
 
 def _uncovered(signals: Signals) -> list[str]:
@@ -206,7 +217,7 @@ class Turns(Sequence[AttackTask]):
 
     def __init__(self, outputs: np.ndarray, member: np.ndarray, labels: np.ndarray, kind: str, beside: Beside) -> None:
         self.outputs, self.member, self.labels, self.kind, self.beside = outputs, member, labels, kind, beside
-        self.complements = find_complements(member)
+        self.tell_all = _tell_all(member)
         self.targets = [model for model in range(len(member)) if (member[model] != UNUSED).any()]
 
     def __len__(self) -> int:
@@ -214,7 +225,7 @@ class Turns(Sequence[AttackTask]):
 
     def __getitem__(self, position: Any) -> Any:
         target = self.targets[position]
-        shadows = [model for model in range(len(self.member)) if model not in (target, self.complements[target])]
+        shadows = [model for model in range(len(self.member)) if model != target and not self.tell_all[target, model]]
         signals = for_target(self._all, self._signals(target, shadows), [target, *shadows])
         return self.beside.task(signals, self.member[target], target)
 
@@ -247,6 +258,6 @@ def _all_in_turn(arrays: Mapping[str, Any]) -> Audit:
     turns = Turns(outputs, member, labels, kind, read_beside(arrays, outputs.shape[1]))
     if not len(turns):
         raise RequestError("member holds -1 alone: there is nothing to evaluate")
-    pairs = int((turns.complements >= 0).sum())
+    pairs = int(turns.tell_all.any(axis=1).sum())
     left_out = [f"{pairs} of {len(outputs)} models have a complement: never among their shadows"] if pairs else []
     return Audit(turns, names, tuple(dict.fromkeys([*notes, *left_out, *_uncovered(turns[0].signals)])))

@@ -9,6 +9,7 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float
 
+from mia.attacks.shared_statistics import floor_of
 from mia.attacks.statistics import true_class
 from mia.records import IN, OUT, AttackTask
 
@@ -22,7 +23,8 @@ def warn_reversed(task: AttackTask) -> list[str]:
     if not signals.num_classes:
         return []
     asked = signals.candidates
-    of_target = true_class(signals.target_outputs[asked], signals.labels[asked], signals.is_probability)[1]
+    floor = floor_of(signals)
+    of_target = true_class(signals.target_outputs[asked], signals.labels[asked], signals.is_probability, floor)[1]
     if _is_worse(of_target, task.is_member):
         lines.append(
             "the target answers worse on its members than on the others, by more than chance: is target_member the "
@@ -31,7 +33,7 @@ def warn_reversed(task: AttackTask) -> list[str]:
     wrong = []
     for shadow, outputs in enumerate(signals.shadow_outputs):
         used = np.flatnonzero(signals.shadow_membership[shadow] >= OUT)
-        said = true_class(outputs[used], signals.labels[used], signals.is_probability)[1]
+        said = true_class(outputs[used], signals.labels[used], signals.is_probability, floor)[1]
         if _is_worse(said, signals.shadow_membership[shadow, used] == IN):
             wrong.append(str(shadow))
     if wrong:

@@ -1,12 +1,10 @@
-"""Reads what runs found out and draws it: figures of a run, summary of a sweep, the HTML report.
+"""Reads what runs found out and shows it: stored runs -> one tidy frame -> figures (one renderer), tables, a page.
 
-Takes `Result` and `StoredRun`; trains nothing, attacks nothing and knows no store (artifacts come through a callable).
-matplotlib and plotly are imported inside functions, so that importing this folder stays cheap.
+Takes `Result`, `StoredRun` and a callable that finds artifacts; trains nothing, attacks nothing, knows no store. Altair,
+vl-convert, pandas and jinja2 are imported inside functions, so that importing this folder stays cheap.
 
-One run: `run.py` (figures), `console.py` (table in the terminal), `exposed.py` (records by exposure), `contact.py`.
-A sweep: `axes.py`, `defence.py`, `grouping.py`, `settings.py` (what belongs together and what it is called), `table.py`
-and `summary.py` (numbers), `sweep.py` (figures, one module for each kind).
-The page: `page.py` (files), `sections.py` and `page_tables.py` (HTML), `assets/` (style and script).
-A figure is described once, as values (`chart.py`), and drawn twice: for paper (`draw.py`, with `layout.py`, `panel.py`,
-`shapes.py`) and for the page (`interactive.py`). How all of them look is decided in `style.py`.
+`frame.py` groups runs into settings with estimates; `evidence.py` reads their records and curves; `statistics.py` says
+what is certain. `figures.py` and `closer.py` hold one function per figure of a sweep, `run.py` those of a single run,
+`look.py` how all of them look and how they are drawn. `tables.py` writes numbers, `page.py` the page, `console.py` the
+terminal's tables; `where.py` is the small language of filters.
 """

@@ -9,6 +9,7 @@ Takes and gives NumPy arrays. Never trains, and never runs code from what it rea
 """
 
 from mia.store.content import CURVES
-from mia.store.pool import Pool, PoolStore, TrainedModel, User
+from mia.store.folder import PoolStore
+from mia.store.pool import Pool, TrainedModel, User
 
 __all__ = ["CURVES", "Pool", "PoolStore", "TrainedModel", "User"]

@@ -1,14 +1,14 @@
-"""Pools of trained models, and the folder that holds them all.
+"""One pool of trained models: what is there, what is damaged, and who uses it.
 
-Takes identities and trained models; gives arrays. Whoever trains a pool holds its lock; whoever only reads needs none.
+Takes an identity and trained models; gives arrays. Whoever trains a pool holds its lock; whoever only reads needs none.
 """
 
 import json
 import os
 import shutil
-import stat
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mia.files import StorageError, explain, file_digest, remove_leftovers, whole_file
+from mia.files import StorageError, explain, file_digest, whole_file
 from mia.fingerprint import fingerprint, plain
 from mia.store.content import (
     ANSWERS,
@@ -71,7 +71,7 @@ class Pool:
     @cached_property
     def lock(self) -> Any:
         """The lock that whoever trains this pool holds, across processes."""
-        return _lock(self.folder / "lock")
+        return lock_file(self.folder / "lock")
 
     def missing(self, models: Iterable[int]) -> list[int]:
         """Return which of the models are not there; damaged ones count as missing, and `save` sets them aside.
@@ -91,11 +91,11 @@ class Pool:
         """
         path = self.folder / USERS
         try:
-            with _held(self.folder / f"{USERS}.lock"):
+            with held(self.folder / f"{USERS}.lock"):
                 known = read_json(path)
                 if known.get(user.id) != user.address:
                     _write_json(path, known | {user.id: user.address})
-                os.utime(path)
+                os.utime(path, (time.time(),) * 2)  # the kernel's own stamp may lie some milliseconds behind
         except OSError as error:
             raise StorageError(explain(path, error)) from error
 
@@ -202,115 +202,18 @@ class Pool:
         return f"cannot read {self.folder}: {reason}; restore it, or remove it to have it trained again"
 
 
-class PoolStore:
-    """All pools below one folder, for the runs of one tracking store (or of none)."""
-
-    def __init__(self, folder: Path, user: User | None = None) -> None:
-        self.folder = folder
-        self.user = user
-
-    def pool(self, identity: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]] | None = None) -> Pool:
-        """Return the pool of this identity, which may hold no model yet; nothing is written.
-
-        Args:
-            identity: what makes its models.
-            shapes: of `logits` and the curves, where they are known: a model that has others is damaged.
-        """
-        return Pool(self.folder, identity, self.user, shapes)
-
-    @contextmanager
-    def training(self, pools: Iterable[Pool]) -> Iterator[None]:
-        """Hold the pools' locks, always taken in the same order; waits for a process that trains one of them."""
-        with ExitStack() as stack:
-            for pool in sorted(pools, key=lambda pool: pool.fingerprint):
-                try:
-                    _take(pool)
-                    stack.callback(pool.lock.release)
-                    remove_leftovers(pool.folder)
-                except OSError as error:
-                    raise StorageError(explain(pool.folder, error)) from error
-            yield
-
-    def fingerprints(self) -> list[str]:
-        """Return the names of all pools on disk."""
-        return sorted(path.name for path in self.folder.glob("[0-9a-f]*") if path.is_dir())
-
-    def users(self, name: str) -> dict[str, str]:
-        """Return the tracking stores whose runs have used a pool: id -> address; empty where nobody noted it."""
-        return {id_: str(address) for id_, address in read_json(self.folder / name / USERS).items()}
-
-    def describe(self, name: str) -> dict[str, Any]:
-        """Return a pool's identity, number of models, bytes on disk and time of last change (seconds since 1970)."""
-        folder = self.folder / name
-        stats = [path.lstat() for path in [folder, *folder.rglob("*")]]
-        return {
-            "identity": read_json(folder / "pool.json"),
-            "models": sum(1 for path in folder.glob("[0-9]*.json")),
-            "bytes": sum(one.st_size for one in stats if stat.S_ISREG(one.st_mode)),
-            "changed": max(one.st_mtime for one in stats),
-        }
-
-    def remove(self, name: str, known: Collection[str] = (), unused_since: float | None = None) -> None:
-        """Delete a pool, unless somebody trains it, or may need it.
-
-        Args:
-            name: the pool's fingerprint.
-            known: ids of the tracking stores that have been asked and do not need it; a pool that another one has used
-                is kept.
-            unused_since: when they were asked, in seconds since 1970: a pool used since is kept.
-
-        Raises:
-            StorageError: the pool is in use, or cannot be removed.
-        """
-        from filelock import Timeout
-
-        folder = self.folder / name
-        try:
-            with _held(folder / "lock", 0), _held(folder / f"{USERS}.lock"):
-                if unknown := set(self.users(name)) - set(known):
-                    raise StorageError(f"pool {name} is used by {self.users(name)[unknown.pop()]}: not removed")
-                if unused_since is not None and _changed(folder / USERS) >= unused_since:
-                    raise StorageError(f"pool {name} has just been used: not removed")
-                for path in folder.glob("*.json"):  # a pool without its JSONs is not there, should we die half-way
-                    path.unlink()
-                shutil.rmtree(folder, ignore_errors=True)  # the lock as well: `_take` notices
-        except Timeout:
-            raise StorageError(f"pool {name} is being trained right now: not removed") from None
-        except OSError as error:
-            raise StorageError(f"cannot remove {folder}: {error.strerror}") from error
-
-
-def _take(pool: Pool) -> None:
-    """Take a pool's lock, and make sure that it is the one that lies there: the pool may be removed while we wait."""
-    path = pool.folder / "lock"
-    while True:
-        pool.folder.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NONBLOCK", 0), 0o666))
-        before = path.stat().st_ino
-        pool.lock.acquire()
-        with suppress(FileNotFoundError):
-            if path.stat().st_ino == before:
-                return
-        pool.lock.release()
-
-
-def _lock(path: Path, timeout: float = -1) -> Any:
+def lock_file(path: Path, timeout: float = -1) -> Any:
+    """Return a lock across processes; it waits for ever, or raises `filelock.Timeout` after some seconds."""
     from filelock import FileLock
 
     return FileLock(path, timeout=timeout)
 
 
 @contextmanager
-def _held(path: Path, timeout: float = -1) -> Iterator[None]:
-    with _lock(path, timeout):
+def held(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Hold the lock of a path during the block."""
+    with lock_file(path, timeout):
         yield
-
-
-def _changed(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -12,6 +12,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from mia.checks import RequestError
+
 MODELS = "models"  # name of the mesh axis
 ALIGNMENT = 64  # bytes
 
@@ -32,9 +34,11 @@ def core_count() -> int:
 def prepare(cache: Path | None = None) -> None:
     """Make one JAX device per CPU core and keep compiled code in `cache` (default: `cache_folder()`).
 
-    Settings that the user made with JAX's own environment variables are left as they are. Calling it again is harmless;
-    once JAX's backend runs, the number of devices stays what it was.
+    Settings that the user made with JAX's own environment variables are left as they are, but for double precision:
+    training is in single. Calling it again is harmless; once JAX's backend runs, the number of devices stays what it
+    was.
     """
+    jax.config.update("jax_enable_x64", False)
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # the backend runs already, with the devices it has
             jax.config.update("jax_num_cpu_devices", core_count())
@@ -44,8 +48,21 @@ def prepare(cache: Path | None = None) -> None:
 
 
 def mesh() -> Mesh:
-    """Return all devices as a line, the axis of models."""
-    return Mesh(np.array(jax.devices()), (MODELS,))
+    """Return all devices as a line, the axis of models.
+
+    Raises:
+        RequestError: JAX has no such device as it was told to use, or counts in double precision.
+    """
+    if jax.config.read("jax_enable_x64"):
+        raise RequestError(
+            "jax_enable_x64 (or JAX_ENABLE_X64) is on, but training is in single precision: switch it off"
+        )
+    try:
+        return Mesh(np.array(jax.devices()), (MODELS,))
+    except (AssertionError, RuntimeError) as error:
+        wanted = jax.config.read("jax_platforms")
+        reason = " ".join(str(error).split()) or "there is none on this machine"
+        raise RequestError(f"JAX_PLATFORMS={wanted!r} names no device that JAX can use: {reason}") from error
 
 
 def place_shared(array: np.ndarray, on: Mesh) -> jax.Array:

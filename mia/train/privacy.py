@@ -9,12 +9,17 @@ runs costs more.
 import math
 from dataclasses import replace
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from mia.checks import RequestError
 from mia.train.options import TrainOptions
 
 TOLERANCE = 1e-3  # of the noise multiplier that is found for an epsilon
+FINEST = 1e-4  # dp-accounting's own distance between the privacy losses that it keeps
+DEVIATIONS = 10  # of the noise, beyond which it is hardly ever drawn
+WIDE = 50.0  # range of privacy losses in one step up to which the finest grid serves
+POINTS = 1e5  # of a coarser grid, about
 
 
 def epsilon_of(options: TrainOptions, num_records: int) -> float:
@@ -52,27 +57,53 @@ def _event(noise_multiplier: float, share: float, steps: int) -> Any:
 
 @lru_cache
 def _epsilon(noise_multiplier: float, share: float, steps: int, delta: float) -> float:
+    return float(_composed(_event(noise_multiplier, share, steps)).get_epsilon(delta))
+
+
+def _composed(event: Any) -> Any:
+    """Return an accountant that has seen what `_event` gives."""
     from dp_accounting.pld import PLDAccountant
 
-    return float(PLDAccountant().compose(_event(noise_multiplier, share, steps)).get_epsilon(delta))
+    sampled = event.event
+    step = grid_step(sampled.event.noise_multiplier, sampled.sampling_probability, event.count)
+    return PLDAccountant(value_discretization_interval=step).compose(event)
+
+
+def grid_step(noise_multiplier: float, share: float, steps: int) -> float:
+    """Return the distance of the points at which privacy losses are kept: the library's, unless they would be too many.
+
+    Losses are rounded up, so that a coarser grid never gives less than the true epsilon. It grows with the range of
+    losses, which is estimated for draws of `DEVIATIONS`: z / noise + 1 / (2 noise^2) in a step.
+    """
+    if not noise_multiplier:
+        return FINEST
+    drawn = steps * share
+    one = DEVIATIONS / noise_multiplier + 1 / (2 * noise_multiplier**2)
+    every = DEVIATIONS * math.sqrt(drawn) / noise_multiplier + drawn / (2 * noise_multiplier**2)
+    if one <= WIDE and every <= 40 * WIDE:
+        return FINEST
+    return max(FINEST, one / POINTS, every / (10 * POINTS))
 
 
 @lru_cache
 def _noise(epsilon: float, share: float, steps: int, delta: float) -> float:
-    from dp_accounting import LowerEndpointAndGuess, calibrate_dp_mechanism
-    from dp_accounting.pld import PLDAccountant
+    """Return the least noise that keeps to an epsilon, up to a tolerance."""
+    from dp_accounting import LowerEndpointAndGuess, NoOpDpEvent, calibrate_dp_mechanism
+    from dp_accounting.mechanism_calibration import NoBracketIntervalFoundError
 
+    fresh = SimpleNamespace(ledger=NoOpDpEvent(), compose=_composed)  # its grid depends on the event
     try:
         found = calibrate_dp_mechanism(
-            PLDAccountant,
+            lambda: fresh,
             lambda noise: _event(noise, share, steps),
             epsilon,
             delta,
             LowerEndpointAndGuess(0.0, 1.0),
             tol=TOLERANCE,
         )
-    except Exception as error:
+    except NoBracketIntervalFoundError:
         raise RequestError(
-            f"train.dp.epsilon={epsilon!r} cannot be reached at train.dp.delta={delta!r}: {error}"
-        ) from error
+            f"train.dp.epsilon={epsilon!r} cannot be reached at train.dp.delta={delta!r}, whatever the noise; "
+            "give a larger epsilon or delta"
+        ) from None
     return float(found)

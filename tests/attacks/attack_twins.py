@@ -13,39 +13,49 @@ def chances(outputs, is_probability):
     return [math.exp(float(value)) / total for value in outputs]
 
 
-def log(value, is_probability):
-    return math.log(value + 1e-45) if is_probability else math.log(value)
+def floor_of(signals):
+    """Return half the smallest probability above 0; a logit needs no floor."""
+    if not signals.is_probability:
+        return 0.0
+    every = [signals.target_outputs.ravel(), signals.shadow_outputs.ravel(), signals.population_outputs.ravel()]
+    return min(float(value) for part in every for value in part if value > 0) / 2
 
 
-def log_confidence(outputs, label, is_probability):
-    return log(chances(outputs, is_probability)[label], is_probability)
+def log_confidence(outputs, label, is_probability, floor):
+    return math.log(max(chances(outputs, is_probability)[label], floor))
 
 
-def confidence(outputs, label, is_probability):
+def confidence(outputs, label, is_probability, floor):
+    del floor
     return chances(outputs, is_probability)[label]
 
 
-def phi(outputs, label, is_probability):
+def floored_confidence(outputs, label, is_probability, floor):
+    return max(chances(outputs, is_probability)[label], floor)
+
+
+def phi(outputs, label, is_probability, floor):
     p = chances(outputs, is_probability)
     others = math.fsum(value for position, value in enumerate(p) if position != label)
-    return log(p[label], is_probability) - log(others, is_probability)
+    return math.log(max(p[label], floor)) - math.log(max(others, floor))
 
 
-def minus_entropy(outputs, label, is_probability):
-    return math.fsum(value * log(value, is_probability) for value in chances(outputs, is_probability) if value > 0)
+def minus_entropy(outputs, label, is_probability, floor):
+    del floor
+    return math.fsum(value * math.log(value) for value in chances(outputs, is_probability) if value > 0)
 
 
-def minus_modified_entropy(outputs, label, is_probability):
+def minus_modified_entropy(outputs, label, is_probability, floor):
     p = chances(outputs, is_probability)
-    own = (1 - p[label]) * log(p[label], is_probability)
-    others = (value * log(1 - value, is_probability) for position, value in enumerate(p) if position != label)
+    own = (1 - p[label]) * math.log(max(p[label], floor))
+    others = (value * math.log(max(1 - value, floor)) for position, value in enumerate(p) if position != label)
     return own + math.fsum(others)
 
 
 def answers(signals, statistic, model):
-    outputs = signals.target_outputs if model < 0 else signals.shadow_outputs[model]
+    outputs, floor = signals.target_outputs if model < 0 else signals.shadow_outputs[model], floor_of(signals)
     return [
-        statistic(outputs[record], signals.labels[record], signals.is_probability)
+        statistic(outputs[record], signals.labels[record], signals.is_probability, floor)
         for record in range(len(signals.labels))
     ]
 
@@ -71,12 +81,11 @@ def calibration(signals):
 
 
 def density(x, mean, std):
-    std += 1e-30
     return -((x - mean) ** 2) / (2 * std**2) - math.log(std) - math.log(2 * math.pi) / 2
 
 
 def tail(x, mean, std):
-    return math.log(math.erfc(-(x - mean) / (std + 1e-30) / math.sqrt(2)) / 2)
+    return math.log(math.erfc(-(x - mean) / std / math.sqrt(2)) / 2)
 
 
 def lira(signals, variance, location, form):
@@ -104,8 +113,8 @@ def lira(signals, variance, location, form):
 
 def rmia(signals, gamma, a=None):
     """Score offline with `a`, online without."""
-    target = answers(signals, confidence, -1)
-    groups = split_shadows(signals, confidence)
+    target = answers(signals, floored_confidence, -1)
+    groups = split_shadows(signals, floored_confidence)
     ratios = []
     for value, (inside, outside) in zip(target, groups, strict=True):
         if not outside or (a is None and not inside):
@@ -116,7 +125,11 @@ def rmia(signals, gamma, a=None):
             ratios.append(value / (((1 + a) * fmean(outside) + 1 - a) / 2))
     population = []
     for record, label in enumerate(signals.population_labels):
-        p = [confidence(outputs[record], label, signals.is_probability) for outputs in signals.population_outputs]
+        floor = floor_of(signals)
+        p = [
+            floored_confidence(outputs[record], label, signals.is_probability, floor)
+            for outputs in signals.population_outputs
+        ]
         marginal = fmean(p[:-1]) if a is None else ((1 + a) * fmean(p[:-1]) + 1 - a) / 2
         population.append(p[-1] / marginal)
     return [

@@ -101,6 +101,14 @@ def test_impossible_before_training(name, protocol, shadows, message):
         check_possible(name, EVERY.get(name), protocol, shadows)
 
 
+def test_a_target_among_several_is_attacked_without_its_complement():
+    check_possible("lira_online", EVERY["lira_online"], "pool", 4, num_targets=4)
+    message = "split.num_shadows=3 is too few for attack=lira_online under split.protocol=pool with split.num_targets=2"
+    with pytest.raises(RequestError, match=f"{message}: it needs 4"):
+        check_possible("lira_online", EVERY["lira_online"], "pool", 3, num_targets=2)
+    check_possible("gap", EVERY["gap"], "pool", 1, num_targets=1)
+
+
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("protocol", ["disjoint", "pool"])
 def test_fewest_shadows_are_enough_and_one_less_is_not(name, protocol):

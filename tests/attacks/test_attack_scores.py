@@ -120,7 +120,7 @@ def test_population_defaults_to_records_outside_the_question():
     ratio = {}
     for record, value in enumerate(twins.answers(signals, twins.confidence, -1)):
         out = [
-            twins.confidence(signals.shadow_outputs[model, record], signals.labels[record], False)
+            twins.confidence(signals.shadow_outputs[model, record], signals.labels[record], False, 0)
             for model in range(8)
             if signals.shadow_membership[model, record] == 0
         ]

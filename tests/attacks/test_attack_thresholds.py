@@ -96,7 +96,7 @@ def test_a_stand_in_is_not_among_its_own_shadows():
         assert (np.delete(membership, row - 1, 0) == np.delete(signals.shadow_membership, row - 1, 0)).all()
         return np.arange(60.0)
 
-    assert learn_from_stand_ins(signals, score)[1] == 4
+    assert learn_from_stand_ins(signals, score, 0)[1] == 4
     assert asked == [1, 2, 3, 4]
 
 

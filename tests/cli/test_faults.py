@@ -10,8 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-from mia.sweep import plan_sweep
+from mia.checks import RequestError
+from mia.machine import usable_cores
+from mia.sweeper.base import ResumingSweeper
+from mia.sweeper.grid import GridSweeper
 from mia.tracking import Tracker, TrackingOptions
 
 SMALL_BUT_SIZE = ["model.hidden=[4]", "train.epochs=2", "split.num_shadows=2", "attack=[gap]"]
@@ -182,9 +186,18 @@ def test_sweeps_side_by_side_on_an_empty_store_lose_nothing(mia, tmp_path):
 
 def test_workers_share_the_cores():
     """XLA's devices are bounded by what a sweep hands to its jobs; joblib bounds the threads of BLAS itself."""
-    assert plan_sweep(["split.size=20,30,40", *JOBLIB]).workers == 2
-    assert plan_sweep(["split.size=20,30", "hydra/launcher=joblib", "hydra.launcher.n_jobs=4"]).workers == 2
-    assert plan_sweep(["split.size=20,30"]).workers == 1
+
+    def workers(launcher, jobs):
+        sweeper = ResumingSweeper.__new__(GridSweeper)
+        sweeper._config = OmegaConf.create({"hydra": {"launcher": launcher}})
+        return sweeper.workers(jobs)
+
+    assert workers({"n_jobs": 2}, 3) == 2
+    assert workers({"n_jobs": 4}, 2) == 2
+    assert workers({"n_jobs": -1}, 1000) == usable_cores()
+    assert workers({}, 2) == 1
+    with pytest.raises(RequestError, match=r"hydra\.launcher\.n_jobs=0"):
+        workers({"n_jobs": 0}, 2)
     probe = "import jax; from mia.train.devices import prepare; prepare(); print(jax.device_count())"
     bounded = os.environ | {"MIA_CORES": "1"}
     done = subprocess.run([sys.executable, "-c", probe], env=bounded, check=True, capture_output=True, text=True)

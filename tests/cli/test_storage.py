@@ -105,6 +105,71 @@ def test_a_store_that_was_moved_with_its_repository_goes_on(mia, home, tmp_path)
     assert not home.exists()
 
 
+def test_a_store_on_a_read_only_disk_is_reported(mia, home, small_disk, tmp_path):
+    assert mia(home, "-m", *SMALL)[0] == 0
+    (sweep,) = Tracker.open(TrackingOptions(), home).sweeps()
+    disk, remount = small_disk
+    shutil.copytree(home, disk, dirs_exist_ok=True)
+    shutil.rmtree(home)
+    remount("64m", MS_RDONLY)
+    home = disk
+    code, _, err = mia(home, "report", f"sweep={sweep.id}", f"out={tmp_path / 'out'}")
+    assert code == 0, err
+    assert (tmp_path / "out" / "report.html").exists()
+    assert mia(home, "pools")[0] == 0
+
+
+def test_a_report_on_something_else_than_a_sweep_is_refused_with_what_it_is(mia, home):
+    tracker = Tracker.open(TrackingOptions(), home)
+    for kind, words in (("audit", "an audit"), ("run", "a single run")):
+        with tracker.run(name=f"my {kind}", tags={"mia.kind": kind}) as run:
+            pass
+        code, _, err = mia(home, "report", f"sweep={run.id[:10]}")
+        assert code == 2
+        assert f"is the id of {words}, 'my {kind}'" in said_in_one_line(err)
+        assert "not in the store" not in err
+
+
+def test_pools_of_other_stores_are_kept(mia, home, tmp_path):
+    """As where runs are on a server and pools on a shared disk: no database here means nothing."""
+    assert mia(home, *SMALL)[0] == 0
+    elsewhere = home.rename(tmp_path / "elsewhere")
+    (elsewhere / "pools").rename(home.with_name("pools"))
+    home.mkdir()
+    (pool,) = home.with_name("pools").rename(home / "pools").iterdir()
+    code, out, _ = mia(home, "pools", "prune", "yes=true")
+    assert code == 0
+    assert f"1 kept: used by {home / 'mlflow.db'}: ask there" in " ".join(out.split())
+    assert (pool / "0001.npz").exists()
+
+    (pool / "users.json").unlink()  # as in pools of earlier versions
+    code, out, _ = mia(home, "pools", "prune", "yes=true")
+    assert code == 0
+    assert "1 kept: made before pools noted who uses them" in " ".join(out.split())
+    assert (pool / "0001.npz").exists()
+
+
+def test_a_pool_that_no_run_needs_any_more_is_removed(mia, home):
+    assert mia(home, *SMALL)[0] == 0
+    tracker = Tracker.open(TrackingOptions(), home)
+    (run,) = tracker.runs(kind="run")
+    assert mia(home, "pools", "prune", "yes=true")[0] == 0
+    assert len(list((home / "pools").iterdir())) == 1
+    tracker._client.delete_run(run.id)
+    code, out, _ = mia(home, "pools", "prune", "yes=true")
+    assert (code, "removed 1 pools" in out) == (0, True)
+    assert list((home / "pools").iterdir()) == []
+
+
+def test_a_run_says_what_it_was_trained_on(mia, home):
+    assert mia(home, *SMALL)[0] == 0
+    tracker = Tracker.open(TrackingOptions(), home)
+    (run,) = tracker.runs(kind="run")
+    (found,) = tracker._client.get_run(run.id).inputs.dataset_inputs
+    assert found.dataset.name == "digits"
+    assert found.dataset.digest == run.tags["mia.data_fingerprint"][:36]
+
+
 def test_what_is_damaged_is_set_aside_trained_again_and_left_out_of_reports(mia, home, tmp_path):
     assert mia(home, "-m", *SMALL, "attack=[gap]")[0] == 0
     tracker = Tracker.open(TrackingOptions(), home)

@@ -139,7 +139,7 @@ def with_other(options: Any, path: list[str]) -> Any:
     for other in others(value):
         try:
             changed = replace(options, **{path[0]: other})
-        except (RequestError, TypeError):
+        except (RequestError, TypeError, AttributeError):
             continue
         if getattr(changed, path[0]) != value:
             return changed
@@ -155,7 +155,7 @@ def others(value: Any) -> list[Any]:
         return [value + 0.25, value / 2, value + 0.01]
     if isinstance(value, list):
         return [[*value, 9]]
-    return [7, 0.5, "sqlite:////x.db"] if value is None else [*WORDS, "word"]
+    return [7, 0.5, "sqlite:////x.db"] if value is None else [*WORDS, 0.01, "word"]
 
 
 def verdict(key: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mia.attacks import ATTACKS
 from mia.attacks.calibration import CalibrationOptions
 from mia.attacks.confidence import LossOptions
 from mia.attacks.gap import GapOptions
@@ -111,6 +112,32 @@ def test_every_other_model_as_target_gives_means_and_deviations(data, store):
     one, _ = trained(change(several, split={"num_targets": 1}), data, store)
     assert "target/test_accuracy_sd" in result.metrics
     np.testing.assert_array_equal(result.scores["gap"].score, one.scores["gap"].score)
+
+
+def test_no_model_is_attacked_with_its_complement_among_its_shadows(data, store):
+    """Behind target 0 are five shadows, of which a record is OUT of 2.5; behind each of four others are four."""
+    several = change(OPTIONS, split={"protocol": "pool", "num_shadows": 5, "num_targets": 5})
+    chosen = AttackOptions(chosen={"calibration": CalibrationOptions()})
+    result, _ = trained(replace(several, attack=chosen), data, store)
+    assert result.metrics["attack/calibration/num_out"] == pytest.approx((2.5 + 4 * 2) / 5, abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shadows", [4, 8])
+def test_models_that_learnt_nothing_tell_nothing_whichever_is_the_target(data, store, shadows):
+    names = ("calibration", "lira_online", "lira_offline", "rmia_online", "rmia_offline")
+    options = replace(
+        change(
+            OPTIONS,
+            train={"learning_rate": 1e-12, "epochs": 1},
+            split={"protocol": "pool", "size": 180, "num_shadows": shadows, "num_targets": shadows},
+        ),
+        attack=AttackOptions(chosen={name: ATTACKS[name].options() for name in names}),
+    )
+    result, _ = trained(options, data, store)
+    for name in names:
+        for metric in ("auc", "balanced_accuracy"):
+            assert result.metrics[f"attack/{name}/{metric}"] == pytest.approx(0.5, abs=0.06)
 
 
 @pytest.mark.parametrize("overlap", [False, True])

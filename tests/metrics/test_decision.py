@@ -80,3 +80,29 @@ def test_a_perfect_rule_has_intervals():
     for name in ("accuracy", "precision", "recall", "balanced_accuracy", "advantage", "precision_at_prior"):
         assert ours[name] == ours[f"{name}_high"] == 1
         assert 0.8 < ours[f"{name}_low"] < 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("tpr", "fpr", "members", "nonmembers"), [(0.6, 0.4, 300, 300), (0.9, 0.05, 80, 400)])
+def test_intervals_cover_the_truth(tpr, fpr, members, nonmembers):
+    """Newcombe's within 93 to 97 of 100; exact ones, and the precision's at a prior, cover 95 and more."""
+    generator = np.random.default_rng(0)
+    share = members / (members + nonmembers)
+    truth = {
+        "accuracy": share * tpr + (1 - share) * (1 - fpr),
+        "precision": share * tpr / (share * tpr + (1 - share) * fpr),
+        "recall": tpr,
+        "balanced_accuracy": (1 + tpr - fpr) / 2,
+        "advantage": tpr - fpr,
+        "precision_at_prior": 0.1 * tpr / (0.1 * tpr + 0.9 * fpr),
+    }
+    covered = dict.fromkeys(truth, 0)
+    for _ in range(2000):
+        counts = Confusion(generator.binomial(members, tpr), members, generator.binomial(nonmembers, fpr), nonmembers)
+        ours = decision_metrics(counts, prior=0.1)
+        for name, value in truth.items():
+            covered[name] += ours[f"{name}_low"] <= value <= ours[f"{name}_high"]
+    for name in ("advantage", "balanced_accuracy"):
+        assert 0.93 <= covered[name] / 2000 <= 0.97
+    for name in ("accuracy", "precision", "recall", "precision_at_prior"):
+        assert covered[name] / 2000 >= 0.94

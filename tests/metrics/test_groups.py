@@ -72,8 +72,8 @@ def test_tpr_over_groups_counts_groups():
     score, is_member, groups = people(generator, 400, shift=3.0)
     metrics, _ = group_metrics(score, is_member, groups)
     means = np.array([score[groups == one].mean() for one in range(400)])
-    threshold = np.sort(means[200:])[-2]  # two of 200 are 1%
-    assert metrics["group_tpr_at_1pct_fpr"] == pytest.approx(np.mean(means[:200] >= threshold))
+    third = np.sort(means[200:])[-3]  # two of 200 are 1%
+    assert metrics["group_tpr_at_1pct_fpr"] == pytest.approx(np.mean(means[:200] > third))
     assert metrics["group_fpr_reached_at_1pct"] == 0.01
 
 
@@ -90,7 +90,7 @@ def test_records_always_alike_are_worth_their_groups():
     groups = np.repeat(np.arange(50), 8)
     hits = (np.arange(50) % 3 == 0)[groups]
     assert fewest_trials(groups) == 50
-    assert effective_trials(hits, groups).trials == pytest.approx(50, rel=0.06)
+    assert effective_trials(hits, groups).trials == pytest.approx(50, rel=0.08)
     assert effective_trials(np.ones(400, bool), groups) == (50, 50)
     score = np.random.default_rng(0).normal(size=50)[groups]
     alone = auc(score[::8], np.arange(50) < 25, groups=np.arange(50))

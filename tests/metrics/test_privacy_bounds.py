@@ -76,7 +76,7 @@ def test_the_best_of_many_attacks_that_know_nothing_is_chosen_validly():
     for seed in range(100):
         generator = np.random.default_rng(seed)
         is_member = coins(generator, 300)
-        found = audit_privacy({str(k): generator.normal(size=300) for k in range(12)}, is_member, delta=1e-5)
+        found = audit_privacy({str(k): generator.normal(size=300) for k in range(12)}, is_member, delta=0.0)
         best += found["privacy/epsilon_lower_bound"] > 0
         naive += max(found[f"attack/{k}/epsilon_one_run"] for k in range(12)) > 0
     assert best <= 10
@@ -96,7 +96,7 @@ def test_no_bound_exceeds_the_epsilon_of_a_mechanism_that_has_one(epsilon, thres
             "response": (is_member ^ (generator.random(1000) > 1 / (1 + np.exp(-epsilon)))).astype(float),
             "laplace": is_member + generator.laplace(size=1000) / epsilon,
         }
-        found = audit_privacy(answers, is_member, delta=1e-5, seed=seed, threshold=threshold)
+        found = audit_privacy(answers, is_member, delta=0.0, seed=seed, threshold=threshold)
         for kind in above:
             above[kind] += sum(found[f"attack/{name}/{kind}"] > epsilon for name in answers)
     assert max(above.values()) <= 17  # of 200, at 5%: two standard errors above ten
@@ -172,8 +172,8 @@ def test_the_bounds_fall_with_confidence_and_delta():
     is_member = coins(generator, 1000)
     scores = {"a": generator.normal(size=1000) + 2 * is_member}
     usual = audit_privacy(scores, is_member, delta=1e-5)
-    surer = audit_privacy(scores, is_member, delta=1e-5, confidence=0.999)
-    laxer = audit_privacy(scores, is_member, delta=1e-3)
+    surer = audit_privacy(scores, is_member, delta=1e-5, confidence=0.98)
+    laxer = audit_privacy(scores, is_member, delta=1e-4)
     for kind in KINDS:
         assert 0 < surer[f"attack/a/{kind}"] < usual[f"attack/a/{kind}"]
     for kind in KINDS[:3]:

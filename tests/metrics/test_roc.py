@@ -4,8 +4,10 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from scipy.stats import binom, binomtest, norm
 from sklearn.metrics import roc_curve
 
+from mia.metrics.rates import clopper_pearson
 from mia.metrics.roc import FPR_LIMITS, hindsight_balanced_accuracy, roc, tpr_at_low_fpr
 
 TIED = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=40)
@@ -72,6 +74,46 @@ def test_tpr_is_not_interpolated_and_its_fpr_is_reported():
     assert metrics["tpr_at_1pct_fpr"] == 0
     assert metrics["fpr_reached_at_1pct"] == 0
     assert metrics["tpr_at_1pct_fpr_high"] > 0
+
+
+def test_the_interval_at_a_low_rate_takes_the_threshold_as_unknown():
+    """By hand: of 1,000 non-members, 4 to 17 lie above the true threshold of 1%."""
+    generator = np.random.default_rng(0)
+    is_member = np.arange(1500) < 500
+    score = generator.normal(size=1500) + 1.5 * is_member
+    metrics, _ = tpr_at_low_fpr(roc(score, is_member))
+    falling = np.sort(score[~is_member])[::-1]
+    value, least, most = (np.mean(score[is_member] > falling[above]) for above in (10, 4, 17))
+    least = np.mean(score[is_member] >= falling[3])
+    exact = binomtest(int(500 * value), 500).proportion_ci()
+    assert (binom.ppf(0.025, 1000, 0.01), binom.ppf(0.975, 1000, 0.01)) == (4, 17)
+    assert metrics["tpr_at_1pct_fpr"] == pytest.approx(value)
+    assert metrics["tpr_at_1pct_fpr_low"] == pytest.approx(value - np.hypot(value - exact.low, value - least))
+    assert metrics["tpr_at_1pct_fpr_high"] == pytest.approx(value + np.hypot(exact.high - value, most - value))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shift", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize(("members", "nonmembers"), [(300, 300), (5000, 5000)])
+def test_intervals_at_low_rates_cover_the_rate_at_the_true_threshold(members, nonmembers, shift):
+    """Where few false positives are allowed they cover too much; the threshold taken as given, 20 to 60 of 100."""
+    generator = np.random.default_rng(0)
+    is_member = np.arange(members + nonmembers) < members
+    covered, given_threshold = dict.fromkeys(FPR_LIMITS, 0), 0
+    for _ in range(500):
+        metrics, _ = tpr_at_low_fpr(roc(generator.normal(size=len(is_member)) + shift * is_member, is_member))
+        for unit, limit in FPR_LIMITS.items():
+            name, truth = f"tpr_at_{unit}_fpr", 1 - norm.cdf(norm.isf(limit) - shift)
+            if name in metrics:
+                covered[unit] += metrics[f"{name}_low"] <= truth <= metrics[f"{name}_high"]
+        hits = clopper_pearson(round(metrics["tpr_at_1pct_fpr"] * members), members)
+        given_threshold += hits.low <= 1 - norm.cdf(norm.isf(0.01) - shift) <= hits.high
+    assert covered["1pct"] >= 465
+    if nonmembers == 5000:
+        assert covered["1pct"] <= 488
+        assert covered["0.1pct"] >= 465
+    if shift:
+        assert given_threshold < 350
 
 
 @settings(max_examples=40, deadline=None)

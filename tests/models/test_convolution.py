@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mia.models import convolution
+from mia.models.networks import convolution
 
 CASES = [((2, 9, 7, 4), 3, 1), ((3, 12, 13, 3), 5, 2), ((1, 6, 6, 2), 1, 2)]  # shape, kernel, stride or pool
 TOLERANCES = [("float32", 2e-5), ("float64", 1e-10)]

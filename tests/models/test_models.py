@@ -2,14 +2,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mia.models.layers import Training, dropout
-from mia.models.network import Network, to_flat
 
 from mia.checks import RequestError
+from mia.models.networks.layers import Training, dropout
+from mia.models.networks.network import Network, to_flat
+from mia.models.networks.residual import BatchNorm, GroupNorm
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
-from mia.models.wide_resnet import BatchNorm, GroupNorm
 
 KEY = jax.random.key(0)
+
+
+def parameter_count(options, shape, num_classes):
+    parameters, _ = jax.eval_shape(Network(options, shape, num_classes).initialise, KEY)
+    return sum(leaf.size for leaf in jax.tree.leaves(parameters))
 
 
 def logits(options, shape, num_classes=10):
@@ -19,7 +24,7 @@ def logits(options, shape, num_classes=10):
 
 
 def test_the_cnn_is_the_study_s():
-    assert Network(CnnOptions(), (32, 32, 3), 10).parameter_count() == 160_554
+    assert parameter_count(CnnOptions(), (32, 32, 3), 10) == 160_554
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (28, 28, 1), (8, 8, 1), (16, 17, 3), (9, 40, 1), (2, 3, 1), (1, 1, 1)])
@@ -28,7 +33,7 @@ def test_the_cnn_takes_pictures_of_any_size(shape):
 
 
 def test_wide_resnet_has_the_published_size():
-    count = Network(WideResnetOptions(depth=28, width=10, norm="batch"), (32, 32, 3), 10).parameter_count()
+    count = parameter_count(WideResnetOptions(depth=28, width=10, norm="batch"), (32, 32, 3), 10)
     assert round(count / 1e6, 1) == 36.5
     assert logits(WideResnetOptions(), (32, 32, 3), 7).shape == (2, 7)
 
@@ -44,7 +49,7 @@ def test_initialisation_is_keras_s():
 
 def test_mlp_counts_and_flat_names():
     network = Network(MlpOptions(hidden=[7, 5]), (3, 2), 4)
-    assert network.parameter_count() == 6 * 7 + 7 + 7 * 5 + 5 + 5 * 4 + 4
+    assert parameter_count(MlpOptions(hidden=[7, 5]), (3, 2), 4) == 6 * 7 + 7 + 7 * 5 + 5 + 5 * 4 + 4
     flat = to_flat(*jax.jit(network.initialise)(KEY))
     assert set(flat) == {f"layers.{i}.{kind}" for i in range(3) for kind in ("kernel", "bias")}
     parameters, _ = network.from_flat(flat)

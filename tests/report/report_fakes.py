@@ -1,11 +1,17 @@
 """Invented results with known structure: what the report layer is tested and looked at with."""
 
+import atexit
 import csv
 import dataclasses
+import itertools
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 
 from mia.metrics.evaluation import evaluate
 from mia.records import Curves, Result, Scores, StoredRun
@@ -87,30 +93,50 @@ STRENGTHS = {
     "train.l2": (1e-4, 1e-3, 5e-3, 1e-2),
     "train.dropout": (0.1, 0.3, 0.5, 0.7),
     "train.label_smoothing": (0.05, 0.1, 0.2, 0.4),
+    "train.mixup": (0.1, 0.2, 0.4, 0.8),
+    "train.relaxloss": (0.25, 0.5, 1.0, 1.5),
+    "train.weight_decay": (1e-4, 1e-3, 1e-2, 1e-1),
     "defence.k": (5, 3, 2, 1),
-    "defence.digits": (3, 2, 1, 0),
+    "defence.digits": (4, 3, 2, 1),
     "defence.temperature": (2, 5, 10, 20),
 }
 OUTPUT_NAMES = {"defence.k": "top_k", "defence.digits": "rounding", "defence.temperature": "temperature"}
+_folder = Path(tempfile.mkdtemp(prefix="mia-fakes-"))
+_numbers = itertools.count()
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 
 
-def fake_params(size: int, key: str, strength: float, seed: int, *, adaptive: bool) -> dict[str, str]:
+def fake_params(size: int, key: str, strength: float, seed: int, *, adaptive: bool) -> dict[str, Any]:
     params = {
-        "seed": str(seed),
+        "seed": seed,
         "data.name": "cifar10",
-        "model.name": "cnn",
-        "split.protocol": "disjoint",
-        "split.size": str(size),
-        "train.epochs": "100",
-        "train.l2": "0.0",
-        "train.dropout": "0.0",
-        "train.label_smoothing": "0.0",
+        "split.size": size,
         "defence.name": OUTPUT_NAMES.get(key, "none"),
-        "attacker.adaptive": str(adaptive),
-        "attack.gap": "True",
-        "attack.lira_online.variance": "auto",
+        "attacker.adaptive": adaptive,
+        "attack.gap": {},
     }
-    return params | {key: str(strength)} if key else params
+    return params | {key: strength} if key else params
+
+
+def config_text(params: dict[str, Any]) -> str:
+    """A run's config.yaml: what is given, and what every run has."""
+    usual = {"seed": 0, "data.name": "digits", "split.protocol": "disjoint", "split.size": 100, "model.name": "mlp",
+             "train.epochs": 100, "defence.name": "none", "attacker.adaptive": True, "shadow_data.name": "real",
+             "attack.prior": 0.5}  # fmt: skip
+    nested: dict[str, Any] = {}
+    for key, value in (usual | params).items():
+        node = nested
+        *groups, last = key.split(".")
+        for group in groups:
+            node = node.setdefault(group, {})
+        node[last] = value
+    return str(yaml.safe_dump(nested))
+
+
+def with_config(folder: Path, params: dict[str, Any]) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(config_text(params), encoding="utf-8")
+    return str(folder)
 
 
 def fake_run(
@@ -140,8 +166,9 @@ def fake_run(
     metrics["time/train_seconds"] = 0.03 * size * (0.0 if key in OUTPUT_NAMES else 1.0)
     params = fake_params(size, key, strength, seed, adaptive=adaptive)
     name = f"n{size}-{key or 'none'}-{strength:g}-s{seed}-{'adaptive' if adaptive else 'plain'}"
+    place = folder / name if folder is not None else _folder / f"{next(_numbers)}"
+    with_config(place, params)
     if folder is not None:
-        (folder / name).mkdir(parents=True, exist_ok=True)
         index = np.random.default_rng([size, seed]).permutation(60000)[: 2 * records]
         np.savez(folder / name / "scores.npz", index=index, member=is_member, **scores)
         rows = fake_per_class(rng, list(scores), leakage)
@@ -155,9 +182,7 @@ def fake_run(
         "mia.command": f"mia data=cifar10 model=cnn {' '.join(words)}",
         "mia.sweep": "frontier",
     }
-    return StoredRun(
-        name, name, "FINISHED", 1.7e9 + size + seed, params, metrics, tags, str(folder / name) if folder else ""
-    )
+    return StoredRun(name, name, "FINISHED", 1.7e9 + size + seed, params, metrics, tags, str(place))
 
 
 def failed(run: StoredRun, reason: str) -> StoredRun:
@@ -198,8 +223,15 @@ def fetch_file(run: StoredRun, name: str) -> Path | None:
 
 
 def run_of(
-    name: str = "r", started: float = 0.0, metrics: dict[str, float] | None = None, **params: object
+    name: str = "r",
+    started: float = 0.0,
+    metrics: dict[str, float] | None = None,
+    *,
+    status: str = "FINISHED",
+    **params: Any,
 ) -> StoredRun:
-    """A finished run; two underscores in a param's name stand for a dot."""
-    flat = {key.replace("__", "."): str(value) for key, value in params.items()}
-    return StoredRun(name, name, "FINISHED", started, flat, metrics or {}, {}, "")
+    """A run without files but its config; two underscores in a param's name stand for a dot."""
+    given = {key.replace("__", "."): value for key, value in params.items()}
+    place = with_config(_folder / f"{next(_numbers)}", given)
+    flat = {key: str(value) for key, value in given.items()}
+    return StoredRun(name, name, status, started, flat, metrics or {}, {}, place)

@@ -2,42 +2,40 @@ import base64
 import csv
 import dataclasses
 import gzip
+import hashlib
 import html.parser
 import json
 import re
 
-import plotly.graph_objects as go
 import pytest
 from report_fakes import failed, fake_run, fake_sweep, fetch_file, run_of
 
-from mia.report.chart import Axis, Chart, Guide, Series
-from mia.report.interactive import plotly_chart
-from mia.report.markup import Html, element, joined, raw_text
-from mia.report.page import write_report
-from mia.report.style import DARK, LIGHT
+from mia.report import look
+from mia.report.frame import read_study
+from mia.report.page import kept, report_files, shared_warnings, write_report
 
-EVIL = "<script>alert('x')</script>&\"</pre>"
+EVIL = "<script>alert('x')</script>&\"</pre>{{ 7 * 7 }}"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
     runs = fake_sweep(tmp_path_factory.mktemp("runs"), sizes=(2500,), keys=("train.l2",), seeds=(0,), records=60)
-    runs[1] = dataclasses.replace(
-        runs[1], tags={**runs[1].tags, "mia.warnings": "careful\nvery", "mia.git_commit": "abc" * 9}
-    )
-    write_report(runs, out, title="Which strength?", question="First line.\nSecond line.", fetch=fetch_file)
+    tags = {**runs[1].tags, "mia.warnings": "careful\nvery", "mia.git_commit": "abc" * 9}
+    runs[1] = dataclasses.replace(runs[1], tags=tags)
+    write_report(read_study(runs, fetch_file), out, title="Which strength?", question="First line.\nSecond line.")
     return out
 
 
 class Parser(html.parser.HTMLParser):
-    """Collects elements, their attributes, and checks that elements close."""
+    """Collects elements, their attributes and text, and checks that elements close."""
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
         self.found: list[tuple[str, dict[str, str | None]]] = []
         self.text: list[str] = []
+        self.scripts: list[str] = []
 
     def handle_starttag(self, tag, attrs) -> None:
         self.found.append((tag, dict(attrs)))
@@ -48,7 +46,9 @@ class Parser(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data) -> None:
-        if self.open and self.open[-1] not in {"script", "style"}:
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
+        elif self.open and self.open[-1] != "style":
             self.text.append(data)
 
 
@@ -59,34 +59,48 @@ def parsed(path) -> Parser:
     return parser
 
 
-def charts_of(path) -> dict:
+def unpacked(path, name) -> str:
     packed = re.search(
-        r'<script type="application/gzip" id="charts">([^<]*)</script>', path.read_text(encoding="utf-8")
+        rf'<script type="application/gzip" id="{name}">([^<]*)</script>', path.read_text(encoding="utf-8")
     )
     assert packed is not None
-    return json.loads(gzip.decompress(base64.b64decode(packed[1])))
+    return gzip.decompress(base64.b64decode(packed[1])).decode()
 
 
 def test_everything_is_beside_the_page(folder) -> None:
     names = {path.name for path in folder.iterdir()}
-    assert names == {"report.html", "summary.csv", "settings.csv", "differences.csv", "table.tex", "figures"}
-    figures = {path.name for path in (folder / "figures").iterdir()}
-    assert {"frontier.png", "frontier.pdf", "frontier_accuracy.pdf", "roc.png", "cost.pdf"} <= figures
+    assert names == {"report.html", "summary.csv", "settings.csv", "differences.csv", "table.tex"}
     with (folder / "summary.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 9
+
+
+@pytest.mark.slow
+def test_pictures_are_drawn_where_they_are_wanted(tmp_path) -> None:
+    runs = [fake_run(None, key="train.l2", strength=v, records=30) for v in (1e-3, 1e-2)]
+    files = report_files(read_study(runs, fetch_file), title="x", has_pictures=True)
+    assert files["figures/frontier.png"].startswith(b"\x89PNG")
+    assert files["figures/cost.pdf"].startswith(b"%PDF")
 
 
 def test_the_page_loads_nothing(folder) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"(src|href|action|data)\s*=\s*[\"']?\s*(https?:)?//", text, re.IGNORECASE)
-    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|importScripts|sendBeacon|WebSocket", text)
-    assert "https://" not in text
-    policies = [a["content"] for tag, a in parsed(folder / "report.html").found if a.get("http-equiv")]
-    assert policies[0].startswith("default-src 'none'; img-src data: blob:;")
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|importScripts|sendBeacon|WebSocket|https?://", text)
     for tag, attributes in parsed(folder / "report.html").found:
         assert tag not in {"link", "iframe", "object", "embed", "base"}
         assert (attributes.get("src") or "data:").startswith("data:image/png;base64,") or "src" not in attributes
         assert (attributes.get("href") or "#").startswith("#")
+
+
+def test_the_policy_allows_the_two_scripts_of_the_page_and_no_other(folder) -> None:
+    parser = parsed(folder / "report.html")
+    (policy,) = [a["content"] for _, a in parser.found if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-")
+    assert "unsafe-eval" not in policy
+    for script in (parser.scripts[-1], unpacked(folder / "report.html", "vega")):
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
 
 
 def test_the_page_says_question_table_commands_and_failures(folder) -> None:
@@ -95,10 +109,10 @@ def test_the_page_says_question_table_commands_and_failures(folder) -> None:
     for wanted in (
         "Which strength?",
         "First line.\nSecond line.",
-        "L2 0.01, adaptive",
+        "L2 0.01, knows the defence",
         "DivergedError: the loss",
-        "careful",
-        "mia data=cifar10 model=cnn seed=0 split.size=2500 train.l2=0.0001",
+        "careful (1 of 8 runs)",
+        "mia data=cifar10 model=cnn seed=0 split.size=2500 attacker.adaptive=True train.l2=0.0001",
         "abcabcabca",
     ):
         assert wanted in text
@@ -108,25 +122,17 @@ def test_the_page_says_question_table_commands_and_failures(folder) -> None:
     assert targets <= {f"#{one}" for one in ids}
 
 
-def test_each_choice_has_its_charts(folder) -> None:
-    data = charts_of(folder / "report.html")
-    assert data["themes"] == {"light": LIGHT, "dark": DARK}
-    frontier = data["exhibits"]["frontier"]["variants"]
-    assert len(frontier) == 4 * 2  # attacks, metrics that so few records can show
-    assert all(charts for exhibit in data["exhibits"].values() for charts in exhibit["variants"].values())
-    parser = parsed(folder / "report.html")
-    figures = [attributes["id"] for tag, attributes in parser.found if tag == "figure"]
-    assert figures == list(data["exhibits"])
-
-
-def test_plotly_accepts_every_kind_of_chart(folder) -> None:
-    """The first variant of every exhibit is valid for the library that draws it."""
-    data = charts_of(folder / "report.html")
-    for exhibit in data["exhibits"].values():
-        for chart in next(iter(exhibit["variants"].values())):
-            text = re.sub(r'"@(\w+)~?"', lambda found: f'"{LIGHT[found[1]]}"', json.dumps(chart))
-            plain = json.loads(text)
-            go.Figure(plain["data"], plain["layout"])
+def test_there_is_one_copy_of_the_data_for_all_figures(folder) -> None:
+    content = json.loads(unpacked(folder / "report.html", "data"))
+    assert set(content) == {"figures", "datasets", "config", "dark"}
+    assert content["dark"] == look.DARK
+    figures = [a["data-figure"] for tag, a in parsed(folder / "report.html").found if tag == "figure"]
+    assert figures == list(content["figures"])
+    wanted = set().union(*(look.data_names(spec) for spec in content["figures"].values()))
+    assert wanted == set(content["datasets"])
+    rows = content["datasets"]["settings"]
+    assert len(rows["data"]) == 8
+    assert "mia data=cifar10" in rows["data"][0][rows["columns"].index("command")]
 
 
 def test_what_comes_from_outside_is_text(tmp_path) -> None:
@@ -135,55 +141,61 @@ def test_what_comes_from_outside_is_text(tmp_path) -> None:
         dataclasses.replace(
             run,
             name=EVIL,
-            params={**run.params, "data.name": f"{EVIL}{k}"},
             metrics={name.replace("/loss/", f"/{EVIL}/"): value for name, value in run.metrics.items()},
             tags={**run.tags, "mia.command": f"mia {EVIL}", "mia.warnings": EVIL},
         )
-        for k, run in enumerate(runs)
+        for run in runs
     ]
     runs.append(failed(dataclasses.replace(runs[0], id="f", tags={}), EVIL))
-    path = write_report(runs, tmp_path / "out", title=EVIL, question=EVIL, fetch=fetch_file)
+    path = write_report(read_study(runs, fetch_file), tmp_path / "out", title=EVIL, question=EVIL)
     text = path.read_text(encoding="utf-8")
     assert "<script>alert" not in text
-    parser = parsed(path)
-    scripts = [attributes for tag, attributes in parser.found if tag == "script"]
-    assert [one.get("id") for one in scripts] == ["charts", "plotly", None]
-    assert "<script>" not in json.dumps(
-        [c["data"] for e in charts_of(path)["exhibits"].values() for v in e["variants"].values() for c in v]
-    )
+    assert "49" not in "".join(parsed(path).text).partition(EVIL)[0]
+    scripts = [attributes for tag, attributes in parsed(path).found if tag == "script"]
+    assert [one.get("id") for one in scripts] == ["data", "vega", None]
 
 
-def test_a_single_run_and_no_run_have_a_page(tmp_path) -> None:
-    one = write_report([fake_run(None, records=30)], tmp_path / "one.html", title="One run")
-    assert (one, one.exists()) == (tmp_path / "one.html", True)
-    assert "all runs" in "".join(parsed(one).text)
+def test_a_path_that_ends_in_html_is_the_page(tmp_path) -> None:
+    path = write_report(read_study([fake_run(None, records=20)], fetch_file), tmp_path / "a.html", title="x")
+    assert path == tmp_path / "a.html"
+    assert (tmp_path / "summary.csv").exists()
+
+
+def test_no_runs_make_a_page_too(tmp_path) -> None:
     for runs in ([], [failed(run_of("a"), "out of memory")]):
-        path = write_report(runs, tmp_path / "none", title="Nothing")
-        assert list(charts_of(path)["exhibits"]) == []
-        parsed(path)
+        path = write_report(read_study(runs, fetch_file), tmp_path, title="x")
+        assert "figure" not in {tag for tag, _ in parsed(path).found}
 
 
-def test_nan_never_reaches_json() -> None:
-    nan = float("nan")
-    bounds, base = ([nan, 1], [nan, 3]), [0, nan]
-    series = [
-        Series("s", [1, nan], [nan, 2], shape=shape, y_bounds=bounds, base=base, labels=["a", "b"])
-        for shape in ("line", "points", "line+points", "bars", "hbars", "band", "area")
+@pytest.mark.slow
+def test_a_page_of_two_hundred_runs_is_small(tmp_path) -> None:
+    runs = fake_sweep(tmp_path, sizes=(2500, 5000, 10000), keys=("train.l2", "train.dropout", "train.mixup", "defence.k"),
+                      seeds=(0, 1), records=300)  # fmt: skip
+    assert len(runs) > 190
+    page = report_files(read_study(runs, fetch_file), title="x")["report.html"]
+    assert len(page) < 2e6
+
+
+def test_warnings_that_differ_in_numbers_only_are_said_once() -> None:
+    lines = ["400 non-members x 0.1% is less", "800 non-members x 0.1% is less", "C3 of split.size=5 is odd"]
+    runs = [
+        dataclasses.replace(run_of(str(k)), tags={"mia.warnings": line}) for k, line in enumerate([*lines, lines[2]])
     ]
-    chart = plotly_chart(
-        Chart("t", Axis("x"), Axis("y", is_log=True), series, [Guide(0.5, "chance"), Guide(1, "g", is_vertical=True)])
-    )
-    assert "NaN" not in json.dumps(chart)
-    json.dumps(chart, allow_nan=False)
+    assert shared_warnings(runs) == [(lines[0], 2), (lines[2], 2)]
 
 
-def test_markup_escapes_text_and_attributes_but_not_markup() -> None:
-    inner = element("b", "<&>", title='"')
-    assert inner == '<b title="&quot;">&lt;&amp;&gt;</b>'
-    assert (
-        element("p", inner, ["a<", Html("<i>")], hidden=True, class_=None, data_x=1)
-        == f'<p hidden data-x="1">{inner}a&lt;<i></p>'
-    )
-    assert joined([]) == ""
-    with pytest.raises(AssertionError):
-        raw_text("script", "'</SCRIPT>'")
+def test_what_is_kept_is_made_once_and_again_when_it_is_damaged(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("mia.report.page.cache_folder", lambda: tmp_path)
+    made = []
+
+    def make():
+        made.append(1)
+        return gzip.compress(b"x")
+
+    assert kept("a", make) == kept("a", make)
+    assert len(made) == 1
+    (tmp_path / "report" / "a").write_bytes(b"damaged")
+    assert gzip.decompress(kept("a", make)) == b"x"
+    monkeypatch.setattr("mia.report.page.cache_folder", lambda: tmp_path / "report" / "a")
+    assert gzip.decompress(kept("a", make)) == b"x"
+    assert len(made) == 3

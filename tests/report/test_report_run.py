@@ -1,106 +1,105 @@
 import csv
 import dataclasses
 import io
+import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from report_fakes import CLASSES, fake_result
+import vl_convert
+from report_fakes import CLASSES, fake_result, run_of
 from rich.console import Console
 
+from mia.checks import RequestError
 from mia.records import Result, Scores
-from mia.report.classes import class_chart
-from mia.report.console import console_table
-from mia.report.contact import most_exposed
-from mia.report.draw import draw_figure, save_figure
-from mia.report.exposed import csv_text, record_rows
-from mia.report.roc import roc_line
-from mia.report.run import run_charts, run_figures
+from mia.report import look
+from mia.report.console import console_table, run_lines
+from mia.report.run import (
+    RUN_FIGURES,
+    audit_page,
+    contact_sheet,
+    figure,
+    most_exposed,
+    record_rows,
+    run_data,
+    run_figures,
+    run_files,
+    run_page,
+    stored_result,
+    verdict,
+)
+from mia.report.tables import csv_text
 
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return fake_result(size=400)
+    found = fake_result(size=400)
+    growth = [
+        {"attack": "loss", "shadows": k, "auc": 0.5 + k / 100, "auc_low": 0.5, "auc_high": 0.7} for k in (1, 2, 4)
+    ]
+    return dataclasses.replace(found, growth=growth)
 
 
-def test_every_figure_is_there(result: Result) -> None:
-    images = np.zeros((1600, 8, 8, 1), np.uint8)
-    figures = run_figures(result, images)
-    assert list(figures) == ["roc", "attacks", "per_class", "learning_curves", "confidence", "most_exposed"]
-
-
-def test_roc_line_joins_ties_and_leaves_out_what_was_not_scored() -> None:
-    fpr, tpr = roc_line(np.array([9.0, 9.0, 5.0, 5.0, np.nan]), np.array([True, False, True, False, True]))
-    assert fpr.tolist() == [0, 0.5, 1]
-    assert tpr.tolist() == [0, 0.5, 1]
-
-
-def test_thinned_roc_keeps_points_of_the_exact_curve() -> None:
-    rng = np.random.default_rng(0)
-    is_member = np.arange(20_000) < 10_000
-    score = rng.normal(size=20_000) + is_member
-    fpr, tpr = roc_line(score, is_member)
-    exact_fpr, exact_tpr = roc_line(score, is_member, points=10**9)
-    assert len(fpr) < 300
-    assert set(zip(fpr, tpr, strict=True)) <= set(zip(exact_fpr, exact_tpr, strict=True))
-    assert (fpr[0], tpr[0], fpr[-1], tpr[-1]) == (0, 0, 1, 1)
-
-
-def test_roc_figure_shows_reported_rates_and_resolution(result: Result) -> None:
-    figure = draw_figure(run_charts(result)["roc"])
-    axes = figure.axes[0]
-    assert axes.get_xscale() == axes.get_yscale() == "log"
-    points = {(x, y) for line in axes.lines for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)}
-    wanted = (
-        result.metrics["attack/lira_online/fpr_reached_at_1pct"],
-        result.metrics["attack/lira_online/tpr_at_1pct_fpr"],
+def compiled(result, name):
+    data = run_data(result)
+    one = next(one for one in run_figures(result, data) if one.name == name)
+    return vl_convert.vega_to_svg(
+        look.patched(vl_convert.vegalite_to_vega(one.with_data(data), vl_version=look.vegalite_version()))
     )
-    assert wanted in points
-    assert any(line.get_xdata()[0] == 1 / 400 for line in axes.lines)
-    texts = [text.get_text() for text in axes.texts]
-    assert "1% FPR" in texts
-    assert "0.1% FPR" not in texts  # 400 non-members cannot show it
-    legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend[0] == f"lira_online (AUC {result.metrics['attack/lira_online/auc']:.3f})"
-    assert "chance" in legend
 
 
-def test_class_bars_have_heights_intervals_and_the_half_line(result: Result) -> None:
-    chart = class_chart("loss", [("", result.per_class)])
-    assert chart is not None
-    axes = draw_figure([chart]).axes[0]
+def test_every_figure_is_there_and_keeps_to_the_schema(result: Result) -> None:
+    assert [one.name for one in run_figures(result)] == list(RUN_FIGURES)
+    for name in RUN_FIGURES:
+        figure(result, name).to_dict(validate=True)
+
+
+def test_a_figure_that_cannot_be_is_refused(result: Result) -> None:
+    with pytest.raises(RequestError, match="figure"):
+        figure(result, "rock")
+    with pytest.raises(RequestError, match="learning_curves"):
+        figure(dataclasses.replace(result, curves=None), "learning_curves")
+
+
+def test_the_roc_shows_reported_rates_and_what_the_data_resolve(result: Result) -> None:
+    data = run_data(result)
+    metrics = result.metrics
+    wanted = (metrics["attack/lira_online/fpr_reached_at_1pct"], metrics["attack/lira_online/tpr_at_1pct_fpr"])
+    assert wanted in {(line["f"], line["t"]) for line in data["reported"]}
+    assert [line["label"] for line in data["limits"] if "at" in line] == ["1%"]  # 400 non-members cannot show 0.1%
+    assert min(line["f"] for line in data["limits"] if "f" in line) == 0.5 / 400
+    svg = compiled(result, "roc")
+    assert f"lira_online (AUC {metrics['attack/lira_online/auc']:.3f})" in svg
+
+
+def test_precision_by_class_is_that_of_the_rows(result: Result) -> None:
+    lines = [line for line in run_data(result)["classes"] if line["a"] == "loss"]
     rows = [row for row in result.per_class if row["attack"] == "loss"]
-    assert [bar.get_height() for bar in axes.patches] == pytest.approx([row["precision"] for row in rows])
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(CLASSES)
-    assert any(list(line.get_ydata()) == [0.5, 0.5] for line in axes.lines)
-
-
-def test_many_classes_are_sorted_and_unnamed() -> None:
-    rows = [{"attack": "a", "class": str(k), "precision": 0.5 + k / 400} for k in range(100)]
-    chart = class_chart("a", [("", rows)])
-    assert chart is not None
-    assert chart.x.ticks == {}
-    assert list(chart.series[0].y) == sorted((0.5 + k / 400 for k in range(100)), reverse=True)
+    assert [line["v"] for line in lines] == [row["precision"] for row in rows]
+    assert [line["c"] for line in lines] == list(CLASSES)
 
 
 def test_learning_curves_hold_the_target_and_the_range_of_the_shadows(result: Result) -> None:
-    accuracy = run_charts(result)["learning_curves"][0]
-    named = {series.name: series for series in accuracy.series}
     assert result.curves is not None
-    assert list(named["target, test"].y) == result.curves.test_accuracy[0].tolist()
-    low, high = named["10 shadows, train (range)"].y_bounds or ((), ())
-    assert list(low) == result.curves.train_accuracy[1:].min(axis=0).tolist()
-    assert list(high) == result.curves.train_accuracy[1:].max(axis=0).tolist()
+    lines = [line for line in run_data(result)["epochs"] if (line["what"], line["part"]) == ("accuracy", "train")]
+    assert [line["v"] for line in lines] == result.curves.train_accuracy[0].tolist()
+    assert [line["l"] for line in lines] == result.curves.train_accuracy[1:].min(axis=0).tolist()
+    assert [line["h"] for line in lines] == result.curves.train_accuracy[1:].max(axis=0).tolist()
 
 
-def test_confidence_histogram_counts_everybody(result: Result) -> None:
-    series = run_charts(result)["confidence"][0].series
-    assert [sum(s.y) for s in series] == pytest.approx([1, 1])
+def test_confidence_counts_everybody(result: Result) -> None:
+    for who in ("members", "non-members"):
+        assert sum(line["v"] for line in run_data(result)["confidence"] if line["who"] == who) == pytest.approx(1)
 
 
-def test_an_audit_without_curves_and_attacks_is_drawn(result: Result) -> None:
-    bare = dataclasses.replace(result, curves=None, shadow_accuracy=None, scores={}, per_class=[], metrics={})
-    assert list(run_figures(bare)) == ["confidence"]
+def test_an_audit_without_curves_and_attacks_has_a_page(result: Result) -> None:
+    bare = dataclasses.replace(
+        result, curves=None, shadow_accuracy=None, scores={}, per_class=[], metrics={}, growth=[]
+    )
+    assert [one.name for one in run_figures(bare)] == ["confidence"]
+    assert "No attack could rank" in audit_page(bare)
     Console(file=io.StringIO()).print(console_table(bare))
 
 
@@ -109,20 +108,68 @@ def test_nan_everywhere_is_drawn(result: Result) -> None:
     metrics = dict.fromkeys(result.metrics, math.nan)
     rows = [{**row, "precision": math.nan} for row in result.per_class]
     bare = dataclasses.replace(result, metrics=metrics, scores={"loss": unscored}, per_class=rows)
-    images = np.zeros((1600, 8, 8, 3), np.float32)
-    for figure in run_figures(bare, images).values():
-        figure.canvas.draw()
+    for one in run_figures(bare):
+        compiled(bare, one.name)
+    run_files(bare, np.zeros((1600, 8, 8, 3), np.float32))
     Console(file=io.StringIO()).print(console_table(bare))
 
 
-def test_names_from_outside_are_not_read_as_mathematics(result: Result) -> None:
-    rows = [{"attack": "$x_", "class": f"$c{k}^", "precision": 0.6} for k in range(3)]
-    metrics = {"attack/$x_/auc": 0.7}
-    odd = dataclasses.replace(
-        result, metrics=metrics, scores={"$x_": next(iter(result.scores.values()))}, per_class=rows
+def test_more_attacks_than_colours_are_told_apart_by_dashes(result: Result) -> None:
+    scores = {f"a{k:02}": one for k, one in enumerate(list(result.scores.values()) * 4)}
+    many = dataclasses.replace(result, scores=scores, metrics={})
+    svg = compiled(many, "roc")
+    assert len(scores) == 16
+    assert svg.count('stroke-dasharray="5,3"') >= 6
+
+
+def test_the_verdict_has_the_interval_and_what_it_does_not_mean(result: Result) -> None:
+    words = verdict(result)
+    low = result.metrics["attack/lira_online/auc_low"]
+    assert "lira_online" in words
+    assert f"{low:.3f}" in words
+    assert "lower limit" in words
+    unsure = dataclasses.replace(
+        result, metrics={**result.metrics, **{f"attack/{a}/auc_low": 0.45 for a in result.scores}}
     )
-    for figure in run_figures(odd).values():
-        figure.canvas.draw()
+    assert verdict(unsure).startswith("None of 4 attacks tells members apart")
+
+
+def test_a_stored_run_gives_the_same_figures(result: Result, tmp_path) -> None:
+    for name, content in run_files(result).items():
+        (tmp_path / name).write_bytes(content)
+    scores = {name: one.score for name, one in result.scores.items()}
+    np.savez(tmp_path / "scores.npz", index=result.index, member=result.is_member, **scores)
+    run = dataclasses.replace(run_of(metrics=dict(result.metrics)), artifacts=str(tmp_path))
+
+    def fetch(_, name):
+        path = tmp_path / name
+        return path if path.exists() else None
+
+    stored = stored_result(run, fetch)
+    before, after = run_data(result), run_data(stored)
+    for name in before:
+        assert len(before[name]) == len(after[name]), name
+    assert json.dumps(before["curves"]) == json.dumps(after["curves"])
+    assert json.dumps(before["epochs"]) == json.dumps(after["epochs"])
+    assert [line["c"] for line in after["classes"]] == [line["c"] for line in before["classes"]]
+    with pytest.raises(FileNotFoundError):
+        stored_result(run, lambda run, name: None)
+
+
+def test_a_runs_page_draws_without_the_charting_library_once_specifications_are_kept() -> None:
+    code = (
+        "import sys, report_fakes\n"
+        "from mia.report.run import run_files\n"
+        "result = report_fakes.fake_result(size=50)\n"
+        "run_files(result)\n"
+        "assert not {'altair', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+    )
+    folder = str(__import__("pathlib").Path(__file__).parent)
+    environment = {"PYTHONPATH": f"{folder}:{':'.join(sys.path)}", "PATH": "/usr/bin"} | {
+        key: value for key, value in __import__("os").environ.items() if key in {"HOME", "XDG_CACHE_HOME"}
+    }
+    run_page(fake_result(size=50), title="keeps the specifications")
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
 def test_console_table_says_utility_leakage_and_models(result: Result) -> None:
@@ -131,8 +178,14 @@ def test_console_table_says_utility_leakage_and_models(result: Result) -> None:
     text = file.getvalue()
     for wanted in ("0.990", "0.460", "lira_online", "10/10", "1% FPR", "400 members", "! careful", "10 shadows"):
         assert wanted in text
-    low = result.metrics["attack/lira_online/auc_low"]
-    assert f"{low:.3f}-" in text
+    assert f"{result.metrics['attack/lira_online/auc_low']:.3f}-" in text
+
+
+def test_a_run_of_a_sweep_takes_two_lines(result: Result) -> None:
+    lines = run_lines(result, "digits mlp n=100")
+    assert lines[0] == "digits mlp n=100"
+    assert lines[1].strip().startswith("test accuracy 0.460, AUC of lira_online 0.")
+    assert len(lines) == 2
 
 
 def test_records_are_ranked_within_members_first(result: Result) -> None:
@@ -152,9 +205,18 @@ def test_most_exposed_are_members_in_order(result: Result) -> None:
     assert score[chosen].tolist() == sorted(score[result.is_member], reverse=True)[:10]
 
 
-def test_files_are_written(result: Result, tmp_path) -> None:
-    figure = draw_figure(run_charts(result)["confidence"])
-    paths = save_figure(figure, tmp_path / "x")
-    assert [path.suffix for path in paths] == [".png", ".pdf"]
-    assert paths[0].read_bytes().startswith(b"\x89PNG")
-    assert paths[1].read_bytes().startswith(b"%PDF")
+@pytest.mark.parametrize(("shape", "kind"), [((8, 8, 1), np.float32), ((32, 32, 3), np.uint8)])
+def test_the_contact_sheet_is_one_small_picture(result: Result, shape, kind) -> None:
+    from PIL import Image
+
+    images = np.random.default_rng(0).integers(0, 255, (1600, *shape)).astype(kind)
+    content = contact_sheet(result, images)
+    assert len(content) < 150_000
+    with Image.open(io.BytesIO(content)) as picture:
+        assert picture.width < 1000
+        best = most_exposed(result, "lira_online", 1)[0]
+        if kind == np.uint8:
+            shown = np.asarray(
+                picture.convert("RGB").crop((2, 0, 74, 72)).resize((32, 32), Image.Resampling.NEAREST), float
+            )
+            assert np.abs(shown - images[result.index[best]]).mean() < 25  # but for its few colours

@@ -7,16 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from mia.models.network import Network
-from mia.train.optimiser import optimiser
+from training import hooks_of
 
 from mia.checks import RequestError
+from mia.models.networks.network import Network
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
 from mia.train import devices, group, many
 from mia.train.defence_options import DistillationOptions
-from mia.train.loss import Strengths, training_loss
+from mia.train.defences import Batch
+from mia.train.hooks import Strengths
+from mia.train.loss import training_loss
 from mia.train.many import DivergedError, train_many
 from mia.train.options import EngineOptions, TrainOptions
+from mia.train.state import optimiser
 
 MLP = MlpOptions(hidden=[16])
 SHORT = TrainOptions(epochs=3, batch_size=16, test_records=20, learning_rate=0.01)
@@ -153,13 +156,14 @@ def test_strength_zero_is_bit_identical_to_no_defence():
 
     def defended(parameters):
         logits = x @ parameters["kernel"] + parameters["bias"]
-        return training_loss(logits, jax.nn.one_hot(labels, 3), weights, parameters, strengths)
+        return training_loss(logits, Batch(x, labels, jax.nn.one_hot(labels, 3)), parameters, hooks_of(SHORT, weights))
 
     with jax.disable_jit():  # one operation after another: nothing is merged differently in the two
         expected, found = jax.grad(plain)(parameters), jax.grad(defended)(parameters)
-        adam, ours = optax.adam(strengths.learning_rate, eps=strengths.epsilon), optimiser(strengths)
+        adam = optax.adam(strengths.learning_rate, eps=strengths.epsilon)
+        ours = optimiser(strengths, hooks_of(SHORT, parameters=parameters))
         moved = adam.update(expected, adam.init(parameters))[0]
-        our_move = ours.update(found, ours.init(parameters), parameters)[0]
+        our_move = ours.update(found, ours.init(parameters))[0]
     for name in parameters:
         np.testing.assert_array_equal(found[name], expected[name])
         np.testing.assert_array_equal(our_move[name], moved[name])
@@ -198,7 +202,7 @@ def test_divergence_names_the_models_and_the_likely_cause(table, split):
 def test_full_memory_halves_the_width_and_says_so(table, split, monkeypatch):
     members, nonmembers = split(5, 30, 120)
     expected = train(table, members, nonmembers)
-    real, widths, notes = group.advance, [], []
+    real, widths = group.advance, []
 
     def small_memory(plan, on, width, *rest):
         widths.append(width)
@@ -208,9 +212,11 @@ def test_full_memory_halves_the_width_and_says_so(table, split, monkeypatch):
 
     monkeypatch.setattr(group, "advance", small_memory)
     engine = EngineOptions("3")
-    trained = train(table, members, nonmembers, engine=engine, progress=lambda report: notes.append(report.note))
+    trained = train(table, members, nonmembers, engine=engine)
     assert widths[0] > 1
-    assert any("side by side" in note for note in notes)
+    for one in trained:
+        assert any("device memory was full with" in line for line in one.warnings), one.warnings
+    assert not any(one.warnings for one in expected)
     for one, other in zip(expected, trained, strict=True):
         assert_same(one, other)
 

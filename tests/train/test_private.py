@@ -10,21 +10,30 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dp_accounting.pld import PLDAccountant
-from mia.models.layers import Training
-from mia.models.network import Network
-from mia.train.gradient import Batch, clipped_gradient, private_gradient
-from mia.train.switches import Switches
 from scipy import stats
+from scipy.special import log_ndtr
+from training import hooks_of
 
 from mia.checks import RequestError
+from mia.models.networks.layers import Training
+from mia.models.networks.network import Network
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
 from mia.train.defence_options import DpOptions
+from mia.train.defences import Batch
 from mia.train.devices import mesh
-from mia.train.loss import Strengths, record_losses
+from mia.train.hooks import Defences, Strengths
+from mia.train.loss import record_losses
 from mia.train.many import train_many
 from mia.train.options import TrainOptions
-from mia.train.privacy import epsilon_of, with_noise
-from mia.train.private import in_microbatches, noisy_mean, normals, poisson_batch, poisson_microbatch
+from mia.train.privacy import epsilon_of, grid_step, with_noise
+from mia.train.private import (
+    clipped_gradient,
+    in_microbatches,
+    noisy_mean,
+    normals,
+    poisson_batch,
+    poisson_microbatch,
+)
 from mia.train.sharded import bytes_needed
 from mia.train.state import Model, Plan, Records
 
@@ -46,12 +55,12 @@ def test_clipped_gradients_equal_those_of_one_record_after_another(name):
     x = jnp.array(rng.normal(size=(6, *shape)), jnp.float32)
     labels, weights = jnp.array(rng.integers(0, 3, 6)), jnp.array([1.0, 1, 1, 1, 1, 0])
     options = TrainOptions(label_smoothing=0.1, confidence_penalty=0.2, dp=DpOptions(clipping_norm=1.0))
-    strengths, switches = Strengths.of(options), Switches.of(options)
+    hooks = hooks_of(options)
     batch = Batch(x, labels, jax.nn.one_hot(labels, 3))
 
     def one(parameters, x, target):
         logits, _ = network.apply(parameters, {}, x, Training(KEY, jnp.float32(0), jnp.ones(1)))
-        return record_losses(logits, target, strengths, switches)[0]
+        return record_losses(logits, target, hooks)[0]
 
     gradient = jax.jit(jax.grad(one))
     gradients = [gradient(parameters, x[i : i + 1], batch.targets[i : i + 1]) for i in range(5)]
@@ -61,8 +70,7 @@ def test_clipped_gradients_equal_those_of_one_record_after_another(name):
         lambda *leaves: sum(leaf * min(1, clip / norm) for leaf, norm in zip(leaves, norms, strict=True)), *gradients
     )
     training = Training(KEY, jnp.float32(0), weights)
-    limited = replace(strengths, clipping_norm=jnp.float32(clip))
-    found, _ = jax.jit(lambda given: clipped_gradient(network, given, batch, training, limited, switches))(parameters)
+    found, _ = jax.jit(lambda given: clipped_gradient(network, given, batch, training, hooks, clip))(parameters)
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5)
     assert norms[int(np.argmax(norms))] > clip
@@ -115,12 +123,9 @@ def test_an_empty_batch_is_noise_alone(table, split):
     assert all(np.isfinite(value).all() for value in one.parameters.values())
 
 
-def test_noise_comes_before_the_penalty_and_none_is_drawn_at_zero():
-    parameters = {"kernel": jnp.arange(6.0)}
-    total = {"kernel": jnp.full(6, 4.0)}
-    strengths = Strengths.of(TrainOptions(l2=0.5))
-    found = private_gradient(total, jnp.float32(2), parameters, KEY, strengths)
-    np.testing.assert_allclose(found["kernel"], 2 + parameters["kernel"])
+def test_no_noise_is_drawn_at_zero():
+    found = noisy_mean({"kernel": jnp.full(6, 4.0)}, jnp.float32(2), KEY, jnp.float32(0), jnp.float32(math.inf))
+    np.testing.assert_array_equal(found["kernel"], jnp.full(6, 2.0))
 
 
 def test_poisson_batches_hold_each_record_on_its_own():
@@ -168,8 +173,8 @@ def test_memory_is_bounded_as_the_batch_grows(pictures):
     def needed(batch_size, dp):
         options = TrainOptions(batch_size=batch_size, dp=dp)
         model = Model(np.arange(4096, dtype=np.int32) % 96, np.arange(0, dtype=np.int32), np.uint32(0),
-                      Strengths.of(options))  # fmt: skip
-        return bytes_needed(Plan(network, 1.0, batch_size, Switches.of(options)), on, 1, records, model)
+                      Strengths.of(options), {})  # fmt: skip
+        return bytes_needed(Plan(network, 1.0, batch_size, Defences.of(options)), on, 1, records, model)
 
     private = DpOptions(clipping_norm=1.0, sampling="shuffled", microbatch=32)
     plain_growth = needed(4096, DpOptions()) - needed(32, DpOptions())
@@ -194,6 +199,42 @@ def test_the_noise_for_an_epsilon_spends_it_and_hardly_less():
     assert epsilon_of(options, 1000) == epsilon_of(found, 1000)
     assert with_noise(found, 1000) == found
     assert epsilon_of(replace(options, dp=DpOptions(clipping_norm=1.0)), 1000) == math.inf
+
+
+@pytest.mark.parametrize(("noise", "steps"), [(0.024, 1), (0.1, 20)])
+def test_little_noise_is_accounted_for_in_seconds_and_never_too_low(noise, steps):
+    """Beside the closed form for full batches (Balle and Wang 2018)."""
+    options = TrainOptions(epochs=steps, batch_size=10, dp=DpOptions(noise, 1.0))
+    found = epsilon_of(options, 10)
+
+    def delta(epsilon):
+        mu = math.sqrt(steps) / noise
+        return stats.norm.cdf(mu / 2 - epsilon / mu) - math.exp(epsilon + log_ndtr(-mu / 2 - epsilon / mu))
+
+    assert delta(found) <= options.dp.delta
+    assert delta(0.99 * found) > options.dp.delta
+
+
+def test_a_large_epsilon_is_reached():
+    options = TrainOptions(epochs=1, dp=DpOptions(clipping_norm=1.0, epsilon=1000.0))  # once 300 s and 4.5 GB
+    noise = with_noise(options, 10).dp.noise_multiplier
+    assert 900 < epsilon_of(options, 10) <= 1000
+    assert epsilon_of(replace(options, dp=DpOptions(0.9 * noise, 1.0)), 10) > 1000
+
+
+def test_usual_noise_is_accounted_for_on_the_library_s_own_grid():
+    assert grid_step(0.5, 0.1, 1000) == grid_step(1.0, 1.0, 100) == grid_step(0.0, 1.0, 1) == 1e-4
+    assert grid_step(0.1, 0.1, 10) > 1e-4
+
+
+def test_what_the_accountant_is_wrong_about_stays_visible(monkeypatch):
+    """A bug is no wrong request: only that no noise is enough is one."""
+    monkeypatch.setattr("mia.train.privacy._composed", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        with_noise(TrainOptions(dp=DpOptions(clipping_norm=1.0, epsilon=3.21)), 77)
+    monkeypatch.undo()
+    with pytest.raises(RequestError, match=r"train\.dp\.epsilon=1e-09 cannot be reached"):
+        with_noise(TrainOptions(dp=DpOptions(clipping_norm=1.0, epsilon=1e-9, delta=1e-15)), 77)
 
 
 def test_batch_normalisation_is_refused():

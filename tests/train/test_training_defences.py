@@ -6,15 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mia.train.augmentation import augment
-from mia.train.gradient import Batch
-from mia.train.parts import divide
-from mia.train.switches import Switches
 from sklearn.metrics import roc_auc_score
+from training import hooks_of
 
 from mia.checks import RequestError
 from mia.models.options import CnnOptions, MlpOptions
-from mia.train.batches import _mixed
+from mia.train.batches import TRAINED_ON, divide
 from mia.train.defence_options import (
     AdversarialOptions,
     AugmentationOptions,
@@ -22,11 +19,13 @@ from mia.train.defence_options import (
     DpOptions,
     EarlyStoppingOptions,
 )
-from mia.train.loss import Strengths, cross_entropy, training_loss
+from mia.train.defences import Batch
+from mia.train.defences.augmentation import augment
+from mia.train.hooks import Defences
+from mia.train.loss import cross_entropy, training_loss
 from mia.train.many import train_many
 from mia.train.options import TrainOptions
 from mia.train.predict import predict
-from mia.train.state import Model
 
 MLP = MlpOptions(hidden=[16])
 SHORT = TrainOptions(epochs=3, batch_size=16, test_records=20, learning_rate=0.01)
@@ -65,7 +64,8 @@ def assert_same(one, other):
 
 
 def test_strength_zero_is_the_same_training_whatever_else_is_set(table, split):
-    assert Switches.of(IDLE) == Switches.of(SHORT) == Switches()
+    assert Defences.of(IDLE) == Defences.of(SHORT)
+    assert all(defence.is_always_compiled for defence in Defences.of(IDLE).entries)
     assert IDLE.effective() == SHORT
     members, nonmembers = split(1, 40, 120)
     assert_same(*train(table, members, nonmembers, IDLE), *train(table, members, nonmembers, SHORT))
@@ -127,13 +127,13 @@ def test_early_stopping_keeps_the_best_epoch_of_the_held_out_part(table, split):
     trained, stopped = train(noise, members, nonmembers, options), 0
     for position, one in enumerate(trained):
         parts = divide(options, members[position].astype(np.int32), position)
-        assert len(parts.held_out) == 10
-        assert len(np.union1d(parts.held_out, parts.trained_on)) == 40
+        assert len(parts["early_stopping"]) == 10
+        assert len(np.union1d(parts["early_stopping"], parts[TRAINED_ON])) == 40
         losses = [held_out_loss(noise, members, nonmembers, options, position, parts, epoch) for epoch in range(1, 9)]
         best = int(np.argmin(losses))
         if best + 3 < len(losses):
             stopped += 1
-            np.testing.assert_allclose(loss_on(noise, one, parts.held_out), losses[best], rtol=1e-5)
+            np.testing.assert_allclose(loss_on(noise, one, parts["early_stopping"]), losses[best], rtol=1e-5)
             assert (one.train_loss[best + 4 :] == one.train_loss[best + 3]).all()
             assert len(np.unique(one.train_loss)) == best + 4
     assert stopped
@@ -145,7 +145,7 @@ def held_out_loss(data, members, nonmembers, options, position, parts, epochs):
     rows = slice(position, position + 1)
     seeds = np.array([position], np.uint32)
     trained = next(iter(train_many(data, members[rows], nonmembers[rows], seeds, MLP, [patient])))
-    return min(loss_on(data, trained, parts.held_out), np.inf)
+    return min(loss_on(data, trained, parts["early_stopping"]), np.inf)
 
 
 def loss_on(data, trained, index):
@@ -155,34 +155,38 @@ def loss_on(data, trained, index):
 
 def test_pictures_are_mirrored_shifted_and_cut_as_asked():
     x = jax.random.uniform(jax.random.key(0), (500, 6, 8, 2)) + 1
-    key, nothing = jax.random.key(1), Strengths.of(TrainOptions())
-    np.testing.assert_array_equal(augment(x, key, nothing), x)
-    mirrored = augment(x, key, replace(nothing, flip=1.0))
+
+    def change(flip=0.0, shift=0.0, cutout=0.0):
+        return augment(x, jax.random.key(1), flip, shift, cutout)
+
+    np.testing.assert_array_equal(change(), x)
+    mirrored = change(flip=1.0)
     np.testing.assert_array_equal(mirrored, x[:, :, ::-1])
-    some = (augment(x, key, replace(nothing, flip=0.3)) != x).any(axis=(1, 2, 3)).mean()
+    some = (change(flip=0.3) != x).any(axis=(1, 2, 3)).mean()
     assert 0.22 < some < 0.38
-    shifted = np.asarray(augment(x, key, replace(nothing, shift=2.0)))
+    shifted = np.asarray(change(shift=2.0))
     for one, original in zip(shifted, np.asarray(x), strict=True):
         padded = np.pad(original, ((2, 2), (2, 2), (0, 0)))
         crops = [padded[i : i + 6, j : j + 8] for i in range(5) for j in range(5)]
         assert any((one == crop).all() for crop in crops)
     assert len({one.tobytes() for one in (shifted == 0)}) == 25
-    cut = np.asarray(augment(x, key, replace(nothing, cutout=3.0)) == 0).all(axis=-1)
-    assert (np.asarray(augment(x, key, replace(nothing, cutout=3.0)))[~cut] == np.asarray(x)[~cut]).all()
+    cut = np.asarray(change(cutout=3.0) == 0).all(axis=-1)
+    assert (np.asarray(change(cutout=3.0))[~cut] == np.asarray(x)[~cut]).all()
     assert cut.sum(axis=(1, 2)).max() == 9
     rows, columns = cut.any(axis=2).sum(axis=1), cut.any(axis=1).sum(axis=1)
     assert (rows * columns == cut.sum(axis=(1, 2))).all()
-    assert (augment(x, key, replace(nothing, cutout=16.0)) == 0).all()
+    assert (change(cutout=16.0) == 0).all()
 
 
 def test_mixup_mixes_real_records_of_a_batch_by_one_share():
     x = jnp.arange(8.0)[:, None] ** 2
     targets = jax.nn.one_hot(jnp.arange(8) % 3, 3)
-    model = Model(jnp.arange(8), jnp.arange(0), np.uint32(0), Strengths.of(TrainOptions(mixup=0.7)))
     weights = jnp.array([1.0] * 5 + [0.0] * 3)
     shares = []
     for number in range(40):
-        mixed = _mixed(Batch(x, jnp.arange(8) % 3, targets), model, weights, number)
+        draw = lambda purpose, number=number: jax.random.fold_in(jax.random.key(number), purpose)  # noqa: E731
+        hooks = hooks_of(TrainOptions(mixup=0.7), weights, draw=draw)
+        mixed = hooks.chain("batch", Batch(x, jnp.arange(8) % 3, targets))
         share = float((mixed.x[0, 0] - x[1, 0]) / (x[0, 0] - x[1, 0]))
         partner = [1, 2, 3, 4, 0]
         np.testing.assert_allclose(mixed.x[:5], share * x[:5] + (1 - share) * x[jnp.array(partner)], rtol=1e-4)
@@ -196,13 +200,13 @@ def test_mixup_mixes_real_records_of_a_batch_by_one_share():
 def test_relaxloss_descends_above_its_level_and_relaxes_below_it(epoch):
     logits = jnp.array(np.random.default_rng(0).normal(size=(6, 4)), jnp.float32)
     targets, weights = jax.nn.one_hot(jnp.array([0, 1, 2, 3, 0, 1]), 4), jnp.array([1.0, 1, 1, 1, 1, 0])
-    on = Switches(relaxloss=True)
+    batch = Batch(None, None, targets)
 
     def gradient(level):
-        strengths = Strengths.of(TrainOptions(relaxloss=level))
-        return jax.grad(lambda logits: training_loss(logits, targets, weights, {}, strengths, on, epoch))(logits)
+        hooks = hooks_of(TrainOptions(relaxloss=level), weights, epoch=epoch)
+        return jax.grad(lambda logits: training_loss(logits, batch, {}, hooks))(logits)
 
-    plain = jax.grad(lambda logits: training_loss(logits, targets, weights, {}, Strengths.of(SHORT)))(logits)
+    plain = jax.grad(lambda logits: training_loss(logits, batch, {}, hooks_of(SHORT, weights)))(logits)
     np.testing.assert_array_equal(gradient(0.01), plain)
     if epoch == 0:
         np.testing.assert_array_equal(gradient(50.0), -plain)
@@ -229,8 +233,8 @@ def test_relaxloss_keeps_the_training_loss_at_its_level(table, split):
 def test_confidence_penalty_is_the_entropy_of_the_answer():
     logits = jnp.array([[2.0, 0.0, -1.0], [0.3, 0.2, 0.1]])
     targets = jax.nn.one_hot(jnp.array([0, 2]), 3)
-    strengths, ones = Strengths.of(TrainOptions(confidence_penalty=0.3)), jnp.ones(2)
-    value = training_loss(logits, targets, ones, {}, strengths, Switches(confidence_penalty=True))
+    hooks = hooks_of(TrainOptions(confidence_penalty=0.3), jnp.ones(2))
+    value = training_loss(logits, Batch(None, None, targets), {}, hooks)
     p = np.asarray(jax.nn.softmax(logits))
     expected = np.mean(-np.log(p[[0, 1], [0, 2]]) - 0.3 * -(p * np.log(p)).sum(axis=1))
     np.testing.assert_allclose(value, expected, rtol=1e-6)
@@ -240,15 +244,15 @@ def test_a_student_learns_from_answers_and_never_from_labels_or_the_teachers_rec
     members, nonmembers = split(1, 40, 120)
     options = replace(ON["distillation"], test_records=0)
     parts = divide(options, members[0].astype(np.int32), 0)
-    assert (len(parts.trained_on), len(parts.distilled_on)) == (24, 16)
+    assert (len(parts[TRAINED_ON]), len(parts["distillation"])) == (24, 16)
     (before,) = train(table, members, nonmembers, options)
     labels = table.y.copy()
-    labels[parts.distilled_on] = (labels[parts.distilled_on] + 1) % 3
+    labels[parts["distillation"]] = (labels[parts["distillation"]] + 1) % 3
     (after,) = train(replace(table, y=labels), members, nonmembers, options)
     for name, value in before.parameters.items():
         np.testing.assert_array_equal(value, after.parameters[name])
     labels = table.y.copy()
-    labels[parts.trained_on] = (labels[parts.trained_on] + 1) % 3
+    labels[parts[TRAINED_ON]] = (labels[parts[TRAINED_ON]] + 1) % 3
     assert differ(before, *train(replace(table, y=labels), members, nonmembers, options))
 
 
@@ -262,7 +266,7 @@ def test_the_adversary_makes_members_and_reference_look_alike(table, split):
         options = replace(options, adversarial=AdversarialOptions(strength, reference=0.3))
         (one,) = train(data, members, nonmembers, options)
         parts = divide(options, members[0].astype(np.int32), 0)
-        return loss_on(data, one, parts.reference) - loss_on(data, one, parts.trained_on)
+        return loss_on(data, one, parts["adversarial"]) - loss_on(data, one, parts[TRAINED_ON])
 
     assert gap(30.0) < 0.5 * gap(1e-9)
 
@@ -282,6 +286,8 @@ def test_the_adversary_makes_members_and_reference_look_alike(table, split):
         (lambda: DpOptions(clipping_norm=0), "train.dp.clipping_norm=0"),
         (lambda: DpOptions(clipping_norm=float("nan")), "train.dp.clipping_norm=nan"),
         (lambda: DpOptions(delta=1.0), "train.dp.delta"),
+        (lambda: DpOptions(1e-6, 1.0), "train.dp.noise_multiplier=1e-06"),
+        (lambda: DpOptions(clipping_norm=1.0, epsilon=1e6), "train.dp.epsilon=1000000.0"),
         (lambda: DpOptions(sampling="poison"), "train.dp.sampling='poison'"),
         (lambda: TrainOptions(mixup=0.5, dp=DpOptions(1.0, 1.0)), "train.mixup=0.5"),
         (lambda: TrainOptions(early_stopping=EarlyStoppingOptions(0.1), dp=DpOptions(1.0, 1.0)),

@@ -12,6 +12,7 @@ from mia.attacks.spec import attack
 from mia.checks import RequestError, at_least, one_of, positive
 from mia.records import Scores, Signals
 
+NEEDS = ("shadows", "classes")
 SHOKRI = "Shokri, Stronati, Song, Shmatikov: Membership inference attacks against machine learning models, S&P 2017"
 Progress = Callable[[int, int], None]
 """Called with the fits done and their total."""
@@ -106,21 +107,19 @@ class ShadowBoostingOptions(ShadowClassifierOptions):
         at_least("attack.shadow_boosting.max_leaves", self.max_leaves, 2)
 
 
-@attack("shadow_svm", options=ShadowSvmOptions, needs=("shadows", "classes"), citation=SHOKRI, label="shadow SVM")
+@attack("shadow_svm", options=ShadowSvmOptions, needs=NEEDS, citation=SHOKRI, label="shadow SVM")
 def shadow_svm(signals: Signals, options: ShadowSvmOptions, seed: int, progress: Progress | None = None) -> Scores:
     """Score by a support vector machine's decision function."""
     return _fit("shadow_svm", signals, options, seed, progress)
 
 
-@attack("shadow_mlp", options=ShadowMlpOptions, needs=("shadows", "classes"), citation=SHOKRI, label="shadow MLP")
+@attack("shadow_mlp", options=ShadowMlpOptions, needs=NEEDS, citation=SHOKRI, label="shadow MLP")
 def shadow_mlp(signals: Signals, options: ShadowMlpOptions, seed: int, progress: Progress | None = None) -> Scores:
     """Score by a small network's probability of a member, less one half."""
     return _fit("shadow_mlp", signals, options, seed, progress)
 
 
-@attack(
-    "shadow_forest", options=ShadowForestOptions, needs=("shadows", "classes"), citation=SHOKRI, label="shadow forest"
-)
+@attack("shadow_forest", options=ShadowForestOptions, needs=NEEDS, citation=SHOKRI, label="shadow forest")
 def shadow_forest(
     signals: Signals, options: ShadowForestOptions, seed: int, progress: Progress | None = None
 ) -> Scores:
@@ -131,7 +130,7 @@ def shadow_forest(
 @attack(
     "shadow_logistic",
     options=ShadowLogisticOptions,
-    needs=("shadows", "classes"),
+    needs=NEEDS,
     citation=SHOKRI,
     label="shadow regression",
 )
@@ -145,7 +144,7 @@ def shadow_logistic(
 @attack(
     "shadow_boosting",
     options=ShadowBoostingOptions,
-    needs=("shadows", "classes"),
+    needs=NEEDS,
     citation=SHOKRI,
     label="shadow boosting",
 )

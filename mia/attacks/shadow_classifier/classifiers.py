@@ -230,8 +230,16 @@ def _fit(
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
         classifier.fit(features, is_member.astype(np.int64))
-        score = decide(classifier, questions) if len(questions) else np.empty(0)
+        score = _decide_once_each(classifier, questions) if len(questions) else np.empty(0)
     return Scored(score, has_converged=not caught)
+
+
+def _decide_once_each(classifier: Any, questions: Float[np.ndarray, "Q F"]) -> Float[np.ndarray, "Q"]:
+    """Ask about equal rows once, so that they get the same score to the last bit wherever they stand."""
+    distinct, which = np.unique(questions, axis=0, return_inverse=True)
+    if len(distinct) == len(questions):
+        return decide(classifier, questions)
+    return decide(classifier, distinct)[which.ravel()]
 
 
 @cache

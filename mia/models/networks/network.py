@@ -76,10 +76,6 @@ class Network:
             logits = model(x)
         return logits, nnx.to_pure_dict(nnx.state(model, nnx.Not(nnx.Param)))
 
-    def parameter_count(self) -> int:
-        """Return the number of trained values."""
-        return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(self._abstract[1]))
-
     def from_flat(self, flat: Mapping[str, np.ndarray]) -> tuple[Tree, Tree]:
         """Return parameters and statistics from their flat form."""
         parts = []

@@ -1,222 +1,137 @@
 "use strict";
-// The page works without this script: it makes tables sortable and figures interactive.
 (async () => {
-  const root = document.documentElement;
-  const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
-  const SVG = "http" + "://www.w3.org/2000/svg"; // a name, not an address
-  const make = (name, text) => Object.assign(document.createElement(name), text === undefined ? {} : { textContent: text });
-  root.classList.add("has-script");
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  document.documentElement.classList.add("has-script");
 
-  async function unpack(id) {
-    const packed = document.getElementById(id).textContent.trim();
-    const bytes = Uint8Array.from(atob(packed), (sign) => sign.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Response(stream).text();
-  }
-
-  // --- tables ---------------------------------------------------------------------------------
-  function compare(a, b) {
-    const x = Number(a), y = Number(b);
-    if (a !== "" && b !== "" && !Number.isNaN(x) && !Number.isNaN(y)) return x - y;
-    return String(a).localeCompare(String(b));
-  }
-  function sortBy(heading) {
-    const table = heading.closest("table");
-    const column = [...heading.parentNode.children].indexOf(heading);
-    const rising = heading.getAttribute("aria-sort") !== "ascending";
-    all("th", table).forEach((other) => other.removeAttribute("aria-sort"));
-    heading.setAttribute("aria-sort", rising ? "ascending" : "descending");
-    const value = (row) => row.children[column]?.dataset.value ?? "";
-    const rows = all("tbody tr", table).sort((a, b) => {
-      const [x, y] = [value(a), value(b)];
-      if (x === "" || y === "") return (x === "") - (y === ""); // what is missing stays last
-      return rising ? compare(x, y) : compare(y, x);
+  // Tables: choose one, sort by a column (a cell's class o7 says that it is the seventh), keep rows that hold all words.
+  for (const section of all("section")) {
+    const tables = all("[data-table]", section);
+    section.querySelector("[data-tables]")?.addEventListener("change", (event) => {
+      tables.forEach((one, k) => { one.hidden = String(k) !== event.target.value; });
     });
-    table.tBodies[0].append(...rows);
-  }
-  document.addEventListener("click", (event) => {
-    const heading = event.target.closest("th[data-sort]");
-    if (heading) sortBy(heading);
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" && event.key !== " ") return;
-    const heading = event.target.closest("th[data-sort]");
-    if (heading) { event.preventDefault(); sortBy(heading); }
-  });
-  for (const box of all("input[data-filter]")) {
-    box.addEventListener("input", () => {
-      const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
-      for (const row of all("tbody tr", document.getElementById(box.dataset.filter))) {
-        const text = row.textContent.toLowerCase();
-        row.hidden = !words.every((word) => text.includes(word));
+    section.querySelector("[data-filter]")?.addEventListener("input", (event) => {
+      const words = event.target.value.toLowerCase().split(/\s+/);
+      for (const row of tables.flatMap((one) => all("tbody tr", one))) {
+        row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
       }
     });
-  }
-  for (const choice of all("select[data-tables]")) {
-    choice.addEventListener("change", () => {
-      for (const table of all(`[data-table="${choice.dataset.tables}"]`)) table.hidden = table.dataset.name !== choice.value;
-    });
-  }
-  addEventListener("beforeprint", () => all("details").forEach((one) => { one.open = true; }));
-
-  // --- figures --------------------------------------------------------------------------------
-  let data;
-  try {
-    data = JSON.parse(await unpack("charts"));
-    const script = make("script", await unpack("plotly"));
-    document.head.append(script);
-  } catch (error) {
-    return; // an old browser: the still pictures stay
-  }
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const phone = matchMedia("(max-width: 40rem)");
-  const colours = () => data.themes[dark.matches ? "dark" : "light"];
-  const themed = (value, theme) => JSON.parse(JSON.stringify(value), (key, one) => {
-    const role = /color$/i.test(key) && typeof one === "string" && /^@(\w+)(~?)$/.exec(one);
-    return role ? theme[role[1]] + (role[2] ? "99" : "") : one;
-  });
-
-  // Room for the names of ticks is counted here: plotly's own margins settle slowly, and sometimes not at all.
-  const longest = (texts) => Math.max(0, ...texts.flatMap((text) => text.split("<br>")).map((line) => line.length));
-  function marginsOf(chart, width) {
-    const left = 34 + 6.2 * longest(chart.layout.yaxis.ticktext ?? ["0.000"]);
-    const names = chart.layout.xaxis.ticktext ?? [];
-    const turned = names.length > 0 && 6.4 * (longest(names) + 1) > (width - left) / names.length;
-    return { turned, margin: { l: left, r: 14, t: 8, b: 44 + (turned ? 4.6 * longest(names) : 0) } };
+    const place = (row, column) => Number(/\bo(\d+)\b/.exec(row.cells[column].className)?.[1] ?? 0);
+    for (const heading of tables.flatMap((one) => all("thead th", one))) {
+      heading.tabIndex = 0;
+      const sort = () => {
+        const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+        all("th", heading.closest("tr")).forEach((one) => one.removeAttribute("aria-sort"));
+        heading.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+        const body = heading.closest("table").tBodies[0];
+        body.append(...[...body.rows].sort((a, b) => sign * (place(a, heading.cellIndex) - place(b, heading.cellIndex))));
+      };
+      heading.addEventListener("click", sort);
+      heading.addEventListener("keydown", (event) => { if (event.key === "Enter") sort(); });
+    }
   }
 
-  function layoutOf(chart, theme, width) {
-    const small = phone.matches;
-    const { turned, margin } = marginsOf(chart, width);
-    const axis = (own, angle) => ({
-      gridcolor: theme.grid, linecolor: theme.quiet, zeroline: false, fixedrange: small, tickangle: angle,
-      ...own, title: { ...own.title, standoff: 6, font: { size: 12 } }, tickfont: { size: small ? 10 : 11 },
-    });
-    return {
-      ...chart.layout,
-      height: chart.height,
-      xaxis: axis(chart.layout.xaxis, turned ? -45 : 0),
-      yaxis: axis(chart.layout.yaxis, 0),
-      margin,
-      showlegend: false,
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: theme.ink, family: "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif", size: 12 },
-      hovermode: "closest",
-      hoverlabel: { bgcolor: theme.paper, bordercolor: theme.quiet, font: { color: theme.ink, size: 12 }, align: "left" },
-      dragmode: small ? false : "zoom",
-    };
-  }
-
-  // --- legends: buttons that show and hide ------------------------------------------------------
-  const SHAPES = {
-    "square": [[-1, -1], [1, -1], [1, 1], [-1, 1]],
-    "triangle-up": [[0, -1.1], [1.1, 0.9], [-1.1, 0.9]],
-    "triangle-down": [[0, 1.1], [1.1, -0.9], [-1.1, -0.9]],
-    "diamond": [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
-    "pentagon": ring(5, 1.2), "hexagon": ring(6, 1.2), "star": ring(5, 1.3, 0.55), "circle": ring(24, 1),
+  // The figures' data and the library lie in the page, compressed.
+  const unpack = async (id) => {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (sign) => sign.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   };
-  function ring(count, radius, inner) {
-    const corners = inner ? 2 * count : count;
-    return Array.from({ length: corners }, (_, k) => {
-      const r = inner && k % 2 ? inner : radius, angle = (2 * Math.PI * k) / corners - Math.PI / 2;
-      return [r * Math.cos(angle), r * Math.sin(angle)];
-    });
-  }
-  function swatch(trace) {
-    const svg = (name, attributes) => {
-      const node = document.createElementNS(SVG, name);
-      for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-      return node;
-    };
-    const picture = svg("svg", { width: 30, height: 14, viewBox: "0 0 30 14", "aria-hidden": "true" });
-    const mode = trace.mode ?? "", fill = trace.type === "bar" || trace.fill;
-    const colour = trace.type === "bar" || !mode.includes("lines") ? trace.marker.color : trace.line.color;
-    if (fill) picture.append(svg("rect", { x: 8, y: 1, width: 14, height: 12, fill: colour, opacity: trace.opacity ?? 1 }));
-    else if (mode.includes("lines")) {
-      picture.append(svg("line", { x1: 0, x2: 30, y1: 7, y2: 7, stroke: colour, "stroke-width": Math.min(trace.line.width, 6),
-        "stroke-dasharray": trace.line.dash === "dash" ? "5 3" : "none", opacity: trace.opacity ?? 1 }));
+  const { figures, datasets, config, dark } = JSON.parse(await unpack("data"));
+  if (!Object.keys(figures).length) return;
+  const library = document.createElement("script");
+  library.textContent = await unpack("vega");
+  document.body.append(library);
+  const rows = Object.fromEntries(Object.entries(datasets).map(([name, { columns, data }]) => [
+    name, data.map((line) => Object.fromEntries(line.map((value, k) => [columns[k], value]))),
+  ]));
+  const isDark = matchMedia("(prefers-color-scheme: dark)");
+  const themed = (value) => JSON.parse(JSON.stringify(value), (_, one) => (isDark.matches && dark[one]) || one);
+  const names = (spec, found = new Set()) => {
+    if (spec && typeof spec === "object") {
+      if (spec.data?.name) found.add(spec.data.name);
+      Object.values(spec).forEach((one) => names(one, found));
     }
-    if (!fill && mode.includes("markers")) {
-      const hollow = trace.marker.symbol.endsWith("-open");
-      const points = SHAPES[trace.marker.symbol.replace("-open", "")].map(([x, y]) => `${15 + 4.4 * x},${7 + 4.4 * y}`);
-      picture.append(svg("polygon", { points: points.join(" "), fill: hollow ? "none" : colour, stroke: colour, "stroke-width": 1.5 }));
-    }
-    return picture;
-  }
-  function legendOf(plot, traces, left) {
-    const legend = make("div");
-    legend.className = "legend";
-    legend.style.paddingLeft = `${Math.min(left, 60)}px`;
-    const shown = traces.filter((trace, k) => trace.showlegend && traces.findIndex((one) => one.name === trace.name && one.showlegend) === k);
-    if (shown.length < 2) return legend;
-    for (const trace of shown) {
-      const button = make("button");
-      const name = make("span");
-      name.innerHTML = trace.name; // escaped where it was made
-      button.type = "button";
-      button.setAttribute("aria-pressed", "true");
-      button.title = "show or hide";
-      button.append(swatch(trace), name);
-      button.addEventListener("click", () => {
-        const visible = button.getAttribute("aria-pressed") !== "true";
-        button.setAttribute("aria-pressed", String(visible));
-        const members = traces.flatMap((one, k) => (one.legendgroup === trace.legendgroup ? [k] : []));
-        Plotly.restyle(plot, { visible }, members);
-      });
-      legend.append(button);
-    }
-    return legend;
-  }
+    return found;
+  };
 
-  function draw(figure) {
-    const wanted = all("select", figure).map((one) => one.value);
-    const charts = data.exhibits[figure.id].variants[wanted.join(",")] ?? [];
-    const panels = figure.querySelector(".live");
-    const theme = colours();
-    all(".plot", panels).forEach((one) => Plotly.purge(one));
-    panels.className = `live panels of-${charts.length}`;
-    panels.replaceChildren(...charts.map((chart) => {
-      const panel = make("div");
-      panel.className = "panel";
-      const plot = make("div");
-      plot.className = "plot";
-      panel.append(make("h3", chart.title), plot);
-      return panel;
-    }));
-    figure.classList.add("is-live");
-    charts.forEach((chart, k) => {
-      const plot = panels.children[k].lastChild;
-      const traces = themed(chart.data, theme);
-      const layout = themed(layoutOf(chart, theme, plot.clientWidth), theme);
-      Plotly.newPlot(plot, traces, layout, { responsive: true, displayModeBar: false, displaylogo: false });
-      plot.after(legendOf(plot, themed(chart.data, theme), layout.margin.l));
-    });
-  }
-
-  // A choice that does not fit the others changes those to the first that do.
-  function reconcile(figure, changed) {
-    const selects = all("select", figure);
-    const keys = Object.keys(data.exhibits[figure.id].variants).map((key) => key.split(","));
-    const wanted = selects.map((one) => one.value);
-    const score = (key) => key.reduce((sum, value, k) => sum + (value === wanted[k] ? (selects[k] === changed ? 100 : 1) : 0), 0);
-    const best = keys.reduce((a, b) => (score(b) > score(a) ? b : a));
-    selects.forEach((one, k) => { one.value = best[k]; });
-  }
-
-  const figures = all("figure[data-exhibit]");
-  const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (!entry.isIntersecting) continue;
-      seen.unobserve(entry.target);
-      draw(entry.target);
+  // What Vega-Lite cannot say: labels that avoid one another, axis titles that follow a choice (see look.py).
+  const around = ["top-right", "top-left", "bottom-right", "bottom-left", "right", "left", "top", "bottom"];
+  const patched = (vega, size = [{ signal: "width" }, { signal: "height" }]) => {
+    for (const axis of vega.axes ?? []) {
+      if (typeof axis.title === "string" && axis.title.startsWith("=")) axis.title = { signal: axis.title.slice(1) };
     }
-  }, { rootMargin: "600px" });
-  for (const figure of figures) {
-    seen.observe(figure);
-    figure.addEventListener("change", (event) => { reconcile(figure, event.target); draw(figure); });
-  }
-  const redraw = () => figures.filter((one) => one.classList.contains("is-live")).forEach(draw);
-  dark.addEventListener("change", redraw);
-  phone.addEventListener("change", redraw);
+    for (const mark of vega.marks ?? []) {
+      const own = mark.encode?.update ?? {};
+      if (mark.type === "group") patched(mark, [own.width ?? size[0], own.height ?? size[1]]);
+      else if ([mark.style ?? []].flat().includes("placed")) {
+        mark.transform = [{ type: "label", size, anchor: around, offset: [4, 4, 4, 4, 7, 7, 7, 7], padding: 12 }];
+      }
+    }
+    return vega;
+  };
+
+  const fitted = (spec, width) => {
+    const { least = 300, room = 62, most = 560 } = spec.usermeta ?? {};
+    const parts = spec.concat ?? (spec.spec ? [spec.spec] : [spec]);
+    const several = spec.concat || spec.spec;
+    const columns = several ? Math.max(1, Math.min(spec.columns ?? 2, Math.floor((width + 24) / (least + 24)))) : 1;
+    if (several) spec.columns = columns;
+    const each = Math.max(120, Math.min(most, Math.floor((width - 24 * (columns - 1)) / columns - Math.min(room, width / 2) - 10)));
+    for (const part of parts) part.width = each;
+    return spec;
+  };
+
+  const views = new Map();
+  const draw = async (figure) => {
+    const place = figure.querySelector(".live");
+    const width = place.clientWidth || 800;
+    const spec = fitted(themed(figures[figure.dataset.figure]), width);
+    spec.datasets = Object.fromEntries([...names(spec)].map((name) => [name, rows[name]]).filter(([, found]) => found));
+    for (const one of spec.params ?? []) {
+      if (chosen[one.name] !== undefined && (!one.bind?.options || one.bind.options.includes(chosen[one.name]))) one.value = chosen[one.name];
+    }
+    views.get(figure)?.finalize();
+    const look = themed(config);
+    look.legend.columns = Math.max(1, Math.floor(width / 190));
+    look.legend.labelLimit = Math.max(120, width - 80);
+    look.title.limit = width;
+    const options = { mode: "vega-lite", logLevel: 1, ast: true, renderer: "svg", actions: { export: true, source: false, compiled: false, editor: false }, defaultStyle: false, config: look, patch: patched, tooltip: { theme: isDark.matches ? "dark" : "light" } };
+    const made = await vegaEmbed(place, spec, options);
+    views.set(figure, made);
+    made.view.addEventListener("click", (_, item) => show(figure, item?.datum));
+    for (const one of spec.params ?? []) {
+      if (one.bind) made.view.addSignalListener(one.name, (name, value) => follow(figure, name, value));
+    }
+  };
+
+  // A choice holds for every figure that has it.
+  const chosen = {};
+  const follow = (figure, name, value) => {
+    if (chosen[name] === value) return;
+    chosen[name] = value;
+    for (const [other, { view, spec }] of views) {
+      const same = (spec.params ?? []).find((one) => one.name === name);
+      if (other !== figure && same?.bind?.options?.includes(value)) view.signal(name, value).runAsync();
+    }
+  };
+
+  // Choosing a point shows its run and its command.
+  const show = (figure, datum) => {
+    const setting = datum && (rows.settings ?? []).find((one) => one.s === datum.s);
+    if (!setting) return;
+    const line = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
+    const command = document.createElement("pre");
+    command.append(line("code", setting.command));
+    figure.querySelector(".chosen").replaceChildren(line("b", setting.words), line("div", `run ${setting.run}, ${setting.runs} in all`), command);
+  };
+
+  const redraw = async () => { for (const figure of all("[data-figure]")) await draw(figure); };
+  let before = innerWidth;
+  isDark.addEventListener("change", redraw);
+  addEventListener("resize", () => {
+    if (Math.abs(innerWidth - before) < 40) return;
+    before = innerWidth;
+    redraw();
+  });
+  await redraw();
+  document.documentElement.classList.add("is-drawn");
 })();

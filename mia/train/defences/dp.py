@@ -13,6 +13,8 @@ from mia.settings import Setting, number_words
 from mia.train.defences import Strength, TrainDefence, train_defence
 
 SAMPLING = ("poisson", "shuffled")
+LEAST_NOISE = 1e-3  # above zero
+LARGEST_EPSILON = 1e5
 
 
 @dataclass
@@ -28,6 +30,11 @@ class DpOptions:
 
     def __post_init__(self) -> None:
         non_negative("train.dp.noise_multiplier", self.noise_multiplier)
+        if 0 < self.noise_multiplier < LEAST_NOISE:
+            raise RequestError(
+                f"train.dp.noise_multiplier={self.noise_multiplier!r} is as good as none: "
+                f"give {LEAST_NOISE} or more, or 0 for clipping alone"
+            )
         if not self.clipping_norm > 0:
             raise RequestError(f"train.dp.clipping_norm={self.clipping_norm!r} must be above 0; inf: no clipping")
         one_of("train.dp.sampling", self.sampling, SAMPLING)
@@ -36,6 +43,11 @@ class DpOptions:
             raise RequestError(f"train.dp.delta={self.delta!r} must lie between 0 and 1")
         if self.epsilon is not None:
             positive("train.dp.epsilon", self.epsilon)
+            if self.epsilon > LARGEST_EPSILON:
+                raise RequestError(
+                    f"train.dp.epsilon={self.epsilon!r} promises nothing: give {LARGEST_EPSILON:g} or less, or the "
+                    "noise itself as train.dp.noise_multiplier"
+                )
             if self.noise_multiplier:
                 raise RequestError(
                     f"train.dp.epsilon={self.epsilon!r} and train.dp.noise_multiplier={self.noise_multiplier!r} "
