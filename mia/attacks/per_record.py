@@ -7,15 +7,16 @@ membership, and every record has equally many where numbers would tell.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int, Int8
 
 from mia.attacks.design import equal_counts, partners
+from mia.attacks.placebo import left_behind, placebo_model
 from mia.attacks.thresholds import Thresholds, learn_thresholds
 from mia.attacks.ties import settle
-from mia.records import IN, OUT, UNUSED, Scores, Signals
+from mia.records import IN, OUT, UNUSED, Scores, Signals, StandIn
 from mia.seeds import stage_generator
 
 STAND_INS = 4
@@ -50,7 +51,11 @@ def compare(signals: Signals, score: Score, needs: Needs, seed: int, fallback: f
     asked, membership = signals.candidates, signals.shadow_membership
     num_in, num_out = (np.count_nonzero(membership[:, asked] == kind, axis=0) for kind in (IN, OUT))
     answer = score(0, membership)[asked]
-    thresholds, stand_ins = learn_from_stand_ins(signals, score, seed)
+    model = placebo_model(signals)
+    placebo = None
+    if model is not None and left_behind(signals).any():
+        placebo = score(model + 1, membership_behind(signals, model + 1, asked, seed))[asked]
+    thresholds, stand_ins, known = learn_from_stand_ins(signals, score, seed)
     warnings = list(count_unscored(answer, needs))
     details: dict[str, str | float] = {"stand_ins": float(stand_ins)}
     is_predicted = None
@@ -61,8 +66,12 @@ def compare(signals: Signals, score: Score, needs: Needs, seed: int, fallback: f
     if thresholds is not None:
         is_predicted = thresholds.predict(answer, signals.labels[asked])
         details |= thresholds.details()
+        if known is not None:
+            known = replace(known, is_predicted=thresholds.predict(known.score, known.labels))
     unused = np.zeros_like(num_in)
-    return Scores(answer, is_predicted, num_in if needs.models_in else unused, num_out, tuple(warnings), details)
+    return Scores(
+        answer, is_predicted, num_in if needs.models_in else unused, num_out, tuple(warnings), details, known, placebo
+    )
 
 
 def count_unscored(score: Float[np.ndarray, "Q"], needs: Needs) -> tuple[str, ...]:
@@ -73,10 +82,14 @@ def count_unscored(score: Float[np.ndarray, "Q"], needs: Needs) -> tuple[str, ..
     return (f"{unscored} of {len(score)} records lack the {needs} they need: left out, not filled in",)
 
 
-def learn_from_stand_ins(signals: Signals, score: Score, seed: int) -> tuple[Thresholds | None, int]:
-    """Return the threshold with the best mean balanced accuracy over stand-ins, and how many there were."""
+def learn_from_stand_ins(signals: Signals, score: Score, seed: int) -> tuple[Thresholds | None, int, StandIn | None]:
+    """Return the threshold with the best mean balanced accuracy over stand-ins, how many there were, and their scores.
+
+    All of a stand-in's own records are scored, those behind which are too few shadows left out.
+    """
     scores: list[Float[np.ndarray, "n"]] = []
     is_member: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
     weights: list[Float[np.ndarray, "n"]] = []
     alone = signals.num_shadows < 2
     for shadow in range(1, 1 if alone else min(STAND_INS, signals.num_shadows) + 1):
@@ -89,13 +102,13 @@ def learn_from_stand_ins(signals: Signals, score: Score, seed: int) -> tuple[Thr
             continue
         scores.append(found[use])
         is_member.append(member)
+        labels.append(signals.labels[use])
         weights.append(np.where(member, 1 / member.sum(), 1 / (~member).sum()))
     if not scores:
-        return None, 0
-    learnt = learn_thresholds(
-        settle(np.concatenate(scores)), np.concatenate(is_member), None, signals.num_classes, np.concatenate(weights)
-    )
-    return learnt, len(scores)
+        return None, 0, None
+    known = StandIn(settle(np.concatenate(scores)), np.concatenate(is_member), np.concatenate(labels))
+    learnt = learn_thresholds(known.score, known.is_member, None, signals.num_classes, np.concatenate(weights))
+    return learnt, len(scores), known
 
 
 def records_in_question(signals: Signals) -> Int[np.ndarray, "R"]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mia.attacks.design import with_equal_counts
+from mia.attacks.placebo import placebo_signals
 from mia.attacks.spec import ATTACKS, AttackSpec
 from mia.checks import RequestError
 from mia.records import IN, OUT, Scores, Signals
@@ -89,10 +90,37 @@ def run_attack(name: str, signals: Signals, options: Any, seed: int, progress: P
     signals, left_out = with_equal_counts(signals, seed)
     scores = _as_scores(name, _call(spec, signals, options, seed, progress), len(signals.candidates))
     scores = replace(scores, warnings=(*scores.warnings, *left_out)) if left_out else scores
+    if scores.placebo is None and not (ATTACKS.is_ours(name) or spec.is_slow or "oracle" in spec.needs):
+        scores = with_placebo(scores, signals, lambda asked: _run_placebo(spec, asked, options, seed))
     if np.isnan(scores.score).all():
         why = f": {'; '.join(scores.warnings)}" if scores.warnings else ""
         raise RequestError(f"attack={name} can score none of the {len(scores.score)} records{why}")
     return scores
+
+
+def with_placebo(scores: Scores, signals: Signals, run: Callable[[Signals], Any]) -> Scores:
+    """Return the scores with the placebo's beside them, by running the whole attack once more.
+
+    Without where there is no shadow; with a line in its place where the attack fails.
+    """
+    asked = placebo_signals(signals)
+    if asked is None:
+        return scores
+    try:
+        given = run(asked)
+        score = np.asarray(given.score if isinstance(given, Scores) else given, np.float64)
+    except RequestError:
+        return scores
+    except Exception as error:  # noqa: BLE001 - what it was asked for is there
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return replace(scores, warnings=(*scores.warnings, f"its placebo failed: {reason}"))
+    return replace(scores, placebo=score) if score.shape == scores.score.shape else scores
+
+
+def _run_placebo(spec: AttackSpec, signals: Signals, options: Any, seed: int) -> Any:
+    check_signals(spec.name, signals)
+    signals, _ = with_equal_counts(signals, seed)
+    return _call(spec, signals, options, seed, None)
 
 
 def _call(spec: AttackSpec, signals: Signals, options: Any, seed: int, progress: Progress | None) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from mia.attacks import ATTACKS, run_attack
 from mia.attacks.growth import growth
 from mia.attacks.options import AttackOptions
+from mia.attacks.run import with_placebo
 from mia.checks import RequestError
 from mia.experiment.observer import Observe, Scored, Step
 from mia.metrics.evaluation import evaluate
@@ -99,7 +100,7 @@ def _run(name: str, signals: Signals, chosen: Any, seed: int, progress: Callable
         return run_attack(name, signals, chosen, seed, progress=progress)
     given = chosen(signals, seed)
     if isinstance(given, Scores):
-        return given
+        return with_placebo(given, signals, lambda asked: chosen(asked, seed)) if given.placebo is None else given
     score, count = np.asarray(given), len(signals.candidates)
     if score.shape != (count,) or score.dtype.kind not in "fiub":
         raise RequestError(
@@ -108,7 +109,8 @@ def _run(name: str, signals: Signals, chosen: Any, seed: int, progress: Callable
     if np.isnan(score.astype(np.float64)).all():
         raise RequestError(f"attack={name} scores no record: all are NaN")
     none = np.zeros(count, np.int64)
-    return Scores(score.astype(np.float64), None, none, none)
+    scores = Scores(score.astype(np.float64), None, none, none)
+    return with_placebo(scores, signals, lambda asked: chosen(asked, seed))
 
 
 def _uses_shadows(name: str) -> bool:

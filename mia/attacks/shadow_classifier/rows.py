@@ -27,6 +27,7 @@ class Rows:
     features: Float[np.ndarray, "R F"]
     is_member: Bool[np.ndarray, "R"]  # of the shadow that gave the answer
     shadow: Int[np.ndarray, "R"]  # which that was
+    labels: Int[np.ndarray, "R"]  # true classes
 
     def __len__(self) -> int:
         return len(self.is_member)
@@ -81,7 +82,7 @@ class RowSource:
             is_probability=self._signals.is_probability,
             is_pooled=label is None,
         )
-        return Rows(features, is_member[chosen], position[chosen])
+        return Rows(features, is_member[chosen], position[chosen], labels[chosen])
 
 
 def check_features(name: str, options: ShadowClassifierOptions, num_classes: int) -> None:
