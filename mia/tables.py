@@ -7,6 +7,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,6 +15,8 @@ from jaxtyping import Float, Int
 from mia.records import Result
 
 Cell = str | int | float
+FORMULA = ("=", "+", "-", "@", "|", "%")
+"""What a spreadsheet takes for the beginning of a formula."""
 DIGITS = 5
 """Significant digits of a score or a confidence: more would be noise, and a table is for people."""
 
@@ -84,4 +87,23 @@ def csv_text(rows: Sequence[Mapping[str, Cell]]) -> str:
 
 def harmless(cell: Cell) -> Cell:
     """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip()[:1] in FORMULA else cell
+
+
+def read_rows(path: Path | None) -> list[dict[str, str]]:
+    """Return the lines of a CSV file; none where there is no file, or where it cannot be read."""
+    if path is None:
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError:
+        return []
+
+
+def number(cell: object) -> float:
+    """Return a cell as a number; NaN for what is none."""
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return math.nan
