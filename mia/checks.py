@@ -11,6 +11,17 @@ from collections.abc import Iterable
 class RequestError(ValueError):
     """The request was wrong (exit code 2): the message is one line that says what is wrong and what would be right."""
 
+    def __init__(self, message: object = "") -> None:
+        """Take the message; what a terminal would obey rather than show, out of a file or a name, is escaped."""
+        super().__init__(printable(str(message)))
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes in place of control codes, line breaks and all else that is not shown."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
 
 def positive(name: str, value: float) -> float:
     """Return `value`, a finite number above zero.

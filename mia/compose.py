@@ -1,113 +1,200 @@
-"""Composing configs: our schemas and sweeps in Hydra's hands, and one line for whatever is wrong with a request.
+"""Composing configs: our schemas in Hydra's hands, and one line for whatever is wrong with a request.
 
 Takes overrides as typed; gives composed configs. Never runs anything.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import fields
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import MissingConfigException
-from omegaconf import DictConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from mia import config
-from mia.checks import RequestError, did_you_mean
+from mia.attacks import ATTACKS
+from mia.checks import RequestError, did_you_mean, one_of
+from mia.data import DATASETS
 from mia.limits import spell_limits
-from mia.sweeper.files import asked_for, read_sweep, sweep_paths
-from mia.variants import remember_variants, variant_names, variant_node
+from mia.models import MODELS
+from mia.overrides import CHOICES, GROUPS, key_of, parsed, spell_out, tidy
+from mia.registry import Registry
+from mia.sweeper.files import SweepFile, asked_for, read_sweep, sweep_paths
+from mia.sweeper.options import SWEEPERS
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
 HOME = CHECKOUT if (CHECKOUT / "conf" / "config.yaml").is_file() else PACKAGE
 """The folder that holds conf/ and sweeps/: the repository, or the package where it is installed."""
-
-
-GROUPS = ("data", "split", "shadow_data", "model", "train", "defence", "attack", "engine", "tracking")
 LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 """Launchers of Hydra's that come with an extra of ours."""
-HYDRA_KEYS = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
-"""What of Hydra itself a request may set: none of it names code."""
+EXTENSIONS: dict[str, Registry[Any]] = {"data": DATASETS, "model": MODELS, "attack": ATTACKS}
 
 
-def sweep_files() -> dict[str, Path]:
-    """Return the sweep files by name: the project's, and those in `sweeps/` of the current folder, which win."""
-    return sweep_paths(HOME)
+@dataclass(frozen=True)
+class Request:
+    """What was typed, ready for Hydra, and the sweep files that it asks for."""
+
+    overrides: list[str]
+    files: dict[str, SweepFile] = field(default_factory=dict)
+
+    @property
+    def variants(self) -> dict[str, dict[str, list[str]]]:
+        """The overrides that `+SWEEP=VARIANT` stands for."""
+        return {name: file.variants for name, file in self.files.items()}
+
+    def title(self) -> tuple[str, str]:
+        """Return a sweep's name and its question: those of its file, or the swept keys."""
+        asked = [key_of(one) for one in self.overrides]
+        if "sweeps" in asked:
+            name = self.overrides[asked.index("sweeps")].partition("=")[2].strip("'\"")
+            return name, self.files[name].question
+        swept = [one.get_key_element() for one in parsed(self.overrides) if one.is_sweep_override()]
+        return " x ".join(swept) or "multirun", ""
+
+    def fixed(self) -> list[str]:
+        """Return the overrides that all configurations of a sweep share."""
+        known = [str(one.input_line) for one in parsed(self.overrides) if not one.is_sweep_override()]
+        return spell_out(known, self.variants)
+
+    def spelt_out(self) -> list[str]:
+        """Return the overrides with variants spelt out, so that they can be typed anywhere.
+
+        Raises:
+            RequestError: there is no such variant.
+        """
+        return spell_out(self.overrides, self.variants)
+
+
+def read_request(typed: Iterable[str]) -> Request:
+    """Return a request, and make the sweep files that it asks for known to Hydra; no other file is read.
+
+    They are stored rather than found on the search path: that path would have to hold the folder above `sweeps/`, Hydra
+    walks through all of it, and takes from a file whatever it says.
+
+    Raises:
+        RequestError: an override cannot be read, or a file holds what a sweep file may not.
+    """
+    overrides, paths = tidy(spell_limits(typed)), sweep_paths(HOME)
+    for one in overrides:
+        name = one.partition("=")[2].strip("'\"")
+        if key_of(one) == "sweeps" and name not in paths:
+            if "," in name or "(" in name:
+                raise RequestError(f"{one} must name one sweep; mia report sweep=A,B takes several")
+            raise RequestError(
+                f"sweeps={name} is not known{did_you_mean(name, paths)}; known: {', '.join(sorted(paths))}"
+            )
+    keys, groups = [one.name for one in fields(config.Config)], [*GROUPS, "paper"]
+    files = {name: read_sweep(name, HOME, keys, groups) for name in asked_for(overrides, paths, {*keys, *groups})}
+    for name, file in files.items():
+        ConfigStore.instance().store(group="sweeps", name=name, node=file.node, package="_global_")
+    return Request(overrides, files)
+
+
+def compose_config(typed: list[str], name: str = "config") -> DictConfig:
+    """Return the composed config of what was typed.
+
+    Raises:
+        RequestError: whatever Hydra or a schema has against the overrides, in one line.
+    """
+    loader, overrides = open_hydra().config_loader, read_request(typed).spelt_out()
+    if name == "config":
+        overrides = spell_attacks(overrides, lambda rest: config.to_options(compose_with(loader, rest), config.Config))
+    return compose_with(loader, overrides, name)
+
+
+def spell_attacks(overrides: list[str], config_of: Callable[[list[str]], config.Config]) -> list[str]:
+    """Return overrides with `attack=quick` and `attack=full` replaced by the attacks that are possible.
+
+    Args:
+        overrides: Of one configuration.
+        config_of: Composes the same without the attacks: what is possible depends on the split.
+    """
+    chosen = [one for one in overrides if is_preset(one)]
+    if not chosen:
+        return overrides
+    from mia.attacks import check_possible
+
+    split = config_of([one for one in overrides if key_of(one).partition(".")[0] != "attack"]).split
+    names = [name for name, spec in ATTACKS.items() if not (chosen[-1] == "attack=quick" and spec.is_slow)]
+    possible = []
+    for name in names:
+        with suppress(RequestError):
+            check_possible(name, ATTACKS[name].options(), split.protocol, split.num_shadows)
+            possible.append(name)
+    if chosen[-1] == "attack=full":
+        for reason in ATTACKS.broken.values():
+            print(f"mia: warning: {reason}", file=sys.stderr)
+    return [f"attack=[{','.join(possible)}]" if is_preset(one) else one for one in overrides]
+
+
+def is_preset(override: str) -> bool:
+    """Tell whether an override chooses attacks by how long they take."""
+    return override in ("attack=quick", "attack=full")
+
+
+def open_hydra() -> Any:
+    """Return Hydra's application on our folder of configs and our schemas; its `config_loader` composes."""
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(HOME / "conf"), version_base="1.3", job_name="mia"):
+        return GlobalHydra.instance().hydra
+
+
+def know_all_sweeps() -> None:
+    """Make the names of all sweep files known to Hydra, for completion; none is read."""
+    for name in sweep_paths(HOME):
+        ConfigStore.instance().store(group="sweeps", name=name, node={}, package="_global_")
+
+
+def compose_with(
+    loader: ConfigLoader, overrides: list[str], name: str = "config", *, with_hydra: bool = False
+) -> DictConfig:
+    """Return the config that overrides describe, as `read_request` gives them.
+
+    Raises:
+        RequestError: whatever Hydra or a schema has against them, in one line.
+    """
+    try:
+        composed = loader.load_configuration(name, overrides, RunMode.RUN, from_shell=False)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise RequestError(_explain(error, overrides, name, loader)) from error
+    except ValueError as error:
+        if not str(error).startswith("Config group override must be"):
+            raise
+        wrong = [one for one in overrides if key_of(one) in CHOICES and not re.search(r"=\[?[a-z_]", one)]
+        raise RequestError(f"{' '.join(wrong)}: choose by name, a list of names as [A,B]") from error
+    if name == "config":
+        one_of("hydra/sweeper", composed.hydra.runtime.choices["hydra/sweeper"], SWEEPERS)
+    if composed.hydra.callbacks:
+        raise RequestError(f"hydra.callbacks={composed.hydra.callbacks} names code, and a config never does")
+    if not with_hydra:
+        with open_dict(composed):
+            del composed["hydra"]
+    return composed
 
 
 @cache
 def register() -> None:
     """Make our schemas known to Hydra."""
     for group, name, node in config.schemas():
-        ConfigStore.instance().store(group=group, name=name, node=node)
+        if not (HOME / "conf" / group / f"{name}.yaml").exists():
+            ConfigStore.instance().store(group=group, name=name, node=node)
+    for name, node in SWEEPERS.items():
+        ConfigStore.instance().store(group="hydra/sweeper", name=name, node=node)
 
 
-def register_sweeps(overrides: Iterable[str]) -> None:
-    """Make the sweep files that overrides ask for known to Hydra; no other file is read.
-
-    They are stored rather than found on the search path: that path would have to hold the folder above `sweeps/`, Hydra
-    walks through all of it, and takes from a file whatever it says.
-
-    Raises:
-        RequestError: a file holds what a sweep file may not.
-    """
-    groups = [*GROUPS, "paper"]
-    keys = [one.name for one in fields(config.Config)]
-    for name in asked_for(overrides, sweep_files()):
-        sweep = read_sweep(name, HOME, keys, groups)
-        remember_variants(name, sweep.variants)
-        for variant, values in sweep.variants.items():
-            ConfigStore.instance().store(
-                group=name, name=variant, node=variant_node(values, GROUPS), package="_global_"
-            )
-        ConfigStore.instance().store(group="sweeps", name=name, node=sweep.node, package="_global_")
-
-
-def refuse_code(overrides: Iterable[str]) -> None:
-    """Refuse overrides through which a config could name code: a config is data.
-
-    Raises:
-        RequestError: an override sets Hydra's own machinery, a target, a package, or takes a config from elsewhere.
-    """
-    for one in overrides:
-        key, _, value = one.lstrip("+~").partition("=")
-        root = re.match(r"\s*['\"]?(hydra\b[./]?\w*)", key)
-        if "_target_" in re.split(r"[./\s]", key) or re.search(r"_target_['\"]?\s*:", value):
-            raise RequestError(f"{one}: _target_ names code, and a config never does")
-        if root and root[1] not in HYDRA_KEYS:
-            raise RequestError(f"{one}: {root[1]} cannot be set; of Hydra itself: {', '.join(HYDRA_KEYS)}")
-        if "@" in key:
-            raise RequestError(f"{one}: {key} must be a plain config key, without @")
-        is_group = key in (*GROUPS, "paper", "sweeps") or "/" in key
-        if is_group and re.search(r"/|\.\.|\$\{", value):
-            raise RequestError(f"{one}: choose by name, without a path")
-
-
-def compose_config(overrides: list[str], name: str = "config", *, with_hydra: bool = False) -> DictConfig:
-    """Return the composed config.
-
-    Raises:
-        RequestError: whatever Hydra or a schema has against the overrides, in one line.
-    """
-    refuse_code(overrides)
-    register_sweeps(overrides)
-    GlobalHydra.instance().clear()
-    overrides = spell_limits(overrides)
-    try:
-        with initialize_config_dir(config_dir=str(HOME / "conf"), version_base="1.3", job_name="mia"):
-            composed = compose(config_name=name, overrides=overrides, return_hydra_config=with_hydra)
-    except Exception as error:
-        raise RequestError(_explain(error, overrides, name)) from error
-    if with_hydra and composed.hydra.callbacks:
-        raise RequestError(f"hydra.callbacks={composed.hydra.callbacks} names code, and a config never does")
-    return composed
-
-
-def _explain(error: Exception, overrides: Iterable[str], name: str) -> str:
+def _explain(error: Exception, overrides: Iterable[str], name: str, loader: ConfigLoader) -> str:
     """Return one line that says which override is wrong and what would be right."""
     chain = [error]
     while isinstance(chain[-1].__cause__, Exception):
@@ -118,8 +205,8 @@ def _explain(error: Exception, overrides: Iterable[str], name: str) -> str:
     if isinstance(error, MissingConfigException):
         return _unknown_choice(str(error))
     text = str(error)
-    if words := _not_one_pair(text, overrides):
-        return words
+    if listed := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'", text):
+        return f"{listed[1]} lists several values: mia -m sweeps over them, KEY=[A,B] is one list"
     wanted = re.match(
         r"(?:Could not \w+(?: from config)?|Error merging override|Could not append to config) ?'?([^'\s=]+)", text
     )
@@ -127,21 +214,13 @@ def _explain(error: Exception, overrides: Iterable[str], name: str) -> str:
         return " ".join(text.split("See https://", maxsplit=1)[0].split())
     key = wanted[1].rstrip(".").lstrip("+~")
     if any(re.search(r"is not in struct|not in '\w+'", str(one)) for one in chain):
-        return _unknown_key(key, overrides, name)
+        return _unknown_key(key, overrides, name, loader)
     return _wrong_value(key, chain, overrides)
 
 
-def _not_one_pair(text: str, overrides: Iterable[str]) -> str:
-    """Return what is wrong with an override that is not one key with one value, or nothing."""
-    if text.startswith("Ambiguous value for argument") and (listed := re.search(r"'(.+?)'", text)):
-        return f"{listed[1]} lists several values: mia -m sweeps over them, KEY=[A,B] is one list"
-    nameless = next((one for one in overrides if one.lstrip("+~").startswith("=")), None)
-    return f"{nameless} names no key; write KEY=VALUE" if nameless else ""
-
-
-def _unknown_key(key: str, overrides: Iterable[str], name: str) -> str:
+def _unknown_key(key: str, overrides: Iterable[str], name: str, loader: ConfigLoader) -> str:
     chosen = [one for one in overrides if re.fullmatch(rf"({'|'.join(GROUPS)})=\w+", one) and name == "config"]
-    known = config.keys(compose_config(chosen, name))
+    known = config.keys(compose_with(loader, chosen, name))
     parent = key.rpartition(".")[0]
     siblings = [other for other in known if other.rpartition(".")[0] == parent]
     close = did_you_mean(key, siblings) or did_you_mean(key, known)
@@ -161,16 +240,21 @@ def _unknown_choice(text: str) -> str:
     if not missing:
         return " ".join(text.split())
     group, _, choice = missing[1].rpartition("/")
-    choices = (
-        sorted(sweep_files())
-        if group == "sweeps"
-        else variant_names(group) or sorted(file.stem for file in (HOME / "conf" / group).glob("*.yaml"))
-    )
     if group == "hydra/launcher" and choice in LAUNCHERS:
         return f"{group}={choice} is not installed: pip install '.[{LAUNCHERS[choice]}]'"
-    if group == "hydra/launcher":
-        choices = ["basic", *LAUNCHERS]
+    if (registry := EXTENSIONS.get(group)) is not None and choice in registry.broken:
+        return f"{group}={choice}: {registry.broken[choice]}"
+    choices = choices_of(group)
     if not group or not choices:
-        wrong, groups = group or choice, [*GROUPS, "paper", "sweeps"]
+        wrong, groups = group or choice, CHOICES
         return f"{wrong} is not a config group{did_you_mean(wrong, groups)}; known: {', '.join(groups)}"
     return f"{group}={choice} is not known{did_you_mean(choice, choices)}; known: {', '.join(choices)}"
+
+
+def choices_of(group: str) -> list[str]:
+    """Return the names that can be chosen in a config group."""
+    if group in ("hydra/launcher", "hydra/sweeper"):
+        return ["basic", *LAUNCHERS] if group == "hydra/launcher" else list(SWEEPERS)
+    files = {file.stem for file in (HOME / "conf" / group).glob("*.yaml")}
+    more = {"attack": ["quick", "full", *ATTACKS.names()]}.get(group) or config.options_of(group)
+    return sorted(files.union(more))

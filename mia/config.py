@@ -4,26 +4,31 @@ Takes what Hydra composed; gives checked dataclasses and plain mappings. The sch
 that a misspelt key, a wrong type or an unknown name is an error before anything runs.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mia.attacks import ATTACKS
 from mia.attacks.options import AttackOptions, attack_schema, from_schema
 from mia.checks import RequestError, did_you_mean
 from mia.data import DATASETS, DataOptions
 from mia.defences import options as defence_options
 from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.limits import LimitOptions
-from mia.models import options as model_options
+from mia.models import MODELS, ModelOptions
 from mia.shadow_data import options as shadow_data_options
+from mia.shadow_data.options import ShadowDataOptions
 from mia.split import SplitOptions
 from mia.tracking.options import TrackingOptions
 from mia.train.options import EngineOptions, TrainOptions
 
 if TYPE_CHECKING:
+    from mia.stored import Stored
+
     AttackSchema = AttackOptions  # what `to_options` makes of it
 else:
     AttackSchema = attack_schema()
@@ -36,8 +41,8 @@ class Config:
     seed: int = 0
     data: DataOptions = MISSING
     split: SplitOptions = field(default_factory=SplitOptions)
-    shadow_data: shadow_data_options.ShadowDataOptions = MISSING
-    model: model_options.ModelOptions = MISSING
+    shadow_data: ShadowDataOptions = MISSING
+    model: ModelOptions = MISSING
     train: TrainOptions = field(default_factory=TrainOptions)
     defence: defence_options.DefenceOptions = MISSING
     attacker: AttackerOptions = field(default_factory=AttackerOptions)
@@ -50,7 +55,7 @@ class Config:
     def experiment(self) -> ExperimentOptions:
         """Return the part that an experiment is made of."""
         shared = {one.name: getattr(self, one.name) for one in fields(ExperimentOptions)}
-        return ExperimentOptions(**shared | {"attack": from_schema(self.attack)})
+        return ExperimentOptions(**shared)
 
 
 @dataclass
@@ -123,25 +128,57 @@ class PoolsConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
-def schemas() -> Iterator[tuple[str | None, str, type]]:
-    """Yield group, name and dataclass of every schema, to be registered with Hydra."""
+GROUPS: dict[str, tuple[type, Callable[[], dict[str, type]]]] = {
+    "data": (DataOptions, lambda: {name: entry.options for name, entry in DATASETS.items()}),
+    "model": (ModelOptions, lambda: {name: entry.options for name, entry in MODELS.items()}),
+    "defence": (defence_options.DefenceOptions, lambda: _classes(defence_options, defence_options.DefenceOptions)),
+    "shadow_data": (ShadowDataOptions, lambda: _classes(shadow_data_options, ShadowDataOptions)),
+}
+"""Of each group whose choice has options of its own: what these have in common, and the options by name."""
+
+
+def _classes(module: Any, base: type) -> dict[str, type]:
+    found = [node for node in vars(module).values() if isinstance(node, type) and issubclass(node, base)]
+    return {str(_default(node, "name")): node for node in found if node is not base}
+
+
+def _default(node: type, name: str) -> Any:
+    return next((one.default for one in fields(node) if one.name == name), "")
+
+
+@cache
+def options_of(group: str) -> dict[str, type]:
+    """Return the options of a group's choices by name, as Hydra needs them: with a field that holds the name.
+
+    An outside package's dataclass need know nothing of that; it is extended here.
+    """
+    base, known = GROUPS.get(group, (object, dict))
+    return {
+        name: node if issubclass(node, base) and _default(node, "name") == name else _named(name, node, base)
+        for name, node in known().items()
+    }
+
+
+def _named(name: str, node: type, base: type) -> type:
+    bases = (node,) if issubclass(node, base) else (node, base)
+    made = make_dataclass(node.__name__, [("name", str, field(default=name))], bases=bases)
+    made.__module__, made.__doc__ = node.__module__, node.__doc__
+    return made
+
+
+def schemas() -> Iterator[tuple[str, str, Any]]:
+    """Yield group, name and node of all that Hydra is to know: schemas, and the choices that may have no YAML file."""
     for name, node in (
         ("config", Config), ("audit", AuditConfig), ("ui", UiConfig), ("report", ReportConfig), ("pools", PoolsConfig),
         ("plan", PlanConfig),
     ):  # fmt: skip
         yield "schema", name, node
-    for name, entry in DATASETS.items():
-        yield "schema/data", name, entry.options
-    for group, module, base in (
-        ("model", model_options, model_options.ModelOptions),
-        ("defence", defence_options, defence_options.DefenceOptions),
-        ("shadow_data", shadow_data_options, shadow_data_options.ShadowDataOptions),
-    ):
-        for node in vars(module).values():
-            if isinstance(node, type) and issubclass(node, base):
-                name = next(str(one.default) for one in fields(node) if one.name == "name")
-                if name and node is not base:
-                    yield f"schema/{group}", name, node
+    for group in GROUPS:
+        for name, options in options_of(group).items():
+            yield f"schema/{group}", name, options
+            yield group, name, options
+    for name, spec in ATTACKS.items():
+        yield "attack", name, {name: spec.options}
 
 
 def to_options(composed: DictConfig, kind: type) -> Any:
@@ -151,17 +188,32 @@ def to_options(composed: DictConfig, kind: type) -> Any:
         RequestError: an unknown key, a missing or impossible value.
     """
     _refuse_unknown(composed, kind, "")
-    for key in OmegaConf.missing_keys(composed):
-        raise RequestError(f"{key} is not given: add {key}=...")
+    return kind(**{one.name: to_part(composed, one.name) for one in fields(kind)})
+
+
+def to_part(composed: DictConfig, name: str) -> Any:
+    """Return one field of the dataclass that a composed config describes.
+
+    Raises:
+        RequestError: an unknown key, a missing or impossible value.
+    """
+    if OmegaConf.is_missing(composed, name):
+        raise RequestError(f"{name} is not given: add {name}=...")
     try:
-        found: Any = OmegaConf.to_object(composed)
+        value = composed[name]
+        if not isinstance(value, DictConfig | ListConfig):
+            return value
+        if isinstance(value, DictConfig):
+            if is_dataclass(inner := OmegaConf.get_type(value)):
+                _refuse_unknown(value, inner, f"{name}.")
+            for key in OmegaConf.missing_keys(value):
+                raise RequestError(f"{name}.{key} is not given: add {name}.{key}=...")
+        found = OmegaConf.to_object(value)
+        return from_schema(found) if name == "attack" else found
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, RequestError):
             raise error.__cause__ from None
         raise RequestError(_one_line(error)) from error
-    if hasattr(found, "attack"):
-        found.attack = from_schema(found.attack)
-    return found
 
 
 def _refuse_unknown(node: DictConfig, kind: type, prefix: str) -> None:
@@ -173,8 +225,19 @@ def _refuse_unknown(node: DictConfig, kind: type, prefix: str) -> None:
             meant = did_you_mean(key, known if prefix else [*known, "sweeps"])
             raise RequestError(f"{key} is not a config key{meant or '; known: ' + ', '.join(known)}")
         value = None if OmegaConf.is_missing(node, name) else node[name]
-        if isinstance(value, DictConfig) and is_dataclass(inner := OmegaConf.get_type(value)):
+        if prefix and isinstance(value, DictConfig) and is_dataclass(inner := OmegaConf.get_type(value)):
             _refuse_unknown(value, inner, f"{key}.")
+
+
+def from_stored(text: str) -> "Stored":
+    """Return the options that a run's `config.yaml` describes, whatever version of this package wrote it.
+
+    Raises:
+        RequestError: it is no config at all.
+    """
+    from mia.stored import rebuild
+
+    return rebuild(text)
 
 
 def flat(composed: DictConfig) -> dict[str, str | int | float | bool | None]:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from mia.records import Result
-from mia.tables import attacks_by_auc
+from mia.tables import attacks_by_auc, class_name
 
 COLUMNS, TILE = 8, 72  # pictures in a row, pixels of a picture's side
 
@@ -38,9 +38,7 @@ def contact_sheet(result: Result, images: Shaped[np.ndarray, "N h w c"], count: 
         shown = (255 * np.clip((picture - low) / max(high - low, 1e-12), 0, 1)).astype(np.uint8)
         tile = Image.fromarray(shown if shown.shape[-1] == 3 else shown[..., 0])
         sheet.paste(tile.resize((TILE, TILE), Image.Resampling.NEAREST), (left, top))
-        label = int(result.labels[k])
-        name = result.class_names[label] if label < len(result.class_names) else f"class {label}"
-        words = f"#{result.index[k]} {name}"[:15] + f"\n{result.scores[attack].score[k]:.3g}"
+        words = f"#{result.index[k]} {class_name(result, int(result.labels[k]))}"[:15] + f"\n{result.scores[attack].score[k]:.3g}"
         pen.text((left, top + TILE), words, fill="#333333", font=font, spacing=1)
     buffer = io.BytesIO()
     sheet.quantize(128, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)

@@ -216,10 +216,9 @@ def compose(*overrides: str) -> "ExperimentOptions":
         >>> mia.compose("data=digits", "train.l2=1e-3").train.l2
         0.001
     """
-    from mia.compose import compose_config, register
+    from mia.compose import compose_config
     from mia.config import Config, to_options
 
-    register()
     config: Config = to_options(compose_config(list(overrides)), Config)
     return config.experiment()
 

@@ -34,21 +34,21 @@ class About:
 
 
 def verdict(result: Result) -> str:
-    """Return one or two sentences: the strongest attack, its AUC with the interval, and how to read it."""
+    """Return in plain words what the strongest attack found, with its interval, and what that does not mean."""
     names = [name for name in attacks_by_auc(result) if _has(result.metrics, f"attack/{name}/auc")]
     if not names:
-        return "No attack could be judged: there are members alone, or non-members alone."
-    name = names[0]
-    low, high = (result.metrics.get(f"attack/{name}/auc_{end}", math.nan) for end in ("low", "high"))
-    of = f"the strongest of {len(names)} attacks" if len(names) > 1 else "the attack"
-    line = f"{name}, {of}, tells training records from others with an AUC of {_estimate(result.metrics, name, 'auc')}"
+        return "No attack could rank these records."
+    value, low, high = (result.metrics.get(f"attack/{names[0]}/auc{end}", math.nan) for end in ("", "_low", "_high"))
+    numbers = f"AUC {value:.3f}, 95% interval {low:.3f} to {high:.3f}, where .5 is guessing"
     if low > 0.5:
-        tail = "more than chance explains: the model tells who was in its training set."
-    elif high < 0.5:
-        tail = "below chance: see whether membership is the right way round."
+        strongest = names[0] if len(names) == 1 else f"the strongest of {len(names)} attacks, {names[0]},"
+        found = f"The model tells who was in its training set: {strongest} has {numbers}."
+    elif len(names) == 1:
+        found = f"The attack {names[0]} tells members apart by no more than chance: it has {numbers}."
     else:
-        tail = "which chance explains as well: these attacks find nothing."
-    return f"{line}, {tail}"
+        found = f"None of {len(names)} attacks tells members apart by more than chance; the strongest, {names[0]}, "
+        found += f"has {numbers}."
+    return f"{found} It is a lower limit: a stronger attack, or more shadow models, may find more."
 
 
 def model_card(result: Result, about: About) -> str:

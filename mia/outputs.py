@@ -3,7 +3,6 @@
 Takes a `Result`; gives files, and writes them whole. Decides nothing.
 """
 
-import importlib
 import io
 import json
 import math
@@ -17,7 +16,7 @@ from mia.checks import RequestError
 from mia.files import StorageError, whole_file
 from mia.model_card import About, model_card
 from mia.records import Result
-from mia.tables import csv_text, record_rows
+from mia.tables import result_tables
 
 
 def folder_files(result: Result, about: About) -> dict[str, bytes]:
@@ -30,32 +29,21 @@ def folder_files(result: Result, about: About) -> dict[str, bytes]:
     texts = {
         "metrics.json": json.dumps(metrics, indent=1, sort_keys=True) + "\n",
         "model-card.md": model_card(result, about),
-        **tables_of(result),
+        **result_tables(result),
+        "audit.html": audit_page(result, about),
     }
-    if page := audit_page(result, about):
-        texts["audit.html"] = page
     buffer = io.BytesIO()
     scores = {name: one.score for name, one in result.scores.items()}
     np.savez(buffer, allow_pickle=False, **{"index": result.index, **scores})
     return {"scores.npz": buffer.getvalue(), **{name: text.encode() for name, text in texts.items()}}
 
 
-def tables_of(result: Result) -> dict[str, str]:
-    """Return the tables of a result as CSV, by file name."""
-    tables = {"records.csv": record_rows(result), "per_class.csv": [dict(row) for row in result.per_class]}
-    for name, rows in (("growth.csv", result.growth), ("slices.csv", result.slices)):
-        if rows:
-            tables[name] = [dict(row) for row in rows]
-    return {name: csv_text(rows) for name, rows in tables.items()}
+def audit_page(result: Result, about: About) -> str:
+    """Return the page of one audit."""
+    from mia.report import run
 
-
-def audit_page(result: Result, about: About) -> str | None:
-    """Return the page of one audit; None where the report has none."""
-    make = getattr(importlib.import_module("mia.report.run"), "audit_page", None)
-    if make is None:
-        return None
     asked = ", ".join(filter(None, [about.model, about.data and f"trained on {about.data}"]))
-    return make(result, title=f"Audit of {about.model or 'a model'}", command=about.command, asked=asked)
+    return run.audit_page(result, title=f"Audit of {about.model or 'a model'}", command=about.command, asked=asked)
 
 
 def check_writable(folder: Path, key: str = "out") -> Path:

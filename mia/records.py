@@ -51,6 +51,18 @@ class ColumnSummary:
     high: str = ""
     read_as: str = ""  # what was not plain: "amounts in €, decimal comma"
 
+    @property
+    def words(self) -> str:
+        """One line for people: `wage: number, 1000 to 9000 (amounts in €, decimal comma), 3 missing`."""
+        parts = [self.kind]
+        if self.kind in ("category", "label"):
+            parts[0] += f" of {self.values:,} values"
+        if self.low:
+            parts.append(f"{self.low} to {self.high}")
+        if self.read_as:
+            parts[-1] += f" ({self.read_as})"
+        return f"{self.name}: {', '.join(parts)}" + (f", {self.missing:,} missing" if self.missing else "")
+
 
 @dataclass(frozen=True)
 class Dataset:

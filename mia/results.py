@@ -4,7 +4,6 @@ Adds to `mia.records.Result` what only the Python face needs; pandas and the rep
 """
 
 import html
-import importlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +48,7 @@ class Result(records.Result):
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("attack")
 
     def figure(self, name: str = "roc") -> Any:
-        """Return a figure, to be shown in a notebook or saved.
+        """Return a figure as an Altair chart, to be shown in a notebook or saved.
 
         Args:
             name: `roc`, `attacks`, `per_class`, `confidence`, `learning_curves` or `growth`.
@@ -57,13 +56,9 @@ class Result(records.Result):
         Raises:
             RequestError: no such figure, or nothing to draw in it.
         """
-        from mia.checks import one_of
+        from mia.report.run import figure
 
-        report = importlib.import_module("mia.report.run")
-        if hasattr(report, "figure"):
-            return report.figure(self, name)
-        figures = report.run_figures(self)
-        return figures[one_of("figure", name, figures)]
+        return figure(self, name)
 
     def save(self, folder: str | Path, *, model: str = "", data: str = "") -> Path:
         """Write everything into a folder, each file whole or not at all, and return the folder.

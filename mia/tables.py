@@ -6,6 +6,7 @@ Takes a `Result`; gives rows. Draws nothing and stores nothing.
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from mia.records import Result
 
 Cell = str | int | float
 FORMULA = ("=", "+", "-", "@", "|", "%")
-"""What a spreadsheet takes for the beginning of a formula."""
 DIGITS = 5
 """Significant digits of a score or a confidence: more would be noise, and a table is for people."""
 
@@ -49,7 +49,7 @@ def _row(
     row: dict[str, Cell] = {
         "index": result.index[at].item(),
         "label": label,
-        "class": result.class_names[label] if label < len(result.class_names) else str(label),
+        "class": class_name(result, label),
         "member": int(result.is_member[at]),
         "confidence": rounded(float(result.confidence[at])),
     }
@@ -58,6 +58,11 @@ def _row(
         row[f"{name}_score"] = rounded(value)
         row[f"{name}_rank"] = int(ranks[name][at]) if not math.isnan(value) else ""
     return row
+
+
+def class_name(result: Result, label: int) -> str:
+    """Return what a class is called."""
+    return result.class_names[label] if label < len(result.class_names) else str(label)
 
 
 def rounded(value: float) -> Cell:
@@ -72,22 +77,32 @@ def _ranks(score: Float[np.ndarray, "Q"]) -> Int[np.ndarray, "Q"]:
     return 1 + len(known) - np.searchsorted(rising, known, side="right")
 
 
-def csv_text(rows: Sequence[Mapping[str, Cell]]) -> str:
-    """Return rows as CSV with a header; columns in the order they first appear.
+def result_tables(result: Result) -> dict[str, str]:
+    """Return the tables of a result as CSV, by file name: `growth.csv` and `slices.csv` where there are any."""
+    tables = {"records.csv": record_rows(result), "per_class.csv": [dict(row) for row in result.per_class]}
+    for name, rows in (("growth.csv", result.growth), ("slices.csv", result.slices)):
+        if rows:
+            tables[name] = [dict(row) for row in rows]
+    return {name: csv_text(rows) for name, rows in tables.items()}
 
-    Text that a spreadsheet would run as a formula gets an apostrophe before it.
-    """
+
+def csv_text(rows: Sequence[Mapping[str, Cell]]) -> str:
+    """Return rows as CSV with a header, columns in the order they first appear; text that is a formula is quoted."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([harmless(column) for column in columns])
-    writer.writerows([harmless(row.get(column, "")) for column in columns] for row in rows)
+    writer.writerow([safe_cell(name) for name in columns])
+    writer.writerows([safe_cell(row.get(name, "")) for name in columns] for row in rows)
     return buffer.getvalue()
 
 
-def harmless(cell: Cell) -> Cell:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.lstrip()[:1] in FORMULA else cell
+def safe_cell(value: Cell) -> Cell:
+    """Return a cell that no spreadsheet runs: text that begins like a formula gets an apostrophe before it."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\0", "").replace("\r", " ")
+    is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text)
+    return f"'{text}" if text.lstrip()[:1] in FORMULA and not is_number else text
 
 
 def read_rows(path: Path | None) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import kstest, laplace, norm
 
 from mia.checks import RequestError
-from mia.defences import defend, make_defence
+from mia.defences import DEFENCES, defend, make_defence, needs_fit, setting
 from mia.defences.answer_noise import record_uniforms
 from mia.defences.answers import softmax
 from mia.defences.memguard import fit_classifier
@@ -43,6 +43,44 @@ STRONG = {
     "laplace": NoiseOptions(distribution="laplace", scale=0.2),
     "memguard": MemguardOptions(epsilon=1.0),
 }
+
+
+def test_a_neutral_strength_is_no_setting_and_needs_no_fit():
+    assert all(setting(options) is None for name, options in NEUTRAL.items() if name != "top_k of all")
+    assert not any(needs_fit(options) for options in NEUTRAL.values())
+    assert [name for name, options in STRONG.items() if needs_fit(options)] == ["memguard"]
+
+
+def test_each_defence_says_how_strong_it_is():
+    said = {name: (setting(options).key, setting(options).words) for name, options in STRONG.items()}
+    assert said == {
+        "top_k": ("defence.top_k", "top k k = 2"),
+        "rounding": ("defence.rounding", "rounding digits = 2"),
+        "temperature": ("defence.temperature", "temperature 7"),
+        "label_only": ("defence.label_only", "label only"),
+        "gaussian": ("defence.noise.gaussian", "noise (gaussian) 0.2"),
+        "laplace": ("defence.noise.laplace", "noise (laplace) 0.2"),
+        "memguard": ("defence.memguard", "MemGuard budget 1"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("weaker", "stronger"),
+    [
+        (TopKOptions(k=3), TopKOptions(k=1)),
+        (RoundingOptions(digits=3), RoundingOptions(digits=1)),
+        (TemperatureOptions(temperature=2), TemperatureOptions(temperature=20)),
+        (NoiseOptions(scale=0.1), NoiseOptions(scale=0.2)),
+        (MemguardOptions(epsilon=0.1), MemguardOptions(epsilon=2.0)),
+    ],
+    ids=lambda options: options.name,
+)
+def test_the_stronger_of_two_ranks_higher(weaker, stronger):
+    assert setting(weaker).rank < setting(stronger).rank
+
+
+def test_all_defences_are_found_by_name():
+    assert DEFENCES.names() == ["label_only", "memguard", "noise", "none", "rounding", "temperature", "top_k"]
 
 
 @pytest.fixture

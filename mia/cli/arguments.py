@@ -10,7 +10,8 @@ USAGE = {
     "plan": "mia plan records=N [split=pool|disjoint|canary] [split.num_shadows=K] [seed=0] [out=plan.npz] "
     "[framework=torch|keras|sklearn|xgboost]",
     "ui": "mia ui [port=5000] [host=127.0.0.1] [open=true]",
-    "report": "mia report sweep=NAME[,NAME...] [where='train.dropout < 0.5'] [pictures=true] [out=DIR], or mia report run=ID",
+    "report": "mia report sweep=NAME[,NAME...] [where='train.dropout < 0.5'] [pictures=true] [out=DIR], "
+    "or mia report run=ID",
     "pools": "mia pools [prune=true] [yes=true]",
 }
 

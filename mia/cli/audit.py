@@ -1,7 +1,6 @@
 """`mia audit signals=FILE.npz out=DIR`: attack predictions that any other program made."""
 
 import shlex
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from mia.checks import RequestError, one_of
-from mia.cli.main import ALL_IS_WELL
+from mia.cli.main import judge
 from mia.cli.progress import ConsoleObserver, console_observer
-from mia.compose import compose_config, register
+from mia.compose import compose_config
 from mia.config import AuditConfig, as_yaml, flat, to_options
 from mia.experiment.judge import Terms
 from mia.experiment.observer import Event, Scored, StageBegan
 from mia.home import home
-from mia.limits import EXCEEDED, check_limits
+from mia.limits import check_limits
 from mia.model_card import About
 from mia.outputs import check_writable, folder_files, write_files
 from mia.records import Result, array_digest
@@ -35,7 +34,6 @@ def command(arguments: list[str]) -> int:
     """Run the audit and return the exit code."""
     from mia.cli.arguments import only_overrides
 
-    register()
     overrides, left_out = read_presets(only_overrides(arguments, "audit"))
     composed = compose_config(overrides, "audit")
     config: AuditConfig = to_options(composed, AuditConfig)
@@ -70,10 +68,7 @@ def command(arguments: list[str]) -> int:
             write_files(out, files)
         observer.close()
     _print(result, files, out, run)
-    verdict = check_limits(result.metrics, config.limit)
-    for line in (*verdict.unchecked, *verdict.exceeded):
-        print(f"mia: {line}", file=sys.stderr)
-    return EXCEEDED if verdict.exceeded else ALL_IS_WELL
+    return judge(check_limits(result.metrics, config.limit))
 
 
 def read(config: AuditConfig) -> "Audit":

@@ -1,75 +1,72 @@
-"""`mia [KEY=VALUE ...]` and `mia -m ...`: one experiment, or a sweep of them.
+"""`mia [KEY=VALUE ...]` and `mia -m ...`: one experiment, or a sweep of them; what Hydra itself can say of a config."""
 
-Checks the whole request before Hydra runs the first job, so that a wrong one leaves nothing behind.
-"""
-
-import sys
-from collections.abc import Callable
+import shlex
+from argparse import ArgumentParser, Namespace
 from typing import Any
 
-import hydra
-from hydra._internal.utils import get_args_parser
-from omegaconf import DictConfig
-
 from mia.checks import RequestError
-from mia.cli.job import Job, Outcome, run_job
-from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
-from mia.compose import HOME, compose_config, refuse_code, register
+from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL, judge
+from mia.compose import compose_with, know_all_sweeps, open_hydra, read_request, spell_attacks
 from mia.config import Config, as_yaml, to_options
+from mia.home import home
+from mia.limits import check_limits
+from mia.sweeper.check import Composer
 
 
 def command(arguments: list[str]) -> int:
     """Run the request and return the exit code."""
-    register()
-    parser = get_args_parser()
-    parser.error = _refuse  # type: ignore[method-assign]
+    parser = _parser()
     asked = parser.parse_args(arguments)
-    refuse_code(asked.overrides)
-    for name in ("config_path", "config_name", "config_dir", "experimental_rerun"):
-        if getattr(asked, name, None):
-            raise RequestError(f"--{name.replace('_', '-')} is not for mia: its configs are its own")
-    if asked.hydra_help or asked.shell_completion or asked.info:
-        return _hydra(arguments)
-    if asked.cfg:
-        return _show(asked.cfg, asked.package, asked.overrides, arguments, is_sweep=asked.multirun)
-    if asked.multirun:
-        from mia.cli.multirun import run_sweep
+    hydra = open_hydra()
+    if asked.shell_completion:
+        know_all_sweeps()
+        hydra.shell_completion("config", asked.overrides)
+        return ALL_IS_WELL
+    request = read_request(asked.overrides)
+    if asked.hydra_help:
+        hydra.hydra_help("config", parser, Namespace(overrides=[], resolve=False))
+        return ALL_IS_WELL
+    if asked.multirun and not asked.cfg and not asked.info:
+        from mia.cli.sweep import run_sweep
 
-        return run_sweep(asked.overrides, arguments)
-    config: Config = to_options(compose_config(asked.overrides), Config)
+        return run_sweep(request, shlex.join(["mia", "-m", *asked.overrides]), home())
+    overrides = request.fixed() if asked.multirun else request.spelt_out()
+    overrides = spell_attacks(overrides, Composer(hydra.config_loader).config)
+    composed = compose_with(hydra.config_loader, overrides)
+    config: Config = to_options(composed, Config)
     config.experiment()
-    ended: list[Outcome | BaseException] = []
+    if asked.info:
+        hydra.show_info(asked.info, "config", overrides)
+    elif asked.cfg == "job" and not asked.package:
+        print(as_yaml(composed), end="")
+    elif asked.cfg:
+        hydra.show_cfg("config", overrides, asked.cfg, asked.package, asked.resolve)
+    else:
+        from mia.cli.job import Job, run_job
 
-    def mia(composed: DictConfig) -> None:
-        try:
-            ended.append(run_job(Job.of(composed)))
-        except BaseException as error:  # noqa: BLE001 - raised again below: Hydra would print it and exit
-            ended.append(error)
-
-    _hydra(arguments, mia)
-    if isinstance(ended[0], BaseException):
-        raise ended[0]
-    return ALL_IS_WELL if ended[0].is_well else A_RUN_FAILED
-
-
-def _show(kind: str, package: str | None, overrides: list[str], arguments: list[str], *, is_sweep: bool) -> int:
-    """Print the config; the plain case needs no second composition by Hydra."""
-    if is_sweep:
-        return _hydra(arguments)
-    composed = compose_config(overrides)
-    to_options(composed, Config).experiment()
-    if kind != "job" or package or "--resolve" in arguments:
-        return _hydra(arguments)
-    print(as_yaml(composed), end="")
+        outcome = run_job(Job.of(composed, overrides, home()))
+        if outcome.status == "failed":
+            return A_RUN_FAILED
+        return judge(check_limits(outcome.metrics, config.limit))
     return ALL_IS_WELL
 
 
-def _hydra(arguments: list[str], task: Callable[[DictConfig], None] = lambda _: None) -> int:
-    """Let Hydra do what was asked, with `task` as the job."""
-    sys.argv = ["mia", *arguments]
-    hydra.main(version_base="1.3", config_path=str(HOME / "conf"), config_name="config")(task)()
-    return ALL_IS_WELL
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise RequestError(f"{message}; mia --help shows how it is used")
 
 
-def _refuse(message: str) -> Any:
-    raise RequestError(f"{message}; mia --help shows how it is used")
+def _parser() -> ArgumentParser:
+    """Return the parser of what is no override, with Hydra's own names."""
+    parser = _Parser(prog="mia", add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*", help="KEY=VALUE")
+    parser.add_argument("--multirun", "-m", action="store_true", help="run a sweep")
+    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"], help="print the config, run nothing")
+    parser.add_argument("--package", "-p", help="with --cfg: a part of it")
+    parser.add_argument("--resolve", action="store_true", help="with --cfg: values in place of references")
+    parser.add_argument(
+        "--info", "-i", nargs="?", const="all", help="what Hydra knows: all, config, defaults, plugins ..."
+    )
+    parser.add_argument("--hydra-help", action="store_true", help="this help")
+    parser.add_argument("--shell-completion", "-sc", action="store_true", help="install=bash, uninstall=bash")
+    return parser

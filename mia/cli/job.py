@@ -4,40 +4,32 @@ Takes a composed config; gives an `Outcome`. Everything that a person or a sweep
 """
 
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from mia.checks import RequestError
 from mia.config import Config, as_yaml, flat, to_options
-from mia.data.options import DataOptions
 from mia.fingerprint import fingerprint
-from mia.home import home
-from mia.variants import spelt_out
+from mia.sweeper.check import LastData
 
 if TYPE_CHECKING:
     from mia.records import Dataset
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
-Status = Literal["finished", "reused", "failed"]
+SAID_ELSEWHERE = ("data.", "split.size", "tracking.", "engine.", "limit.")
+"""Beginnings of keys that a run's name leaves out."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of a configuration."""
 
-    status: Status
-    run_id: str = ""
-    reason: str = ""  # of a failure, one line
-
-    @property
-    def is_well(self) -> bool:
-        """Whether there is a finished run."""
-        return self.status != "failed"
+    status: Literal["finished", "reused", "failed"]
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,13 +40,13 @@ class Job:
     values: dict[str, Any]  # flat keys
     yaml: str
     overrides: list[str]
+    home: Path
     sweep_id: str | None = None
 
     @classmethod
-    def of(cls, composed: DictConfig, sweep_id: str | None = None) -> "Job":
-        """Return the job that Hydra has just composed."""
-        overrides = spelt_out(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-        return cls(to_options(composed, Config), flat(composed), as_yaml(composed), overrides, sweep_id)
+    def of(cls, composed: DictConfig, overrides: list[str], home: Path, sweep_id: str | None = None) -> "Job":
+        """Return the job of a config and of the overrides that it was composed with."""
+        return cls(to_options(composed, Config), flat(composed), as_yaml(composed), overrides, home, sweep_id)
 
     @property
     def command(self) -> str:
@@ -68,34 +60,30 @@ class Job:
         extra = [
             f"{key.split('.', 1)[-1]}={self.values[key]}"
             for key in (one.lstrip("+~").split("=")[0] for one in self.overrides)
-            if "." in key and key in self.values and not key.startswith(("data.", "split.size", "tracking.", "engine."))
+            if "." in key and key in self.values and not key.startswith(SAID_ELSEWHERE)
         ]
         return " ".join([f"{config.data.name} {config.model.name} n={config.split.size}", *extra])
 
     def axes(self) -> dict[str, float]:
         """Return the overridden numbers as metrics, so that they can be compared and sorted."""
         swept = {one.lstrip("+~").split("=")[0] for one in self.overrides} | {"split.size", "train.l2"}
+        swept = {key for key in swept if not key.startswith("limit.")}
         numbers = {key: value for key, value in self.values.items() if key in swept and isinstance(value, int | float)}
         return {f"axis/{key}": float(value) for key, value in numbers.items()}
 
+    def tracker(self) -> "Tracker":
+        """Open the store of runs."""
+        from mia.tracking import Tracker
 
-_loaded: dict[str, "Dataset"] = {}
-"""The last data set read by this process: the configurations of a sweep mostly share it."""
-
-
-def load_data(options: DataOptions, progress: Callable[[int, int], None] | None = None) -> "Dataset":
-    """Return the data set, read once as long as configurations ask for the same."""
-    from mia.data import load
-
-    key = repr(options)
-    if key not in _loaded:
-        _loaded.clear()
-        _loaded[key] = load(options, progress)
-    return _loaded[key]
+        return Tracker.open(self.config.tracking, self.home)
 
 
-def run_job(job: Job) -> Outcome:
+def run_job(job: Job, loaded: LastData | None = None) -> Outcome:
     """Run the experiment, unless a finished run has the same numbers.
+
+    Args:
+        job: What to run.
+        loaded: The data set that was read last, if others of a sweep share it.
 
     Raises:
         RequestError: the request cannot work; nothing was left in the store.
@@ -103,17 +91,17 @@ def run_job(job: Job) -> Outcome:
     from mia.cli.progress import console_observer
     from mia.experiment.identity import run_identity
     from mia.experiment.observer import StageBegan, Step
+    from mia.experiment.run import check_request
 
     options = job.config.experiment()
     with console_observer() as observer:
         observer(StageBegan("data"))
-        data = load_data(options.data, lambda done, total: observer(Step("data", done, total)))
-        check(job, data)
+        data = (loaded or LastData()).load(options.data, lambda done, total: observer(Step("data", done, total)))
+        check_request(options, data)
         name = fingerprint(run_identity(options, data))
         from mia.cli.publish import print_stored
-        from mia.tracking import Tracker
 
-        tracker = Tracker.open(job.config.tracking, home())
+        tracker = job.tracker()
         if job.sweep_id is None:
             tracker.close_dead_runs()
         found = None if job.config.rerun else tracker.finished(name)
@@ -124,7 +112,7 @@ def run_job(job: Job) -> Outcome:
             if job.sweep_id is None:
                 observer.close()
                 print_stored(tracker, found)
-            return Outcome("reused", found.id)
+            return Outcome("reused", found.metrics)
         return _run(job, data, name, tracker, observer)
 
 
@@ -137,22 +125,10 @@ def describe(job: Job, data: "Dataset") -> dict[str, str]:
     }
 
 
-def check(job: Job, data: "Dataset") -> None:
-    """Refuse what cannot work with this data set.
-
-    Raises:
-        RequestError: one line that says what and why.
-    """
-    from mia.experiment.run import check_request
-
-    check_request(job.config.experiment(), data)
-
-
 def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any) -> Outcome:
     from mia.cli.publish import print_result, publish
     from mia.experiment.run import run_experiment
     from mia.store import PoolStore, User
-    from mia.tracking.address import without_secrets
 
     begun: list[Run] = []
     options = job.config.experiment()
@@ -162,24 +138,38 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
         ) as run:
             begun.append(run)
             run.log_dataset(data)
-            run.log_text(without_secrets(job.yaml), "config.yaml")
-            run.log_text(without_secrets("".join(f"- {one}\n" for one in job.overrides)), "overrides.yaml")
+            run.log_text(job.yaml, "config.yaml")
+            run.log_text("".join(f"- {one}\n" for one in job.overrides), "overrides.yaml")
             _prepare_jax()
             user = User(tracker.store_id, tracker.where)
-            result = run_experiment(options, data, PoolStore(home() / "pools", user), observer)
+            result = run_experiment(options, data, PoolStore(job.home / "pools", user), observer)
             run.log_metrics(job.axes())
             publish(run, result, data.x if data.is_image else None)
     except Exception as error:
-        if isinstance(error, RequestError) and not begun:
+        if not begun:
             raise
         from mia.cli.main import A_RUN_FAILED, complain
 
         observer.close()
         complain(error, A_RUN_FAILED)
-        return Outcome("failed", begun[0].id if begun else "", one_line(error))
+        return Outcome("failed")
     observer.close()
-    print_result(result, run, job.name)
-    return Outcome("finished", run.id)
+    if job.sweep_id is None:
+        print_result(result, run, job.name)
+    else:
+        print_lines(result.metrics, run.id, job.name)
+    return Outcome("finished", result.metrics)
+
+
+def print_lines(metrics: Mapping[str, float], run_id: str, name: str) -> None:
+    """Print two lines about a run among many: what it was, and what came of it."""
+    aucs = {key: value for key, value in metrics.items() if key.startswith("attack/") and key.endswith("/auc")}
+    found = f"test accuracy {metrics['target/test_accuracy']:.3f}" if "target/test_accuracy" in metrics else ""
+    if aucs:
+        key = max(aucs, key=lambda one: aucs[one])
+        ends = f" ({metrics[f'{key}_low']:.3f} to {metrics[f'{key}_high']:.3f})" if f"{key}_low" in metrics else ""
+        found += f", largest AUC {aucs[key]:.3f}{ends} of {key.split('/')[1]}"
+    print(f"{name}\n  {found}; run {run_id}", flush=True)
 
 
 def _prepare_jax() -> None:
@@ -191,17 +181,6 @@ def _prepare_jax() -> None:
         from mia.train.devices import prepare
 
     prepare()
-
-
-def run_and_catch(job: Job) -> Outcome:
-    """Run a job of a sweep: whatever goes wrong fails this configuration alone."""
-    from mia.cli.main import A_RUN_FAILED, complain
-
-    try:
-        return run_job(job)
-    except Exception as error:  # noqa: BLE001 - the others must go on
-        complain(error, A_RUN_FAILED)
-        return Outcome("failed", "", one_line(error))
 
 
 def one_line(error: BaseException) -> str:

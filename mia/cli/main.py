@@ -12,6 +12,7 @@ import traceback
 
 from mia.checks import RequestError, did_you_mean
 from mia.files import StorageError
+from mia.limits import EXCEEDED, Verdict
 
 COMMANDS = {"ui": "ui", "report": "report", "audit": "audit", "plan": "plan", "pools": "pools"}
 ALL_IS_WELL, A_RUN_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -48,6 +49,13 @@ def dispatch(arguments: list[str]) -> int:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - one line for a person, whatever it is
         return complain(RuntimeError(f"{type(error).__name__}: {error} (MIA_DEBUG=1 shows where)"), A_RUN_FAILED, error)
+
+
+def judge(verdict: Verdict) -> int:
+    """Say which limits are exceeded, and which could not be checked; return the exit code."""
+    for line in (*verdict.unchecked, *verdict.exceeded):
+        print(f"mia: {line}", file=sys.stderr)
+    return EXCEEDED if verdict.exceeded else ALL_IS_WELL
 
 
 def complain(error: BaseException, code: int, cause: BaseException | None = None) -> int:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
-from mia.compose import compose_config, register
+from mia.compose import compose_config
 from mia.config import PlanConfig, to_options
 from mia.outputs import check_writable
 
@@ -14,7 +14,6 @@ def command(overrides: list[str]) -> int:
     from mia.plans import make_plan
     from mia.snippets import training_code
 
-    register()
     config: PlanConfig = to_options(compose_config(only_overrides(overrides, "plan"), "plan"), PlanConfig)
     out = Path(config.out)
     check_writable(out.parent)

@@ -14,7 +14,7 @@ from rich.text import Text
 from mia.checks import RequestError
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
-from mia.compose import compose_config, register
+from mia.compose import compose_config
 from mia.config import PoolsConfig, to_options
 from mia.files import StorageError
 from mia.home import home
@@ -26,7 +26,6 @@ USED = "used by a run"
 
 def command(arguments: list[str]) -> int:
     """List the pools, or remove those that no run needs, and return the exit code."""
-    register()
     if arguments[:1] == ["prune"]:
         arguments = ["prune=true", *arguments[1:]]
     config: PoolsConfig = to_options(compose_config(only_overrides(arguments, "pools"), "pools"), PoolsConfig)

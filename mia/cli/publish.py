@@ -8,7 +8,6 @@ from rich.console import Console
 
 from mia.experiment.result import scores_file
 from mia.home import home
-from mia.outputs import tables_of
 from mia.records import Result, StoredRun
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def files_of(result: Result, images: "np.ndarray | None", **page: str) -> dict[s
     """Return tables, curves, one small picture and the run's page, by file name."""
     from mia.report.run import run_files
 
-    return {name: text.encode() for name, text in tables_of(result).items()} | run_files(result, images, **page)
+    return run_files(result, images, **page)
 
 
 def _log_curves(run: "Run", result: Result) -> None:

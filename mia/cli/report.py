@@ -1,4 +1,4 @@
-"""`mia report sweep=NAME[,NAME...]` and `mia report run=ID`: pages and figures read from the store; nothing is trained."""
+"""`mia report sweep=NAME[,NAME...]` and `mia report run=ID`: pages and figures read from the store."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ from mia.checks import RequestError, did_you_mean
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.summary import fetcher
-from mia.compose import compose_config, register
+from mia.compose import compose_config
 from mia.config import ReportConfig, to_options
 from mia.home import home
 from mia.records import StoredRun
@@ -23,7 +23,6 @@ TEXTS = ("sweep", "run", "where", "out")
 
 def command(arguments: list[str]) -> int:
     """Write the report and return the exit code."""
-    register()
     overrides = [as_text(one) for one in only_overrides(arguments, "report")]
     config: ReportConfig = to_options(compose_config(overrides, "report"), ReportConfig)
     if (config.sweep is None) == (config.run is None):

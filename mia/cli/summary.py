@@ -9,45 +9,43 @@ from mia.cli.main import A_RUN_FAILED, complain
 from mia.files import StorageError
 from mia.fingerprint import fingerprint
 from mia.records import StoredRun
-from mia.sweep import Plan
+from mia.sweeper.base import Swept
 
 if TYPE_CHECKING:
     from mia.report.frame import Study
     from mia.tracking.reading import Reader
     from mia.tracking.run import Run
-    from mia.tracking.tracker import Tracker
 
 TOLD = "mia.told"  # a tag of a sweep's run: which runs its report is about
 VIEW_LEAKAGE = ("accuracy", "auc", "tpr_at_1pct_fpr")
 
 
-def write_summary(
-    tracker: "Tracker", sweep: "Run", plan: Plan, failures: Mapping[str, str], line: str, *, is_interrupted: bool
-) -> None:
-    """Store the summary of the sweep's runs, as far as they are there, unless it tells of the same runs already.
+def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
+    """Print what came of the sweep, and store it unless the sweep's run tells of the same runs already.
+
+    A table as the note of its run, CSV, and the report as its artifacts; no report where somebody waits for the prompt.
 
     Args:
-        tracker: the store.
-        sweep: the sweep's run.
-        plan: what was asked.
+        swept: the sweep.
         failures: why, by configuration.
         line: how many were reused, trained and failed.
-        is_interrupted: somebody waits for the prompt: no report is made.
     """
     from rich.console import Console
 
     from mia.report.console import sweep_end
     from mia.report.frame import read_study
-    from mia.report.tables import csv_text, run_rows, summary_markdown
+    from mia.report.tables import run_rows, summary_markdown
+    from mia.tables import csv_text
 
+    tracker, sweep, task = swept.tracker, swept.run, swept.task
     runs = tracker.children(sweep.id)
     study = read_study(runs, fetcher(tracker))
     Console(stderr=True).print(sweep_end(study, report=report_path(sweep), sweep_id=sweep.id))
     told = fingerprint({"runs": sorted([run.id, run.status] for run in runs)})
     if not failures and tracker.get(sweep.id).tags.get(TOLD) == told:
         return
-    link = tracker.prepare_view(f"sweep {plan.name}", _axes(runs), _leakage(study.attacks), sweep.id)
-    note = [f"{plan.question}\n" if plan.question else "", f"**{line}**"]
+    link = tracker.prepare_view(f"sweep {task.name}", _axes(runs), _leakage(study.attacks), sweep.id)
+    note = [f"{task.question}\n" if task.question else "", f"**{line}**"]
     note += [f"- failed: {overrides}: {reason}" for overrides, reason in failures.items()]
     note += [f"- killed: {run.name}" for run in runs if run.status == "KILLED"]
     if link:
@@ -56,9 +54,9 @@ def write_summary(
     sweep.log_text(csv_text(run_rows(study)), "summary.csv")  # replaced by the report's own, where there is one
     counts = Counter(run.status for run in runs)
     sweep.log_metrics({"sweep/finished": counts["FINISHED"], "sweep/failed": len(runs) - counts["FINISHED"]})
-    if counts["FINISHED"] and not is_interrupted:
+    if counts["FINISHED"] and not swept.is_interrupted:
         try:
-            store_report(tracker, sweep, plan, study)
+            store_report(swept, study)
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001 - the runs are safe, and the report can be made again
@@ -67,13 +65,14 @@ def write_summary(
             sweep.set_tags({TOLD: told})
 
 
-def store_report(tracker: "Tracker", sweep: "Run", plan: Plan, study: "Study") -> None:
+def store_report(swept: Swept, study: "Study") -> None:
     """Store the report and its tables with the sweep's run."""
     from mia.report.page import report_files
 
-    command = tracker.get(sweep.id).tags.get("mia.command", "")
-    for name, content in report_files(study, title=plan.name, question=plan.question, command=command).items():
-        sweep.log_bytes(name, content)
+    task = swept.task
+    files = report_files(study, title=task.name, question=task.question, command=task.command)
+    for name, content in files.items():
+        swept.run.log_bytes(name, content)
 
 
 def report_path(sweep: "Run") -> Path | None:

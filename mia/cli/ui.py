@@ -2,14 +2,13 @@
 
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
-from mia.compose import compose_config, register
+from mia.compose import compose_config
 from mia.config import UiConfig, to_options
 from mia.home import home
 
 
 def command(arguments: list[str]) -> int:
     """Serve until interrupted, and return the exit code."""
-    register()
     config: UiConfig = to_options(compose_config(only_overrides(arguments, "ui"), "ui"), UiConfig)
     from mia.tracking.ui import serve
 

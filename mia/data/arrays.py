@@ -14,7 +14,7 @@ import numpy as np
 from mia.checks import RequestError, did_you_mean, one_of, positive
 from mia.data import Progress, dataset
 from mia.data.options import FileOptions, need_path
-from mia.data.validate import finish, locate, one_line, printable
+from mia.data.validate import finish, locate, one_line
 from mia.records import Dataset, FeatureGroup
 
 MAX_BYTES = 32 << 30
@@ -154,7 +154,7 @@ def text_names(array: np.ndarray, what: str) -> tuple[str, ...]:
 def _check_members(sizes: dict[str, int], where: str, required: tuple[str, ...]) -> None:
     for name in required:
         if name not in sizes:
-            found = printable(", ".join(sorted(sizes)[:10])[:300]) or "nothing"
+            found = ", ".join(sorted(sizes)[:10])[:300] or "nothing"
             hint = did_you_mean(name, sizes)
             form = ", ".join(f"{one}=" for one in required)
             raise RequestError(

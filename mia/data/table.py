@@ -170,7 +170,7 @@ def _check_names(options: TableOptions, names: list[str], hints: Sequence[Hint])
     where = options.where
     for hint in hints:
         if options.label not in names and (options.label in hint.names or len(names) == 1):
-            raise RequestError(f"{where} holds {len(names)} columns as it is read; set {hint.advice}")
+            raise RequestError(f"{where} is read as {len(names)} column{'s' * (len(names) > 1)}; set {hint.advice}")
     odd = next((name for name in names if not name.isprintable() and "\u00a0" not in name), None)
     if odd is not None:
         raise RequestError(f"{where} holds a column whose name is not printable: {odd[:80]!r}; rename it")

@@ -159,13 +159,7 @@ def locate(path: str, where: str, what: str) -> Path:
     raise RequestError(f"{where} {problem}; it must be {what}")
 
 
-def printable(text: str) -> str:
-    """Return a text without what no terminal should get."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
 def one_line(error: BaseException) -> str:
-    """Return an error's text on one line, without what no terminal should get, cut where it is long."""
+    """Return an error's text on one line, cut where it is long."""
     text = " ".join(str(error).split()) or type(error).__name__
-    text = printable(text)
     return text if len(text) <= 200 else text[:197] + "..."

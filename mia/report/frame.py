@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mia.config import from_stored
 from mia.metrics.estimates import Estimate, of_mean
 from mia.metrics.rates import clopper_pearson
 from mia.metrics.words import is_part, metric_of
 from mia.records import StoredRun
-from mia.report.standin import from_stored
 from mia.report.where import Where
 from mia.settings import Setting, number_words
 

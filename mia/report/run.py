@@ -26,7 +26,7 @@ from mia.report.look import CATEGORIES, MARKS, Figure, choice, picture_files, sp
 from mia.report.page import NAME, Page, Section, page_html, write_files
 from mia.report.tables import Cell, Table, estimate_cell
 from mia.stored_result import CURVES, Fetch, stored_result
-from mia.tables import attacks_by_auc, number
+from mia.tables import attacks_by_auc, number, result_tables
 
 if TYPE_CHECKING:
     import altair as alt
@@ -241,14 +241,14 @@ def audit_page(result: Result, *, title: str = "Audit", command: str = "", asked
 
 
 def run_files(result: Result, images: Shaped[np.ndarray, "N h w c"] | None = None, **page: str) -> dict[str, bytes]:
-    """Return what is stored of a run beside its tables: curves, one small picture, and its page, by file name.
+    """Return what is stored of a run beside its scores: tables, curves, one small picture, and its page, by file name.
 
     Args:
         result: What was found out.
         images: The data set's own `x`, where it holds pictures.
         page: What `run_page` takes: title, command ...
     """
-    files: dict[str, bytes] = {}
+    files = {name: text.encode() for name, text in result_tables(result).items()}
     if result.curves is not None:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **{name: getattr(result.curves, name) for name in CURVES})

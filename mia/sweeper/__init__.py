@@ -1,1 +1,5 @@
-"""Sweeps: files that ask for many configurations, read as the data they are."""
+"""Sweeps: many configurations, checked before any runs, of which only those run that are not finished.
+
+`files` reads sweep files; `check` composes and judges configurations; `base` is a sweeper of Hydra's that resumes from
+the store of runs and leaves the launching to any launcher of Hydra's; `grid` lists every combination.
+"""

@@ -7,8 +7,8 @@ refused: whatever could name code, read the environment, send runs elsewhere, or
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mia.checks import RequestError, did_you_mean
+from mia.sweeper.options import SWEEPERS
 
 MOST_BYTES, MOST_NODES, DEEPEST = 256 * 1024, 50_000, 10
 """A file may be so large: thousands of variants, and no bomb."""
@@ -27,8 +28,8 @@ LAUNCHER_OPTIONS = (
     "mem_per_cpu", "mem_per_gpu", "nodes", "partition", "qos", "account", "constraint", "array_parallelism",
     "max_num_timeout", "signal_delay_s",
 )  # fmt: skip
-SWEEPER_OPTIONS = ("params",)
-CHOICE = re.compile(r"(?:override )?/?(?P<group>hydra/launcher|[a-z_]+)")
+FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+CHOICE = re.compile(r"(?:override )?/?(?P<group>hydra/launcher|hydra/sweeper|[a-z_]+)")
 NAME = re.compile(r"[\w-][\w.-]*")
 PLAIN_TEXT = re.compile(r"[\w .,:;=+/*-]*")
 
@@ -49,13 +50,19 @@ def sweep_paths(home: Path) -> dict[str, Path]:
     return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
 
 
-def asked_for(overrides: Iterable[str], paths: Iterable[str]) -> list[str]:
-    """Return the names of the sweep files that overrides name: `+sweeps=NAME`, and `+NAME=VARIANT`."""
+def asked_for(overrides: Iterable[str], paths: Iterable[str], keys: Collection[str] = ()) -> list[str]:
+    """Return the names of the sweep files that overrides name: `+sweeps=NAME`, and `+NAME=VARIANT`.
+
+    Args:
+        overrides: As `tidy` gives them.
+        paths: The names of the files that there are.
+        keys: Config keys and groups, which are never the name of a sweep.
+    """
     found = []
     for one in overrides:
-        key, _, value = one.lstrip("+~").partition("=")
-        name = value.strip("'\" ") if key == "sweeps" else key.strip()
-        if name in paths and name not in found and one.startswith("+"):
+        key, _, value = one.lstrip("+").partition("=")
+        name = value.strip("'\" ") if key == "sweeps" else key
+        if one.startswith("+") and name in paths and name not in found and (key == "sweeps" or name not in keys):
             found.append(name)
     return found
 
@@ -92,7 +99,7 @@ def read_bounded(text: str) -> Any:
         RequestError: it is no YAML; or it has anchors, aliases, tags or interpolations, or is too large or too deep.
     """
     try:
-        _refuse_tricks(text)
+        refuse_tricks(text)
         return OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         if isinstance(error, RequestError):
@@ -100,9 +107,15 @@ def read_bounded(text: str) -> Any:
         raise RequestError(f"cannot be read as YAML: {' '.join(str(error).split())}") from error
 
 
-def _refuse_tricks(text: str) -> None:
+def refuse_tricks(text: str) -> None:
+    """Refuse a YAML text that is more than data, or too much of it.
+
+    Raises:
+        RequestError: it has anchors, aliases, tags or interpolations, or is too large or too deep.
+        YAMLError: it is no YAML.
+    """
     depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+    for count, event in enumerate(yaml.parse(text, Loader=FAST)):
         line = f"line {event.start_mark.line + 1}"
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if count > MOST_NODES or depth > DEEPEST:
@@ -170,7 +183,7 @@ class _Rules:
             return
         pairs = list(element.items()) if isinstance(element, dict) else []
         found = CHOICE.fullmatch(str(pairs[0][0])) if len(pairs) == 1 else None
-        known = (self.groups - set(NOT_IN_FILES)) | {"hydra/launcher"}
+        known = (self.groups - set(NOT_IN_FILES)) | {"hydra/launcher", "hydra/sweeper"}
         chosen = pairs[0][1] if pairs else None
         names = chosen if isinstance(chosen, list) and chosen else [chosen]
         is_name = all(isinstance(one, str) and NAME.fullmatch(one) for one in names)
@@ -230,11 +243,15 @@ def _hydra(found: Any, rules: _Rules) -> dict[str, Any]:
                 rules.check_key(re.sub(r"^\+{1,2}", "", str(name)))
                 if not isinstance(values, str | int | float | bool | None):
                     raise RequestError(f"hydra.sweeper.params: {name} must list values, such as 1,2,3")
-        elif part == "sweeper" and key in SWEEPER_OPTIONS:
+        elif part == "sweeper" and key in _sweeper_options():
             _refuse_hidden(f"hydra.sweeper.{key}", value)
         elif not (part == "launcher" and key in LAUNCHER_OPTIONS and _is_plain(value)):
             raise RequestError(f"hydra.{part}.{key} is not for a sweep file; give it on the command line")
     return dict(found)
+
+
+def _sweeper_options() -> set[str]:
+    return {one.name for options in SWEEPERS.values() for one in fields(options)}
 
 
 def _hydra_values(found: Any) -> Iterator[tuple[str, str, Any]]:

@@ -3,9 +3,9 @@
 Takes a place; rewrites the addresses that begin with the folder's old name, in one transaction, or reads them as if
 that were done. Touches no file of a run.
 
-Two ways without SQL were tried. A relative location is made absolute by MLflow when the experiment is
-created. `mlflow-artifacts:` locations follow every move, but only a server resolves them: MLflow's own client on this
-file, as in anybody's notebook, then refuses to list or read a single file.
+Two ways without SQL were tried. A relative location is made absolute by MLflow when the experiment is created.
+`mlflow-artifacts:` locations follow every move, but only a server resolves them: MLflow's own client on this file, as
+in anybody's notebook, then refuses to list or read a single artifact.
 """
 
 import sqlite3

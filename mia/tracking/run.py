@@ -59,6 +59,11 @@ class Run:
         self.name = name
         self.folder = local_path(uri)  # of its files; None where a server keeps them
 
+    @property
+    def where(self) -> str:
+        """The store that keeps the run, for people, without secrets."""
+        return self._call.where
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Store the numbers and tags of the block at its end, in as few calls as can be: each costs as much as 500."""
@@ -141,8 +146,8 @@ class Run:
             path.write_bytes(content)
 
     def log_text(self, text: str, name: str) -> None:
-        """Store a text as a file."""
-        self.log_bytes(name, text.encode())
+        """Store a text as a file; the addresses in a config (.yaml) without their secrets."""
+        self.log_bytes(name, (without_secrets(text) if name.endswith(".yaml") else text).encode())
 
     def log_arrays(self, name: str, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
         """Store arrays in one compressed .npz file."""
@@ -172,9 +177,14 @@ class Run:
             self.log_text(without_secrets("".join(traceback.format_exception(error))), "traceback.txt")
 
     @contextmanager
-    def alive(self) -> Iterator[None]:
-        """Say in the store every minute of the block that this process lives, for those who cannot see it."""
+    def alive(self, *, was_said: bool = False) -> Iterator[None]:
+        """Say in the store every minute of the block that this process lives, for those who cannot see it.
+
+        A run that has once said so counts as dead when it has been silent for `process.LEASE_SECONDS`.
+        """
         ended = threading.Event()
+        if not was_said:
+            self.set_tags(process.heartbeat())
 
         def beat() -> None:
             while not ended.wait(process.BEAT_SECONDS):

@@ -1,8 +1,8 @@
 """Where stored runs are read from: a local SQLite file, or MLflow's client for every other store.
 
-Takes conditions; gives `StoredRun`s, latest first. Writes nothing. The local file is read by SQL, from six tables that
-MLflow has had since its first version: it needs no import of MLflow (two seconds), reads 5,000 runs as fast as MLflow
-reads 100, and works on a disk that cannot be written and with the tables of other versions.
+Takes conditions; gives `StoredRun`s, latest first. Writes nothing. The local file is read by SQL, from seven tables
+that MLflow has had for years: that needs no import of MLflow (two seconds), takes one second for 5,000 runs where the
+client takes 25, and works on a disk that cannot be written and with the tables of other versions.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -102,7 +102,7 @@ class Tracker(Reader):
             kind = {"mia.kind": "run", **process.heartbeat()}
             run = self.start(name, {**kind, **identity, **(tags or {})}, parent_id)
             try:
-                with run.alive():
+                with run.alive(was_said=True):
                     run.log_params(params or {})
                     yield run
                 run.finish()
@@ -155,8 +155,8 @@ class Tracker(Reader):
                 for earlier in self._earlier_members(found[0]):
                     self.link(earlier.id, run.id)
             run.set_tags({**process.describe(), **opened, **(tags or {})})
-            if ERROR in found[0].tags:
-                self._call(self._client.delete_tag, run.id, ERROR)
+            for stale in {ERROR, process.HEARTBEAT} & found[0].tags.keys():
+                self._call(self._client.delete_tag, run.id, stale)
             self._call(self._client.update_run, run.id, "RUNNING")
         if expected is not None:
             run.log_text(json.dumps(dict(expected), ensure_ascii=False), CONFIGURATIONS)

@@ -53,14 +53,14 @@ def mesh() -> Mesh:
     Raises:
         RequestError: JAX has no such device as it was told to use, or counts in double precision.
     """
-    if jax.config.read("jax_enable_x64"):
+    if jax.config.values["jax_enable_x64"]:
         raise RequestError(
             "jax_enable_x64 (or JAX_ENABLE_X64) is on, but training is in single precision: switch it off"
         )
     try:
         return Mesh(np.array(jax.devices()), (MODELS,))
     except (AssertionError, RuntimeError) as error:
-        wanted = jax.config.read("jax_platforms")
+        wanted = jax.config.values["jax_platforms"]
         reason = " ".join(str(error).split()) or "there is none on this machine"
         raise RequestError(f"JAX_PLATFORMS={wanted!r} names no device that JAX can use: {reason}") from error
 

@@ -102,7 +102,7 @@ def torment(folder: Path, options: argparse.Namespace) -> dict[str, object]:
 
 def import_everything() -> None:
     """Import what a sweep needs without starting JAX's backend or opening a store."""
-    from mia.tracking.calls import quiet_mlflow
+    from mia.tracking.mlflow_errors import quiet_mlflow
 
     quiet_mlflow()
     for name in NEEDED:

@@ -33,7 +33,6 @@ def mia(monkeypatch, capfd):
 
     def run(home, *arguments):
         monkeypatch.setenv("MIA_HOME", str(home))
-        monkeypatch.setattr("sys.argv", ["mia", *arguments])
         capfd.readouterr()
         try:
             code = dispatch(list(arguments))

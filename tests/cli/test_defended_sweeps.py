@@ -8,13 +8,11 @@ from collections import Counter
 
 import pytest
 
-from mia.compose import compose_config, register, sweep_files
+from mia.compose import HOME, compose_config, read_request
 from mia.config import Config, to_options
-from mia.sweep import plan_sweep
-from mia.sweeper.files import header
+from mia.sweeper.files import header, sweep_paths
 from mia.tracking import Tracker, TrackingOptions
 from mia.train.options import TrainOptions
-from mia.variants import spelt_out
 
 TINY = ("split.size=40", "split.num_shadows=2", "train.epochs=3", "model.hidden=[16]", "attack=[gap,loss]")
 
@@ -23,15 +21,10 @@ def tracker(home):
     return Tracker.open(TrackingOptions(), home)
 
 
-@pytest.fixture(scope="module")
-def registered():
-    register()
-
-
-def defences_of(sweep):
+def defences_of(listed, sweep):
     """Return what each variant of a sweep does, compared with a training that has no defence."""
     plain, found = TrainOptions(), []
-    for job in plan_sweep([f"+sweeps={sweep}", "split.size=50", "attacker.adaptive=true"]).jobs:
+    for job in listed([f"+sweeps={sweep}", "split.size=50", "attacker.adaptive=true"]):
         one = to_options(compose_config(job), Config)
         train = one.train.effective()
         set_up = ("epochs", "batch_size")
@@ -41,8 +34,8 @@ def defences_of(sweep):
 
 
 @pytest.mark.parametrize("sweep", ["frontier", "mitigation", "dp"])
-def test_every_variant_is_another_defence_and_one_is_none(registered, sweep):
-    found = defences_of(sweep)
+def test_every_variant_is_another_defence_and_one_is_none(listed, sweep):
+    found = defences_of(listed, sweep)
     assert len({repr(one) for one in found}) == len(found)
     assert sum(not training and output.name == "none" for training, output in found) == 1
     if sweep == "frontier":
@@ -50,22 +43,25 @@ def test_every_variant_is_another_defence_and_one_is_none(registered, sweep):
         assert sum(count >= 4 for count in strengths.values()) >= 6
 
 
-def test_the_frontier_is_drawn_for_two_sizes_and_both_attackers(registered):
-    jobs = plan_sweep(["+sweeps=frontier"]).jobs
+def test_the_frontier_is_drawn_for_two_sizes_and_both_attackers(listed):
+    jobs = listed(["+sweeps=frontier"])
     kinds = Counter(tuple(sorted(job)) for job in jobs)
     assert set(kinds.values()) == {1}
     for key, values in {"split.size": {"2500", "5000"}, "attacker.adaptive": {"True", "False"}}.items():
         assert {one.partition("=")[2] for job in jobs for one in job if one.startswith(key)} == values
 
 
-def test_variants_are_spelt_out_so_that_a_row_can_be_repeated_without_the_sweep(registered):
-    compose_config(["+frontier=none"])
-    overrides = ["split.size=100", "+frontier=top_k_3", "train.l2=1"]
-    assert spelt_out(overrides) == ["split.size=100", "defence=top_k", "defence.k=3", "train.l2=1"]
-    assert spelt_out(["+paper=adult", "train=default"]) == ["+paper=adult", "train=default"]
+def test_variants_are_spelt_out_so_that_a_row_can_be_repeated_without_the_sweep():
+    def spelt(*overrides):
+        return read_request(overrides).spelt_out()
+
+    wanted = ["split.size=100", "defence=top_k", "defence.k=3", "train.l2=1"]
+    assert spelt("split.size=100", "+frontier=top_k_3", "train.l2=1") == wanted
+    assert spelt("+frontier=top_k_3", "defence.k=2") == ["defence=top_k", "defence.k=2"]  # what is typed wins
+    assert spelt("+paper=adult", "train=default") == ["+paper=adult", "train=default"]
 
 
-def test_a_variant_can_be_chosen_for_a_single_run(registered):
+def test_a_variant_can_be_chosen_for_a_single_run():
     config = compose_config(["+frontier=early_stopping_0.2", "train.l2=0.5"])
     assert (config.train.early_stopping.holdout, config.train.l2, config.defence.name) == (0.2, 0.5, "none")
     assert compose_config(["+mitigation=top_k_1"]).defence.k == 1
@@ -115,7 +111,7 @@ def test_dp_sgd_logs_what_it_costs_and_that_selection_is_not_in_it(mia, empty_ho
 
 
 def test_the_headers_of_all_sweeps_say_question_figure_and_cost():
-    for name, file in sweep_files().items():
+    for name, file in sweep_paths(HOME).items():
         assert [line.partition(":")[0] for line in header(file.read_text()).splitlines()] == [
             "Question",
             "Look at",

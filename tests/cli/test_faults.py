@@ -10,8 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-from mia.sweep import plan_sweep
+from mia.checks import RequestError
+from mia.machine import usable_cores
+from mia.sweeper.base import ResumingSweeper
+from mia.sweeper.grid import GridSweeper
 from mia.tracking import Tracker, TrackingOptions
 
 SMALL_BUT_SIZE = ["model.hidden=[4]", "train.epochs=2", "split.num_shadows=2", "attack=[gap]"]
@@ -182,9 +186,18 @@ def test_sweeps_side_by_side_on_an_empty_store_lose_nothing(mia, tmp_path):
 
 def test_workers_share_the_cores():
     """XLA's devices are bounded by what a sweep hands to its jobs; joblib bounds the threads of BLAS itself."""
-    assert plan_sweep(["split.size=20,30,40", *JOBLIB]).workers == 2
-    assert plan_sweep(["split.size=20,30", "hydra/launcher=joblib", "hydra.launcher.n_jobs=4"]).workers == 2
-    assert plan_sweep(["split.size=20,30"]).workers == 1
+
+    def workers(launcher, jobs):
+        sweeper = ResumingSweeper.__new__(GridSweeper)
+        sweeper._config = OmegaConf.create({"hydra": {"launcher": launcher}})
+        return sweeper.workers(jobs)
+
+    assert workers({"n_jobs": 2}, 3) == 2
+    assert workers({"n_jobs": 4}, 2) == 2
+    assert workers({"n_jobs": -1}, 1000) == usable_cores()
+    assert workers({}, 2) == 1
+    with pytest.raises(RequestError, match=r"hydra\.launcher\.n_jobs=0"):
+        workers({"n_jobs": 0}, 2)
     probe = "import jax; from mia.train.devices import prepare; prepare(); print(jax.device_count())"
     bounded = os.environ | {"MIA_CORES": "1"}
     done = subprocess.run([sys.executable, "-c", probe], env=bounded, check=True, capture_output=True, text=True)
@@ -199,7 +212,7 @@ def test_a_finished_sweep_is_reused_whole_and_its_runs_are_linked_from_others(mi
     report = tracker.artifact(first.id, "report.html").stat().st_mtime_ns
     scores = {run.id: run.started for run in tracker.runs(kind="run")}
 
-    monkeypatch.setattr("mia.tracking.context.code", lambda: {"mia.git_commit": "f" * 40})
+    monkeypatch.setattr("mia.tracking.process.code", lambda: {"mia.git_commit": "f" * 40})
     code, _, err = mia(home, "-m", *SMALL, "train.l2=0,1e-2")
     assert (code, "2 reused, 0 trained, 0 failed" in err) == (0, True)
     assert tracker.artifact(first.id, "report.html").stat().st_mtime_ns == report

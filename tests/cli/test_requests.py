@@ -3,6 +3,7 @@
 import io
 import tarfile
 import zipfile
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -19,11 +20,13 @@ WRONG = [
     ("attack=[shadow_svn]", "did you mean 'shadow_svm'"),
     ("+sweeep=data_size", "did you mean 'sweeps'"),
     ("+sweeps=data_sise", "did you mean 'data_size'"),
+    ("+sweeps=digits,dp", "must name one sweep"),
+    ("sweeps=digits", "sweeps"),
+    ("hydra/sweeper=basic", "hydra/sweeper"),
     ("+nothing=1", "nothing"),
     ("defence=temperature defence.temprature=5", "did you mean 'defence.temperature'"),
     ("repotr", "did you mean 'report'"),
     ("train.dropout=0,0.5", "train.dropout=0,0.5 lists several values: mia -m sweeps over them"),
-    ("hydra/launcher=submitit_slurm", "is not installed: pip install '.[slurm]'"),
     ("hydra/launcher=jobli", "did you mean 'joblib'"),
     ("train.epoch=3", "did you mean 'train.epochs'"),
     ("split.protocl=pool", "did you mean 'split.protocol'"),
@@ -115,6 +118,10 @@ WRONG = [
     ("+data._target_=os.system", "_target_"),
     ("+_target_=os.system", "_target_"),
 ]
+
+
+if find_spec("submitit") is None:
+    WRONG.append(("hydra/launcher=submitit_slurm", "is not installed: pip install '.[slurm]'"))
 
 
 def left_behind(home):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from mia.checks import RequestError
-from mia.compose import GROUPS
+from mia.overrides import GROUPS
 from mia.sweeper.files import MOST_BYTES, asked_for, header, read_bounded, read_sweep
 
 KEYS = ["seed", "data", "split", "train", "attack", "attacker", "rerun", "tracking"]
@@ -93,7 +93,7 @@ def unharmed(folder):
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_file_is_refused_by_every_command_and_does_nothing(mia, hostile, tmp_path, kind):
     hostile(HOSTILE[kind])
-    asks = [("-m", "+sweeps=x"), ("+sweeps=x",), ("--cfg", "job", "+sweeps=x")]
+    asks = [("-m", "+sweeps=x"), ("+sweeps=x",), ("--cfg", "job", "+sweeps=x"), ("-m", "+sweeps=x", "--cfg", "job")]
     if "variants" in HOSTILE[kind]:
         asks.append(("+x=a",))
     for request in asks:

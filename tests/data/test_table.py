@@ -239,4 +239,6 @@ def test_what_was_made_of_each_column_is_told(tmp_path):
         "id": ("left out", 0, 0, "", ""),
         "who": ("group", 0, 0, "", ""),
     }
+    assert f"age: number, {np.nanmin(age):g} to {np.nanmax(age):g}, 4 missing" in [row.words for row in data.columns]
+    assert "city: category of 3 values" in [row.words for row in data.columns]
     assert "age" not in {group.name for group in data.features if group.kind == "category"}

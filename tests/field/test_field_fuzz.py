@@ -11,8 +11,8 @@ import pytest
 from field_makers import RECORDS, csv_of, deep_png, files, npy, npz, parquet, pets, picture
 
 from mia.checks import RequestError
-from mia.config import read_yaml
 from mia.data import DATASETS, load
+from mia.sweeper.files import read_sweep
 
 ROUNDS = 60
 ODD = b"\0\xff\x80\x7f\r\n\"',;\t -+.%:[]{}()&*!\x1b\xef\xbb\xbf1e9"
@@ -155,13 +155,37 @@ def test_damaged_archives_of_pictures_are_read_or_refused(kind, tmp_path):
         survives(lambda: ask("images", path))  # noqa: B023
 
 
-def test_damaged_yaml_is_read_or_refused(tmp_path):
+SWEEP = b"""\
+# Question: what for? (a study)
+#   of lines that go on
+defaults:
+  - override /data: digits
+  - override /attack: [loss, gap]
+split: {size: 300, num_shadows: 2}
+variants:
+  none: ""
+  l2: train.l2=5e-4 train.epochs=3
+hydra:
+  sweeper:
+    params:
+      train.l2: 0,1e-3
+"""
+
+
+def test_damaged_yaml_is_read_or_refused(tmp_path, monkeypatch):
     rng = np.random.default_rng(4)
-    seed = b"defaults:\n  - override /data: digits\nhydra:\n  sweeper:\n    params:\n      'a b': [1, {c: !!str 2}]\n"
-    path = tmp_path / "sweep.yaml"
-    for _ in range(ROUNDS * 2):
-        path.write_bytes(damage(seed, rng))
-        survives(lambda: read_yaml(path))
+    path = tmp_path / "sweeps" / "mine.yaml"
+    path.parent.mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def read():
+        return read_sweep("mine", tmp_path, ["split", "train", "seed"], ["data", "attack", "split", "train"])
+
+    path.write_bytes(SWEEP)
+    assert read().variants
+    for _ in range(ROUNDS * 4):
+        path.write_bytes(damage(SWEEP, rng))
+        survives(read)
 
 
 def test_the_seeds_themselves_are_read(tmp_path):

@@ -6,7 +6,8 @@ from report_fakes import fetch_file, run_of
 from mia.report.frame import read_study
 from mia.report.page import report_files
 from mia.report.published import published_figures, published_for, published_table
-from mia.report.tables import csv_text, run_rows, summary_markdown, summary_rows
+from mia.report.tables import run_rows, summary_markdown, summary_rows
+from mia.tables import csv_text
 
 METRICS = {
     "target/train_accuracy": 1.0, "target/test_accuracy": 0.5, "attack/shadow_mlp/precision": 0.75,

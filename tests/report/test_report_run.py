@@ -22,7 +22,6 @@ from mia.report.run import (
     contact_sheet,
     figure,
     most_exposed,
-    record_rows,
     run_data,
     run_figures,
     run_files,
@@ -30,7 +29,7 @@ from mia.report.run import (
     stored_result,
     verdict,
 )
-from mia.report.tables import csv_text
+from mia.tables import csv_text, record_rows
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,13 @@ from mia.report.frame import read_study
 from mia.report.tables import (
     Cell,
     Table,
-    csv_text,
     run_rows,
-    safe_cell,
     summary_markdown,
     summary_rows,
     summary_table,
     table_latex,
 )
+from mia.tables import csv_text, safe_cell
 
 AUC, UTILITY = "attack/gap/auc", "target/test_accuracy"
 

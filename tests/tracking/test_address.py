@@ -50,9 +50,11 @@ def test_no_secret_reaches_the_store(tracker: Tracker):
     with pytest.raises(ValueError, match=SECRET), tracker.run(name="a", params={"uri": address}, tags=tags) as run:
         raise ValueError(f"could not reach {address}")
     run.set_note(f"runs are in {address}")
+    run.log_text(f"tracking:\n  uri: {address}\n", "config.yaml")
     stored = tracker.get(run.id)
     assert "postgresql://host/db" in stored.params["uri"]
     assert "postgresql://host/db" in stored.tags["mia.error"]
-    assert "postgresql://host/db" in tracker.artifact(run.id, "traceback.txt").read_text()
+    for name in ("traceback.txt", "config.yaml"):
+        assert "postgresql://host/db" in tracker.artifact(run.id, name).read_text()
     assert run.folder is not None
     assert SECRET not in repr(stored) + "".join(path.read_text() for path in run.folder.iterdir())

@@ -6,6 +6,7 @@ import pytest
 
 from mia.records import StoredRun
 from mia.tracking import Reader, Tracker, TrackingOptions, ui_views
+from mia.tracking.process import HEARTBEAT
 from mia.tracking.reading import Outcome, latest_attempts
 
 
@@ -128,6 +129,15 @@ def test_outcomes_are_read_from_the_store_alone(any_tracker: Tracker, tmp_path: 
         "running": Outcome("running", run.id),
         "waiting": Outcome("waiting"),
     }
+
+
+def test_a_sweep_that_goes_on_says_so(tracker: Tracker):
+    sweep = tracker.open_sweep("digits", "s1")
+    assert HEARTBEAT not in tracker.get(sweep.id).tags  # who never says that he lives cannot be found silent
+    with sweep.alive():
+        assert HEARTBEAT in tracker.get(sweep.id).tags
+    tracker.open_sweep("digits", "s1")
+    assert HEARTBEAT not in tracker.get(sweep.id).tags
 
 
 def test_outcomes_of_a_sweep_that_was_given_again(tracker: Tracker):

@@ -2,7 +2,9 @@ import pytest
 
 from mia.checks import RequestError
 from mia.models.options import MlpOptions, WideResnetOptions
-from mia.train.defence_options import DpOptions, EarlyStoppingOptions
+from mia.settings import Setting
+from mia.train.defence_options import AdversarialOptions, AugmentationOptions, DpOptions, EarlyStoppingOptions
+from mia.train.defences import TRAIN_DEFENCES
 from mia.train.options import EngineOptions, TrainOptions
 
 
@@ -43,3 +45,50 @@ def test_what_was_set_and_does_nothing_is_named():
 def test_undefended_has_no_strength_left():
     defended = TrainOptions(epochs=7, l2=0.1, weight_decay=0.1, dropout=0.1, label_smoothing=0.1)
     assert defended.undefended() == TrainOptions(epochs=7)
+
+
+def test_nothing_is_on_by_default_and_each_defence_has_a_name():
+    assert TrainOptions().settings() == []
+    labels = [defence.strength.label for _, defence in TRAIN_DEFENCES.items()]
+    assert len(set(labels)) == len(labels) == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "setting"),
+    [
+        (TrainOptions(l2=5e-3), Setting("train.l2", "L2", 5e-3, "5e-3")),
+        (
+            TrainOptions(early_stopping=EarlyStoppingOptions(0.2, 3)),
+            Setting("train.early_stopping", "early stopping", 0.2, "0.2"),
+        ),
+        (
+            TrainOptions(augmentation=AugmentationOptions(0.5, 2)),
+            Setting("train.augmentation.shift", "augmentation", 2.0, "flip 0.5, shift 2"),
+        ),
+        (TrainOptions(adversarial=AdversarialOptions(3.0)), Setting("train.adversarial", "adversarial", 3.0, "3")),
+        (
+            TrainOptions(dp=DpOptions(1.3, 1.0)),
+            Setting("train.dp.noise_multiplier", "DP-SGD", 1.3, "noise 1.3"),
+        ),
+        (
+            TrainOptions(dp=DpOptions(clipping_norm=1.0, epsilon=8.0)),
+            Setting("train.dp.epsilon", "DP-SGD", 8.0, "epsilon = 8", is_lower_stronger=True),
+        ),
+        (
+            TrainOptions(dp=DpOptions(clipping_norm=0.5)),
+            Setting("train.dp.clipping_norm", "DP-SGD", 0.5, "clipping norm 0.5", is_lower_stronger=True),
+        ),
+    ],
+)
+def test_a_defence_says_how_strong_it_is(options, setting):
+    assert options.settings() == [setting]
+
+
+def test_several_defences_are_said_in_one_order():
+    options = TrainOptions(dropout=0.2, l2=0.1, dp=DpOptions(1.0, 1.0))
+    assert [one.words for one in options.settings()] == ["L2 0.1", "dropout 0.2", "DP-SGD noise 1"]
+
+
+def test_what_mixes_records_follows_from_the_hooks_and_parts():
+    mixing = {name for name, defence in TRAIN_DEFENCES.items() if defence.mixes}
+    assert mixing == {"mixup", "relaxloss", "adversarial", "distillation", "early_stopping"}
