@@ -11,7 +11,8 @@ from report_fakes import STRENGTHS, failed, fake_run, fake_sweep, fetch_file, ru
 
 from mia.metrics.auc import auc_difference
 from mia.report import look
-from mia.report.evidence import Evidence, exposed, roc_line
+from mia.metrics.roc import exposed
+from mia.report.evidence import STILL, Evidence
 from mia.report.figures import UTILITY, data_of, sweep_figures
 from mia.report.frame import KNOWS_NOT, NO_DEFENCE, read_study
 
@@ -87,10 +88,10 @@ def test_figures_name_their_data_and_hold_none(figures, data) -> None:
 
 @pytest.mark.slow
 def test_every_figure_is_drawn_as_png_and_pdf(figures, data) -> None:
-    for figure in figures.values():
-        svg = look.draw_svg(figure, data)
-        assert look.as_png(svg).startswith(b"\x89PNG")
-        assert look.as_pdf(svg).startswith(b"%PDF")
+    files = look.picture_files(list(figures.values()), data)
+    assert {name for name, content in files.items() if content[:4] in (b"\x89PNG", b"%PDF")} == {
+        f"figures/{name}.{kind}" for name in figures for kind in ("png", "pdf")
+    }
 
 
 def test_frontier_points_are_the_rows(study, figures, data) -> None:
@@ -106,7 +107,7 @@ def test_frontier_points_are_the_rows(study, figures, data) -> None:
 
 
 def test_no_two_of_fourteen_defences_share_colour_and_mark() -> None:
-    names, colours, marks = look.by_category([f"d{k}" for k in range(14)] + [NO_DEFENCE], NO_DEFENCE)
+    names, colours, marks = look.by_category([f"d{k}" for k in range(14)] + [NO_DEFENCE], NO_DEFENCE).values()
     assert len(set(zip(colours, marks, strict=True))) == len(names) == 15
     assert (names[0], colours[0], marks[0]) == (NO_DEFENCE, look.INK, "circle")
     assert len(set(colours[1:10])) == len(set(marks[1:10])) == 9
@@ -210,28 +211,6 @@ def test_size_against_strength_leads_where_both_vary(figures, data, study) -> No
     plain = next(k for k in study.finished if not study.rows[k].defences)
     for metric in (UTILITY, f"attack/{study.attacks[0]}/auc"):
         assert f"{study.estimate(plain, metric).value:.3f}" in texts
-
-
-def test_roc_line_joins_ties() -> None:
-    fpr, tpr = roc_line(np.array([9.0, 9.0, 5.0, 5.0]), np.array([True, False, True, False]))
-    assert (fpr.tolist(), tpr.tolist()) == ([0, 0.5, 1], [0, 0.5, 1])
-
-
-def test_thinned_roc_keeps_points_of_the_exact_curve() -> None:
-    rng = np.random.default_rng(0)
-    is_member = np.arange(20_000) < 10_000
-    score = rng.normal(size=20_000) + is_member
-    fpr, tpr = roc_line(score, is_member)
-    exact = roc_line(score, is_member, points=10**9)
-    assert len(fpr) < 300
-    assert set(zip(fpr, tpr, strict=True)) <= set(zip(*exact, strict=True))
-    assert (fpr[0], tpr[0], fpr[-1], tpr[-1]) == (0, 0, 1, 1)
-
-
-def test_exposed_members_stand_above_all_but_one_percent() -> None:
-    score = np.concatenate([np.arange(200.0), [150, 197, 198, 199.5, np.nan]])
-    is_member = np.arange(205) >= 200
-    assert exposed(score, is_member).tolist() == [False] * 200 + [False, False, True, True, False]
 
 
 def test_exposure_counts_records_that_stay(study, evidence) -> None:

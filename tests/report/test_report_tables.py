@@ -16,6 +16,7 @@ from mia.report.tables import (
     table_latex,
 )
 from mia.tables import csv_text, safe_cell
+from mia.tables import csv_text, safe_cell
 
 AUC, UTILITY = "attack/gap/auc", "target/test_accuracy"
 
@@ -77,7 +78,7 @@ def test_no_runs_and_only_failed_runs() -> None:
 
 def test_numbers_that_differ_in_the_seventh_digit_are_sorted_apart() -> None:
     values = [0.5 + 3e-7, 0.5, 0.5 + 1e-7, 0.5 + 2e-7, math.nan, 0.5]
-    table = Table({"x": [Cell(f"{v:.3f}", v) for v in values]}, tuple(range(6)), 0)
+    table = Table({"x": [Cell(f"{v:.3f}", v) for v in values]}, 0)
     assert [place for _, place in table.page_columns()["x"]] == [3, 0, 1, 2, 4, 0]
 
 
@@ -93,7 +94,7 @@ def test_strengths_are_sorted_by_strength_and_not_by_their_text() -> None:
 
 
 def test_latex_is_literal_and_rows_agree(runs) -> None:
-    odd = Table({r"50% of a_b & #1 \ {x} ~^$": [Cell("1 ± 2 & 3"), Cell("x_y", is_best=True)]}, (0, 1), 1)
+    odd = Table({r"50% of a_b & #1 \ {x} ~^$": [Cell("1 ± 2 & 3"), Cell("x_y", is_best=True)]}, 1)
     text = table_latex(odd)
     assert r"50\% of a\_b \& \#1 \textbackslash" in text
     assert r"1 $\pm$ 2 \& 3 \\" in text
