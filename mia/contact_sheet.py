@@ -38,7 +38,10 @@ def contact_sheet(result: Result, images: Shaped[np.ndarray, "N h w c"], count: 
         shown = (255 * np.clip((picture - low) / max(high - low, 1e-12), 0, 1)).astype(np.uint8)
         tile = Image.fromarray(shown if shown.shape[-1] == 3 else shown[..., 0])
         sheet.paste(tile.resize((TILE, TILE), Image.Resampling.NEAREST), (left, top))
-        words = f"#{result.index[k]} {class_name(result, int(result.labels[k]))}"[:15] + f"\n{result.scores[attack].score[k]:.3g}"
+        words = (
+            f"#{result.index[k]} {class_name(result, int(result.labels[k]))}"[:15]
+            + f"\n{result.scores[attack].score[k]:.3g}"
+        )
         pen.text((left, top + TILE), words, fill="#333333", font=font, spacing=1)
     buffer = io.BytesIO()
     sheet.quantize(128, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)

@@ -183,7 +183,7 @@ def drawn_rate(fpr: Float[np.ndarray, "P"], is_member: Bool[np.ndarray, "Q"]) ->
 def exposed(
     score: Float[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"], rate: float = 0.01
 ) -> Bool[np.ndarray, "Q"]:
-    """Return which members score above all but a share of the non-members; ties with them do not count, nor does NaN."""
+    """Return which members score above all but a share of the non-members; neither ties with them count, nor NaN."""
     others = np.sort(score[~is_member & ~np.isnan(score)])[::-1]
     allowed = math.floor(len(others) * rate * (1 + 1e-12))
     threshold = others[allowed] if allowed < len(others) else -np.inf

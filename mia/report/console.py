@@ -12,9 +12,9 @@ import numpy as np
 
 from mia.metrics.words import METRICS, Metric
 from mia.records import Result, Scores, StoredRun
-from mia.report.frame import Study
 from mia.report.page import shared_warnings
 from mia.report.sentences import change_words
+from mia.report.study import Study
 from mia.report.tables import failure_words, key_columns, number_text, summary_table
 from mia.tables import attacks_by_auc
 
@@ -39,7 +39,9 @@ def console_table(result: Result) -> "Group":
         parts.append(_leakage_table(result))
     if "privacy/epsilon" in metrics:
         epsilon, delta, noise = (metrics[f"privacy/{name}"] for name in ("epsilon", "delta", "noise_multiplier"))
-        parts.append(Text(f"Privacy: epsilon {epsilon:.3g} at delta {delta:.3g} (DP-SGD, noise multiplier {noise:.4g})"))
+        parts.append(
+            Text(f"Privacy: epsilon {epsilon:.3g} at delta {delta:.3g} (DP-SGD, noise multiplier {noise:.4g})")
+        )
     return Group(*parts, *(Text(f"! {line}", style="yellow") for line in result.warnings))
 
 
@@ -49,7 +51,9 @@ def run_lines(result: Result, name: str) -> list[str]:
     if "target/test_accuracy" in metrics:
         found.append(f"test accuracy {number_text(metrics['target/test_accuracy'])}")
     if order := attacks_by_auc(result):
-        value, low, high = (number_text(metrics.get(f"attack/{order[0]}/auc{end}", math.nan)) for end in ("", "_low", "_high"))
+        value, low, high = (
+            number_text(metrics.get(f"attack/{order[0]}/auc{end}", math.nan)) for end in ("", "_low", "_high")
+        )
         found.append(f"AUC of {order[0]} {value} ({low}-{high})")
     return [name, f"  {', '.join(found) or 'no result'}"]
 
@@ -78,9 +82,15 @@ def _leakage_table(result: Result) -> "Table":
     from rich.text import Text
 
     order, members = attacks_by_auc(result), int(result.is_member.sum())
-    cells = {one: [_cell(result.metrics, f"attack/{name}/{one.name}", one) for name in order] for one in METRICS if one.heading}
+    cells = {
+        one: [_cell(result.metrics, f"attack/{name}/{one.name}", one) for name in order]
+        for one in METRICS
+        if one.heading
+    }
     shown = {one: found for one, found in cells.items() if any(text not in ("", "-") for text in found)}
-    table = _plain_table(f"Leakage ({members:,} members, {len(result.is_member) - members:,} non-members; 95% intervals)")
+    table = _plain_table(
+        f"Leakage ({members:,} members, {len(result.is_member) - members:,} non-members; 95% intervals)"
+    )
     table.add_column("attack")
     for heading in (*(one.heading for one in shown), "models\nin/out"):
         table.add_column(heading, justify="right")
@@ -104,7 +114,10 @@ def _cell(metrics: Mapping[str, float], name: str, about: Metric) -> str:
 
 def models_words(scores: Scores) -> str:
     """Return how many IN and OUT models are behind each score, as a range where records differ; a dash for none."""
-    ends = [(int(np.min(counts, initial=10**9)), int(np.max(counts, initial=0))) for counts in (scores.num_in, scores.num_out)]
+    ends = [
+        (int(np.min(counts, initial=10**9)), int(np.max(counts, initial=0)))
+        for counts in (scores.num_in, scores.num_out)
+    ]
     words = "/".join(str(high) if low >= high else f"{low}-{high}" for low, high in ends)
     return "-" if words == "0/0" else words
 
@@ -125,7 +138,11 @@ def sweep_table(study: Study, most: int = MOST_ROWS) -> "Table":
 
     whole, rows = summary_table(study).columns, range(min(most, len(study.rows)))
     keys = key_columns(study, rows)
-    metrics = {name: whole[name] for name in ("test accuracy", "attack accuracy", "AUC", "TPR at 1% FPR", "epsilon") if name in whole}
+    metrics = {
+        name: whole[name]
+        for name in ("test accuracy", "attack accuracy", "AUC", "TPR at 1% FPR", "epsilon")
+        if name in whole
+    }
     table = _plain_table(f"Leakage under {study.attacks[0]}; 95% intervals" if study.attacks else "Utility")
     for name in keys:
         table.add_column(name, overflow="fold")
@@ -140,7 +157,12 @@ def sweep_table(study: Study, most: int = MOST_ROWS) -> "Table":
 
 
 def sweep_end(
-    study: Study, *, report: Path | None = None, sweep_id: str = "", runs: Sequence[StoredRun] = (), most: int = MOST_ROWS
+    study: Study,
+    *,
+    report: Path | None = None,
+    sweep_id: str = "",
+    runs: Sequence[StoredRun] = (),
+    most: int = MOST_ROWS,
 ) -> "Group":
     """Return what a sweep says at its end: its table, what changed most, shared warnings, and where to look.
 

@@ -17,8 +17,9 @@ import numpy as np
 from mia.metrics.auc import auc_difference
 from mia.metrics.estimates import Estimate, mean_of_intervals
 from mia.metrics.roc import drawn_rate, exposed, thinned_roc
+from mia.metrics.words import METRICS
 from mia.records import StoredRun
-from mia.report.frame import Row, Study
+from mia.report.study import NO_DEFENCE, Row, Study
 from mia.tables import number, read_rows
 
 if TYPE_CHECKING:
@@ -146,20 +147,23 @@ class Evidence:
             (s, attack, defence, what, count)
             for attack, defence, steps in self._exposed
             for s, now in steps
-            for what, count in ((STILL, len(now.keys() & steps[0][1].keys())), (NEW, len(now.keys() - steps[0][1].keys())))
+            for what, count in (
+                (STILL, len(now.keys() & steps[0][1].keys())),
+                (NEW, len(now.keys() - steps[0][1].keys())),
+            )
         ]
         return pd.DataFrame(lines, columns=["s", "a", "defence", "what", "count"])
 
     @cached_property
     def fates(self) -> "pd.DataFrame":
-        """A line per attack, defended setting and most exposed member: `s`, `a`, `defence`, `record`, `place`, `what`."""
+        """A line per attack, defended setting and most exposed member; `record` says which, `what` if still."""
         import pandas as pd
 
         lines = [
             (s, attack, defence, f"#{index}", k, "exposed" if index in now else "no longer")
             for attack, defence, steps in self._exposed
             for s, now in steps
-            for k, index in enumerate(sorted(steps[0][1], key=lambda one: -steps[0][1][one])[:MOST_RECORDS])  # noqa: B023
+            for k, index in enumerate(sorted(steps[0][1], key=lambda one: -steps[0][1][one])[:MOST_RECORDS])
         ]
         return pd.DataFrame(lines, columns=["s", "a", "defence", "record", "place", "what"])
 
@@ -179,6 +183,32 @@ class Evidence:
                 if all(now is not None for _, now in steps) and steps[0][1]:
                     found.append((attack, name, [(s, now or {}) for s, now in steps]))
         return found
+
+
+def data_of(study: Study, evidence: Evidence) -> dict[str, "pd.DataFrame"]:
+    """Return every data set that figures name.
+
+    "settings": a line per setting; "points": a value per setting, attack and metric, with the key `k`; "paths": the
+    settings on each defence's line, the one without a defence at the start of each; and those of `Evidence`.
+    """
+    import pandas as pd
+
+    if not study.finished:
+        return {}
+    points, settings = study.points, study.settings
+    shown = points["m"].isin([one.name for one in METRICS]) | points["m"].str.startswith("time/")
+    points = points[shown].assign(k=points["s"].astype(str) + "|" + points["a"] + "|" + points["m"])
+    plain, strong = settings[settings["defence"] == NO_DEFENCE], settings[settings["defence"] != NO_DEFENCE]
+    starts = [
+        plain[plain["place"] == place].head(1).assign(line=defence, who=who)
+        for (place, defence, who), _ in strong.groupby(["place", "defence", "who"], sort=False)
+    ]
+    paths = pd.concat([*starts, strong.assign(line=strong["defence"])])
+    return {
+        "settings": settings, "points": points, "paths": paths.drop(columns=["run", "command"]),
+        "curves": evidence.curves, "classes": evidence.classes, "changes": evidence.changes,
+        "exposure": evidence.exposure, "fates": evidence.fates,
+    }  # fmt: skip
 
 
 def _read_scores(path: Path | None, wanted: set[str]) -> Mapping[str, np.ndarray]:

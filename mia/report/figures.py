@@ -1,25 +1,22 @@
 """The figures of a sweep: one function each, from a study and its files to a figure or nothing.
 
-A function that is decorated with `figure` is drawn in every report that it applies to; its specification stands in
-`assets/figures.yaml`. Figures name the data sets of `data_of` and look values up by setting, attack and metric, so that
-a choice of attack or metric needs no further data.
+A function that is decorated with `figure` is drawn in every report that it applies to; its words and its specification
+stand in `assets/figures.yaml` under its name. Figures name the data sets of `data_of` and look values up by setting,
+attack and metric, so that a choice of attack or metric needs no further data.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mia.metrics.words import METRICS, metric_of, metric_words, of_kind
-from mia.report import look
 from mia.metrics.roc import left_edge
+from mia.metrics.words import metric_of, metric_words, of_kind
+from mia.report import look
 from mia.report.evidence import STILL, Evidence
-from mia.report.frame import KNOWS, KNOWS_NOT, NO_DEFENCE, SIZE, Study, axis_field, key_words, size_words
 from mia.report.look import Figure, by_category, by_order, choice, specification, templates
 from mia.report.sentences import UTILITY, price_words, slope_words
+from mia.report.study import KNOWS, KNOWS_NOT, NO_DEFENCE, SIZE, Study, axis_field, key_words, size_words
+from mia.report.tables import duration_words
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-BARS = "Bars: the 95% interval of a run, or of the mean over seeds."
 LEAKAGE = "=words[metric] + (indexof(metric, '/') < 0 ? ' of ' + attack : '')"
 TOGETHER = ("precision", "recall", "accuracy", "auc")
 MOST_ATTACKS, MOST_ROWS, MOST_PANELS, MOST_NAMED = 12, 30, 12, 30
@@ -38,32 +35,6 @@ def sweep_figures(study: Study, evidence: Evidence) -> list[Figure]:
     return [one for make in FIGURES if (one := make(study, evidence)) is not None] if study.attacks else []
 
 
-def data_of(study: Study, evidence: Evidence) -> dict[str, "pd.DataFrame"]:
-    """Return every data set that figures name.
-
-    "settings": a line per setting; "points": a value per setting, attack and metric, with the key `k`; "paths": the
-    settings on each defence's line, the one without a defence at the start of each; and those of `Evidence`.
-    """
-    import pandas as pd
-
-    if not study.finished:
-        return {}
-    points, settings = study.points, study.settings
-    shown = points["m"].isin([one.name for one in METRICS]) | points["m"].str.startswith("time/")
-    points = points[shown].assign(k=points["s"].astype(str) + "|" + points["a"] + "|" + points["m"])
-    plain, strong = settings[settings["defence"] == NO_DEFENCE], settings[settings["defence"] != NO_DEFENCE]
-    starts = [
-        plain[plain["place"] == place].head(1).assign(line=defence, who=who)
-        for (place, defence, who), _ in strong.groupby(["place", "defence", "who"], sort=False)
-    ]
-    paths = pd.concat([*starts, strong.assign(line=strong["defence"])])
-    return {
-        "settings": settings, "points": points, "paths": paths.drop(columns=["run", "command"]),
-        "curves": evidence.curves, "classes": evidence.classes, "changes": evidence.changes,
-        "exposure": evidence.exposure, "fates": evidence.fates,
-    }  # fmt: skip
-
-
 # --- what figures share -----------------------------------------------------------------------------------------------
 
 
@@ -78,17 +49,15 @@ def metric_choice(study: Study, *also: str) -> list[dict[str, Any]]:
     names = [name for name in (*(one.name for one in of_kind("leakage")), *also) if name in known] or ["auc"]
     words = {name: metric_words(name) for name in names}
     chances = {name: one.chance for name in names if (one := metric_of(name)) and one.chance is not None}
-    start = "auc" if "auc" in names else names[0]
-    found = choice("metric", "metric", names, list(words.values()), start)
+    found = choice("metric", "metric", names, list(words.values()), "auc" if "auc" in names else names[0])
     return [found, {"name": "words", "value": words}, {"name": "chances", "value": chances}]
 
 
 def group_choices(study: Study) -> list[dict[str, Any]]:
     """Return the choice of what is drawn over one another: a place, and a defence with its attacker."""
-    settings = study.settings
-    found = [choice("panel", "data", list(dict.fromkeys(settings["panel"])))]
+    found = [choice("panel", "data", list(dict.fromkeys(study.settings["panel"])))]
     found += [choice("defence", "defence", study.defences)] if study.has_defences else []
-    whose = [who for who in (KNOWS, KNOWS_NOT) if (settings["who"] == who).any()]
+    whose = [who for who in (KNOWS, KNOWS_NOT) if (study.settings["who"] == who).any()]
     return [*found, choice("who", "the attacker", whose, KNOWS)] if study.has_both else found
 
 
@@ -105,16 +74,6 @@ def quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def dash(study: Study) -> Any:
-    """Return what dashes the lines of attackers who do not know; None where all know."""
-    return specification(templates()["parts"]["attacker"]) if study.has_both else None
-
-
-def knowing(study: Study) -> str:
-    """Return what filled and hollow marks mean, where there are both."""
-    return " Filled marks: the attacker knows the defence; hollow marks, dashed lines: does not." if study.has_both else ""
-
-
 def number_axis(field: str, title: str, values: Sequence[float]) -> dict[str, Any]:
     """Return an axis with ticks at the values, logarithmic where they spread over more than a factor of eight."""
     known = sorted(set(values))
@@ -124,9 +83,12 @@ def number_axis(field: str, title: str, values: Sequence[float]) -> dict[str, An
     return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis}
 
 
-def made(name: str, title: str, caption: str, choices: Sequence[Any], template: str = "", **values: Any) -> Figure:
-    """Return a figure by the template of its name, or another."""
-    return Figure(name, title, caption.strip(), specification(templates()[template or name], choices, **values))
+def made(study: Study, name: str, choices: Sequence[Any], file: str = "", **values: Any) -> Figure:
+    """Return the figure of a template, with the words and the dashes that tell attackers apart where there are both."""
+    both = templates()["parts"]["both"] if study.has_both else {"dash": None, "knowing": ""}
+    spec = specification(templates()[name], choices, leakage=LEAKAGE, **both, **values)
+    about = spec.pop("about")
+    return Figure(file or name, about["title"], " ".join(about["caption"].split()), spec)
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -140,21 +102,13 @@ def grid(study: Study, _: Evidence) -> Figure | None:
     names = [name for name, count in counts.items() if count > len(study.sizes)]
     if len(study.sizes) < 2 or not names:
         return None
-    least = "isValid(chances[metric]) ? min(datum.lo, chances[metric]) : datum.lo"
-    utility = {"title": metric_words(UTILITY), "metric": f"'{UTILITY}'", "other": KNOWS_NOT, "least": "datum.lo",
-               "colours": ["#e9f2f9", "#0a4f86"]}  # fmt: skip
-    attackers = [(KNOWS, KNOWS_NOT), (KNOWS_NOT, KNOWS)] if study.has_both else [("", KNOWS_NOT)]
-    cells = [
-        {"title": {"text": {"expr": f"{LEAKAGE[1:]} + '{f', attacker {who}' if who else ''}'"}}, "metric": "metric",
-         "other": other, "least": least, "colours": ["#fdeee3", "#a63a06"]}
-        for who, other in attackers
-    ]  # fmt: skip
+    attackers = [(f", attacker {KNOWS}", KNOWS_NOT), (f", attacker {KNOWS_NOT}", KNOWS)]
     return made(
-        "grid", "Size against strength",
-        "Each cell: the value, and its 95% interval below. Darker is higher; none: without a defence.",
+        study, "grid",
         [attack_choice(study.attacks), *metric_choice(study), choice("defence", "defence", names)],
-        cells=[utility, *cells], height=max(90, 46 * len(study.sizes)), strengths=study.strengths(),
-        sizes=[f"n = {size_words(size)}" for size in study.sizes],
+        attackers=[{"who": who, "other": other} for who, other in (attackers if study.has_both else [("", KNOWS_NOT)])],
+        utility=f"'{UTILITY}'", words=metric_words(UTILITY), height=max(90, 46 * len(study.sizes)),
+        strengths=study.strengths(), sizes=[f"n = {size_words(size)}" for size in study.sizes],
     )  # fmt: skip
 
 
@@ -168,18 +122,16 @@ def frontier(study: Study, _: Evidence) -> Figure | None:
         return None
     field = "defence" if study.has_defences else "label"
     text = "datum.strength == 'on'" + (f" || datum.who == '{KNOWS_NOT}'" if study.has_both else "")
-    front = "Wide grey line: the Pareto front" + (" against the attacker who knows." if study.has_both else ".")
-    what = f"Up and to the left is better; numbers are strengths. {BARS}{knowing(study)} {front}"
     return made(
-        "frontier", "Utility against leakage", f"{what} {price_words(study, study.attacks[0])}",
-        [attack_choice(study.attacks), *metric_choice(study)], places=places[:MOST_PANELS], leakage=LEAKAGE,
-        utility=f"'{UTILITY}'", field=f"{field}:N", lines=study.has_defences, dash=dash(study),
+        study, "frontier", [attack_choice(study.attacks), *metric_choice(study)], places=places[:MOST_PANELS],
+        utility=f"'{UTILITY}'", field=f"{field}:N", lines=study.has_defences,
         text=f"{text} ? '' : datum.strength" if study.has_defences else "''",
+        whose=" against the attacker who knows" if study.has_both else "", price=price_words(study, study.attacks[0]),
         **by_category(list(dict.fromkeys(settings[field])), NO_DEFENCE),
     )  # fmt: skip
 
 
-def _lines(study: Study, name: str, title: str, caption: str, of_defence: Callable[[str], dict[str, Any]], **shared: str) -> Figure:
+def _lines(study: Study, by: str, of_defence: Callable[[str], dict[str, Any]], **shared: str) -> Figure:
     """Return a panel for each defence at each of the other places: a metric, a line for each value of a field."""
     panels = [
         {"title": ", ".join(filter(None, [defence, other])), "defence": quoted(defence), "other": quoted(other)}
@@ -188,9 +140,9 @@ def _lines(study: Study, name: str, title: str, caption: str, of_defence: Callab
         for defence in study.defences
     ][:MOST_PANELS]
     choices = [attack_choice(study.attacks), *metric_choice(study, UTILITY)]
-    caption = f"{caption} {BARS}{knowing(study)}"
-    return made(name, title, caption, choices, "lines", panels=panels, leakage=LEAKAGE, dash=dash(study),
-                shared={"y": "shared", "strokeDash": "shared"} | shared)  # fmt: skip
+    what, line = {"strength": ("the strength of the defence", "size"), "size": ("size", "strength")}[by]
+    shared |= {"y": "shared", "strokeDash": "shared"}
+    return made(study, "lines", choices, f"leakage_by_{by}", what=what, line=line, panels=panels, shared=shared)
 
 
 @figure
@@ -199,15 +151,13 @@ def by_strength(study: Study, _: Evidence) -> Figure | None:
     if not study.has_defences:
         return None
     sizes = by_order([f"n = {size_words(size)}" for size in study.sizes])
+    axis = {"field": "strength", "type": "nominal", "title": "strength", "axis": {"labelAngle": 0}}
 
     def of_defence(name: str) -> dict[str, Any]:
         order = study.strengths(name)
-        x = {"field": "strength", "type": "nominal", "title": "strength", "sort": order, "scale": {"domain": order},
-             "axis": {"labelAngle": 0}}  # fmt: skip
-        return {"x": x, "field": "n:N", **sizes}
+        return {"x": {**axis, "sort": order, "scale": {"domain": order}}, "field": "n:N", **sizes}
 
-    return _lines(study, "leakage_by_strength", "Leakage against the strength of the defence", "One line per size.",
-                  of_defence, x="independent", color="shared", shape="shared")  # fmt: skip
+    return _lines(study, "strength", of_defence, x="independent", color="shared", shape="shared")
 
 
 @figure
@@ -216,9 +166,11 @@ def by_size(study: Study, _: Evidence) -> Figure | None:
     if not study.has_defences or len(study.sizes) < 2:
         return None
     x = number_axis("size", "size of the training set", study.sizes)
-    return _lines(study, "leakage_by_size", "Leakage against size, for each strength", "One line per strength.",
-                  lambda name: {"x": x, "field": "strength:N", **by_order(study.strengths(name), "none")},
-                  x="shared", color="independent", shape="independent")  # fmt: skip
+
+    def of_defence(name: str) -> dict[str, Any]:
+        return {"x": x, "field": "strength:N", **by_order(study.strengths(name), "none")}
+
+    return _lines(study, "size", of_defence, x="shared", color="independent", shape="independent")
 
 
 @figure
@@ -229,25 +181,27 @@ def trend(study: Study, _: Evidence) -> Figure | None:
         return None
     field, word = axis_field(key), key_words(key)
     rest = list(dict.fromkeys(study.settings[f"rest_{field}"]))
-    metrics = [m for m in TOGETHER if (study.points["m"] == m).any()]
-    names = {m: metric_words(m) for m in [*metrics, UTILITY]}
-    kept = " || ".join([f"datum.m == '{UTILITY}'", *(f"(datum.m == '{m}' && datum.a == attack)" for m in metrics)])
-    slope = slope_words(study) if key == SIZE else ""
+    names = {m: metric_words(m) for m in [*_having(study, TOGETHER), UTILITY]}
+    kept = " || ".join(f"(datum.m == '{m}'{'' if m == UTILITY else ' && datum.a == attack'})" for m in names)
     return made(
-        f"leakage_by_{word.replace(' ', '_')}", f"Leakage against {word}",
-        f"Precision, recall, accuracy and AUC of the attack, and the target's test accuracy. {BARS} {slope}",
-        [attack_choice(study.attacks), choice("setting", "setting", rest)], "trend", kept=kept, x_field=field,
-        rest_field=f"rest_{field}", field="name:N", x=number_axis(field, word, list(study.settings[field])),
+        study, "trend", [attack_choice(study.attacks), choice("setting", "setting", rest)],
+        f"leakage_by_{word.replace(' ', '_')}", what=word, slope=slope_words(study) if key == SIZE else "", kept=kept,
+        field="name:N", x_field=field, rest_field=f"rest_{field}", x=number_axis(field, word, list(study.settings[field])),
         named="{" + ", ".join(f"'{m}': '{text}'" for m, text in names.items()) + "}[datum.m]",
         **by_category(list(names.values())),
     )  # fmt: skip
 
 
-def _metric_panels(study: Study, metrics: Sequence[str]) -> list[dict[str, Any]]:
-    shown = [name for name in metrics if (study.points["m"] == name).any()]
-    chances = {name: about.chance if (about := metric_of(name)) else None for name in shown}
-    return [{"metric": name, "title": metric_words(name), "chance": "null" if (c := chances[name]) is None else str(c)}
-            for name in shown]  # fmt: skip
+def _having(study: Study, metrics: Sequence[str]) -> list[str]:
+    return [name for name in metrics if (study.points["m"] == name).any()]
+
+
+def _metric_panels(study: Study, *metrics: str) -> list[dict[str, Any]]:
+    chances = {name: about.chance if (about := metric_of(name)) else None for name in _having(study, metrics)}
+    return [
+        {"metric": f"'{name}'", "title": metric_words(name), "chance": "null" if chance is None else str(chance)}
+        for name, chance in chances.items()
+    ]
 
 
 @figure
@@ -256,19 +210,18 @@ def compared(study: Study, _: Evidence) -> Figure | None:
     is_word = any(isinstance(study.rows[k].values.get(key), str) for key in study.axes for k in study.finished)
     if len(study.finished) < 2 or not is_word or study.has_defences:
         return None
-    panels = _metric_panels(study, ["precision", "recall", "auc", UTILITY])
-    panels = [one | {"metric": f"'{one['metric']}'"} for one in panels]
-    return made("settings", "The settings compared", f"{BARS} Dashed: guessing.", [attack_choice(study.attacks)], metrics=panels)
+    panels = _metric_panels(study, "precision", "recall", "auc", UTILITY)
+    return made(study, "settings", [attack_choice(study.attacks)], metrics=panels)
 
 
 @figure
 def attacks(study: Study, _: Evidence) -> Figure | None:
     """The attacks beside one another, for one setting at a time."""
-    panels = _metric_panels(study, ["auc", "accuracy", "tpr_at_1pct_fpr"])
+    panels = _metric_panels(study, "auc", "accuracy", "tpr_at_1pct_fpr")
     if len(study.attacks) < 2 or not panels:
         return None
     choices = [choice("setting", "setting", list(study.settings["words"]))]
-    return made("attacks", "The attacks compared", f"{BARS} Dashed: guessing.", choices, metrics=panels, attacks=list(study.attacks))
+    return made(study, "attacks", choices, metrics=panels, attacks=list(study.attacks))
 
 
 @figure
@@ -278,13 +231,8 @@ def roc(study: Study, evidence: Evidence) -> Figure | None:
         return None
     count = evidence.nonmembers
     limits = [{"at": str(rate), "label": name} for rate, name in ((0.001, "0.1%"), (0.01, "1%")) if rate * count > 1]
-    caption = (
-        "Logarithmic axes: what counts is the left end, where few non-members are accused. Dashed diagonal: guessing; "
-        f"the axes begin at half of one in {count:,} non-members. The first seed is drawn."
-    )
-    choices = [attack_choice(evidence.attacks), *group_choices(study)]
-    return made("roc", "True against false positives", caption, choices, low=left_edge(count), limits=limits,
-                in_group=in_group(study), colours=look.BY_LABEL)  # fmt: skip
+    return made(study, "roc", [attack_choice(evidence.attacks), *group_choices(study)], low=left_edge(count),
+                count=f"{count:,}", limits=limits, in_group=in_group(study), colours=look.BY_LABEL)  # fmt: skip
 
 
 @figure
@@ -293,10 +241,9 @@ def per_class(study: Study, evidence: Evidence) -> Figure | None:
     if not len(evidence.classes):
         return None
     is_named = evidence.classes["c"].nunique() <= MOST_NAMED
-    caption = "Bars: 95% intervals. At the dashed line the attack guesses. The first seed is drawn."
     choices = [attack_choice(evidence.attacks), *group_choices(study)]
-    return made("per_class", "Precision by class", caption, choices, named=is_named, step=24 if is_named else 6,
-                in_group=in_group(study), colours=look.BY_LABEL, marks=["circle", *look.MARKS])  # fmt: skip
+    return made(study, "per_class", choices, named=is_named, step=24 if is_named else 6, in_group=in_group(study),
+                colours=look.BY_LABEL, marks=look.BY_LABEL_MARKS)  # fmt: skip
 
 
 @figure
@@ -304,13 +251,9 @@ def differences(study: Study, evidence: Evidence) -> Figure | None:
     """How much each defence takes off AUC, record by record."""
     if not len(evidence.changes):
         return None
-    caption = (
-        "Difference to the same data, size and seed without a defence, on the same records, with the 95% interval "
-        f"(DeLong, paired) of these very models; right of zero the defence makes it worse.{knowing(study)}"
-    )
     places = [{"panel": place, "title": place or "all"} for place in dict.fromkeys(study.settings["panel"])]
-    return made("differences", "How much each defence takes off, record by record", caption,
-                [attack_choice(evidence.attacks)], places=places, field="defence:N", **by_category(study.defences))  # fmt: skip
+    choices, categories = [attack_choice(evidence.attacks)], by_category(study.defences)
+    return made(study, "differences", choices, places=places, field="defence:N", **categories)
 
 
 @figure
@@ -318,13 +261,9 @@ def exposure(study: Study, evidence: Evidence) -> Figure | None:
     """Which records stop being exposed as a defence grows stronger."""
     if not len(evidence.exposure):
         return None
-    caption = (
-        "Exposed: a member that the attack scores above 99% of the non-members, against an attacker who knows the "
-        f"defence. {STILL.capitalize()}: exposed without a defence, and at this strength, too. The first seed is shown."
-    )
     names = list(dict.fromkeys(evidence.exposure["defence"]))
     choices = [attack_choice(evidence.attacks), choice("exposed", "defence", names)]
-    return made("exposure", "Which records stop being exposed", caption, choices, strengths=study.strengths())
+    return made(study, "exposure", choices, strengths=study.strengths(), still=STILL.capitalize())
 
 
 @figure
@@ -336,9 +275,8 @@ def gap(study: Study, evidence: Evidence) -> Figure | None:
     has_classes = bool(classes["gap"].notna().any())
     choices = [attack_choice(evidence.attacks), *metric_choice(study), *(group_choices(study) if has_classes else [])]
     return made(
-        "gap", "Leakage against the train - test gap", f"Overfitting is what leaks. {BARS}{knowing(study)}", choices,
-        field="defence:N", leakage=LEAKAGE, classes=has_classes, named=classes["c"].nunique() <= MOST_NAMED // 2,
-        in_group=in_group(study), label_colours=look.BY_LABEL, label_marks=["circle", *look.MARKS],
+        study, "gap", choices, field="defence:N", classes=has_classes, in_group=in_group(study),
+        named=classes["c"].nunique() <= MOST_NAMED // 2, label_colours=look.BY_LABEL, label_marks=look.BY_LABEL_MARKS,
         **by_category([*study.defences, NO_DEFENCE], NO_DEFENCE),
     )  # fmt: skip
 
@@ -352,16 +290,7 @@ def cost(study: Study, _: Evidence) -> Figure | None:
         return None
     totals = timed.groupby("s")["v"].sum().sort_values(ascending=False)
     shown = [study.words(study.rows[k]) for k in totals.index[:MOST_ROWS]]
-    more = f" The {len(shown)} longest of {len(totals)} settings are shown." if len(totals) > len(shown) else ""
+    more = f"The {len(shown)} longest of {len(totals)} settings are shown." if len(totals) > len(shown) else ""
     total = duration_words(sum(seconds * len(study.rows[k].runs) for k, seconds in totals.items()))
-    caption = f"{total} in all; means per run.{more} Settings whose models another run had trained show no time for training."
     stages = [name.removeprefix("time/").removesuffix("_seconds") for name in dict.fromkeys(timed["m"])]
-    return made("cost", "Time per stage", caption, [], shown=shown, field="stage:N", **by_category(stages))
-
-
-def duration_words(seconds: float) -> str:
-    """Return a duration in the largest unit that fits."""
-    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.3g} seconds"
+    return made(study, "cost", [], shown=shown, total=total, more=more, field="stage:N", **by_category(stages))

@@ -18,19 +18,32 @@ if TYPE_CHECKING:
     import altair as alt
 
 INK, QUIET, GRID, PAPER = "#1b1f24", "#6b7280", "#e3e6ea", "#ffffff"
-CATEGORIES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00", "#4f9fd6", "#7a5195", "#7b8b1f", "#8c4a2f", "#c2185b"]
+CATEGORIES = [
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#b07d00",
+    "#4f9fd6",
+    "#7a5195",
+    "#7b8b1f",
+    "#8c4a2f",
+    "#c2185b",
+]
 RAMP = ["#352a87", "#2c5aa0", "#1f829c", "#2ea178", "#7fa82a", "#c58c00", "#d95f0e", "#a8173b"]  # from cold to hot
 DARK = {
     INK: "#e8eaed", QUIET: "#9aa3af", GRID: "#31363f", PAPER: "#16191f",
-    **dict(zip(CATEGORIES, ["#4aa8e0", "#f0803c", "#2cc79a", "#e39ac3", "#e0ad33", "#86c5f2", "#b393d3", "#b3c24d",
-                            "#cf8b6d", "#f06292"], strict=True)),
-    **dict(zip(RAMP, ["#9c94f0", "#6f9fe8", "#4fb9d0", "#4cc99a", "#a3cc4f", "#e6b32e", "#f58a45", "#ec5f7f"], strict=True)),
+    **dict(zip([*CATEGORIES, *RAMP],
+               ["#4aa8e0", "#f0803c", "#2cc79a", "#e39ac3", "#e0ad33", "#86c5f2", "#b393d3", "#b3c24d", "#cf8b6d",
+                "#f06292", "#9c94f0", "#6f9fe8", "#4fb9d0", "#4cc99a", "#a3cc4f", "#e6b32e", "#f58a45", "#ec5f7f"],
+               strict=True)),
 }  # fmt: skip
 PENTAGON = "M0,-1L.951,-.309L.588,.809L-.588,.809L-.951,-.309Z"
 HEXAGON = "M0,-1L.866,-.5L.866,.5L0,1L-.866,.5L-.866,-.5Z"
 STAR = "M0,-1.2L.3,-.4L1.14,-.37L.48,.15L.71,.97L0,.5L-.71,.97L-.48,.15L-1.14,-.37L-.3,-.4Z"
 MARKS = ["square", "triangle-up", "diamond", "triangle-down", PENTAGON, "cross", STAR, "triangle-right", HEXAGON]
 BY_LABEL = [INK, *(RAMP[k] for k in (0, 2, 4, 6, 7, 5, 3, 1))]  # of few settings over one another: cold to hot
+BY_LABEL_MARKS = ["circle", *MARKS]
 CONFIG = {
     "background": PAPER, "font": "Helvetica Neue, Helvetica, Arial, sans-serif", "view": {"stroke": None},
     "axis": {"gridColor": GRID, "domainColor": INK, "tickColor": INK, "labelColor": INK, "titleColor": INK,
@@ -99,16 +112,17 @@ def _filled(node: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(node, list):
         parts = [_filled(one, values) for one in node]
         return [one for part in parts for one in (part if _is_joined(part) else [part])]
-    if not isinstance(node, dict):
-        return node
-    if "$use" in node:
-        own = {key: _filled(value, values) for key, value in node.items() if key != "$use"}
-        return _filled(templates()["parts"][node["$use"]], {**values, **own})
+    return _filled_group(node, values) if isinstance(node, dict) else node
+
+
+def _filled_group(node: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
     if "$each" in node:
         return [_filled(node["do"], {**values, **one}) for one in _filled(node["$each"], values)]
     if "$if" in node:
         return _filled(node["do"], values) if _filled(node["$if"], values) else []
     made = {key: _filled(value, values) for key, value in node.items()}
+    if "$use" in node:
+        return _filled(templates()["parts"][made.pop("$use")], {**values, **made})
     return {key: value for key, value in made.items() if value is not None or node[key] is None}
 
 
@@ -132,14 +146,16 @@ def _typed(node: Any, key: str = "") -> Any:
     return made
 
 
-def choice(name: str, label: str, options: Sequence[str], labels: Sequence[str] = (), start: str = "") -> dict[str, Any]:
+def choice(
+    name: str, label: str, options: Sequence[str], labels: Sequence[str] = (), start: str = ""
+) -> dict[str, Any]:
     """Return a value that the reader chooses from a list; with one option there is nothing to choose."""
     value = {"name": name, "value": start or options[0]}
     bind = {"input": "select", "options": list(options), "labels": list(labels or options), "name": f"{label} "}
     return value | {"bind": bind} if len(options) > 1 else value
 
 
-def by_category(names: Sequence[str], plain: str = "") -> dict[str, list[str]]:
+def by_category(names: Sequence[str], plain: str = "") -> dict[str, Any]:
     """Return names, colours and marks that go together; `plain` comes first, in ink, as a circle."""
     rest = [name for name in names if name != plain]
     first = len(names) > len(rest)
@@ -150,7 +166,7 @@ def by_category(names: Sequence[str], plain: str = "") -> dict[str, list[str]]:
     }
 
 
-def by_order(names: Sequence[str], plain: str = "") -> dict[str, list[str]]:
+def by_order(names: Sequence[str], plain: str = "") -> dict[str, Any]:
     """Return the same for ordered names, whose colours are spread over the ramp."""
     found = by_category(names, plain)
     first = int(plain in names)
@@ -205,7 +221,9 @@ def picture_files(figures: Sequence[Figure], data: Mapping[str, Any]) -> dict[st
     return files
 
 
-def patched(vega: dict[str, Any], size: tuple[Any, Any] = ({"signal": "width"}, {"signal": "height"})) -> dict[str, Any]:
+def patched(
+    vega: dict[str, Any], size: tuple[Any, Any] = ({"signal": "width"}, {"signal": "height"})
+) -> dict[str, Any]:
     """Return a compiled specification with what Vega-Lite cannot say; page.js does the same.
 
     Texts of the style `placed` keep off one another, and an axis title that begins with = follows a choice.
@@ -219,13 +237,15 @@ def patched(vega: dict[str, Any], size: tuple[Any, Any] = ({"signal": "width"}, 
             patched(mark, (own.get("width", size[0]), own.get("height", size[1])))
         elif "placed" in (mark.get("style") or ()):
             offset = [4] * 4 + [7] * 4
-            mark["transform"] = [{"type": "label", "size": list(size), "anchor": AROUND, "offset": offset, "padding": 12}]
+            mark["transform"] = [
+                {"type": "label", "size": list(size), "anchor": AROUND, "offset": offset, "padding": 12}
+            ]
     return vega
 
 
 @cache
 def vegalite_version() -> str:
-    """Return the version of Vega-Lite that draws, such as "6.4": the newest that vl-convert has, which reads Altair's."""
+    """Return the version of Vega-Lite that draws, "6.4": the newest that vl-convert has, which reads Altair's."""
     import vl_convert
 
     return str(vl_convert.get_vegalite_versions()[-1])

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,15 @@ from mia.data.cache import cache_folder
 from mia.files import StorageError, whole_file
 from mia.records import StoredRun
 from mia.report import look
-from mia.report.evidence import Evidence
-from mia.report.frame import Study
+from mia.report.evidence import Evidence, data_of
 from mia.report.published import CAPTION, TITLE, published_table
+from mia.report.study import Study
 from mia.report.tables import (
     Table,
     attack_table,
     caption,
     difference_rows,
+    duration_words,
     failure_words,
     number_text,
     run_rows,
@@ -131,12 +132,13 @@ def library() -> bytes:
     import vl_convert
 
     version = look.vegalite_version()
-    path = cache_folder() / "report" / f"vega-{vl_convert.__version__}-{version}.js.gz"
+    path = cache_folder() / "report" / f"vega-{metadata.version('vl-convert-python')}-{version}.js.gz"
     with suppress(OSError, EOFError, gzip.BadGzipFile):
         content = path.read_bytes()
         gzip.decompress(content)
         return content
-    content = gzip.compress(vl_convert.javascript_bundle(vl_version=version).encode(), 9, mtime=0)
+    bundle = vl_convert.javascript_bundle(vl_version=version)  # type: ignore[call-arg] # its stub lacks a default
+    content = gzip.compress(bundle.encode(), 9, mtime=0)
     with suppress(StorageError), whole_file(path) as temporary:  # else it is made again next time
         temporary.write_bytes(content)
     return content
@@ -183,7 +185,7 @@ def report_files(
         command: What was typed to run it.
         has_pictures: Draw the figures as files, too, which costs half a second for each.
     """
-    from mia.report.figures import data_of, sweep_figures
+    from mia.report.figures import sweep_figures
 
     evidence = Evidence(study)
     figures = sweep_figures(study, evidence)
@@ -227,8 +229,6 @@ def _sections(study: Study, figures: Sequence[look.Figure]) -> list[Section]:
 
 def _cards(study: Study) -> list[tuple[str, str]]:
     """Return the few numbers to see first."""
-    from mia.report.figures import duration_words
-
     missing = f", {len(study.unfinished)} unfinished" if study.unfinished else ""
     cards = [(f"{len(study.rows):,}", "settings"), (f"{len(study.runs):,}", f"finished runs{missing}")]
     metric = f"attack/{next(iter(study.attacks), '')}/auc"
@@ -237,7 +237,9 @@ def _cards(study: Study) -> list[tuple[str, str]]:
         k = pick(known, key=lambda k: study.estimate(k, metric).value)
         where = f" ({study.words(study.rows[k])})" if word else ""
         cards.append((number_text(study.estimate(k, metric).value), f"{word} AUC of {study.attacks[0]}{where}".strip()))
-    spent = [v for run in study.runs for name, v in run.metrics.items() if name.startswith("time/") and "total" not in name]
+    spent = [
+        v for run in study.runs for name, v in run.metrics.items() if name.startswith("time/") and "total" not in name
+    ]
     return [*cards, (duration_words(sum(spent)), "of computing")] if spent else cards
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mia.metrics.words import metric_words
-from mia.report.frame import Row, Study
+from mia.report.study import Row, Study
 from mia.report.tables import Cell, Table, estimate_cell, key_columns
+from mia.tables import Cell as CsvCell
 from mia.tables import read_rows
 
 SHADOWS, UTILITY = "split.num_shadows", ("target/train_accuracy", "target/test_accuracy")
@@ -46,9 +47,14 @@ def published_for(row: Row) -> list[dict[str, str]]:
     return [line for line in published_figures() if _place(line) == _place(row.values)]
 
 
-def published_cells(row: Row) -> dict[str, float]:
+def published_cells(row: Row) -> dict[str, CsvCell]:
     """Return the columns `published/<source>/<metric>` of a row; none where nothing is published."""
-    return {f"published/{line['key']}/{name}": float(line[name]) for line in published_for(row) for name in FIGURES if line[name]}
+    return {
+        f"published/{line['key']}/{name}": float(line[name])
+        for line in published_for(row)
+        for name in FIGURES
+        if line[name]
+    }
 
 
 def published_table(study: Study) -> Table | None:

@@ -81,7 +81,8 @@ def _roc_lines(result: Result, name: str) -> Lines:
 
 def _reported(metrics: Mapping[str, float], name: str) -> Lines:
     """Return the reported TPRs."""
-    rates = [(metrics.get(f"attack/{name}/fpr_reached_at_{limit}", rate), metrics.get(f"attack/{name}/tpr_at_{limit}_fpr", 0))
+    of = f"attack/{name}"
+    rates = [(metrics.get(f"{of}/fpr_reached_at_{limit}", rate), metrics.get(f"{of}/tpr_at_{limit}_fpr", 0.0))
              for limit, rate in FPR_LIMITS.items()]  # fmt: skip
     return [{"a": name, "label": _with_auc(metrics, name), "f": f, "t": t} for f, t in rates if f > 0 and t > 0]
 
@@ -102,7 +103,10 @@ def _epochs(curves: Curves | None, name: str) -> Lines:
     part, what = name.split("_")
     others = values[1:] if len(values) > 1 else values
     ends = zip(values[0].tolist(), others.min(axis=0).tolist(), others.max(axis=0).tolist(), strict=True)
-    return [{"epoch": k, "what": what, "part": part, "v": v, "l": low, "h": high} for k, (v, low, high) in enumerate(ends, 1)]
+    return [
+        {"epoch": k, "what": what, "part": part, "v": v, "l": low, "h": high}
+        for k, (v, low, high) in enumerate(ends, 1)
+    ]
 
 
 def _growth(result: Result) -> Lines:
@@ -173,7 +177,11 @@ def run_figures(result: Result, data: Mapping[str, Lines]) -> list[Figure]:
     """Return the figures that a result can fill, given its `run_data`."""
     several = len(CATEGORIES)  # attacks after the tenth are dashed
     looks = {"colours": CATEGORIES, "marks": MARKS, "dashes": [[1, 0]] * several + [[5, 3]] * several}
-    by_class = [choice("attack", "attack", list(dict.fromkeys(line["a"] for line in data["classes"])))] if data["classes"] else []
+    by_class = (
+        [choice("attack", "attack", list(dict.fromkeys(line["a"] for line in data["classes"])))]
+        if data["classes"]
+        else []
+    )
     return [
         Figure(name, title, caption(result),
                specification(templates()["run"][name], by_class if name == "per_class" else (), **looks))
@@ -182,7 +190,7 @@ def run_figures(result: Result, data: Mapping[str, Lines]) -> list[Figure]:
 
 
 def figure(result: Result, name: str) -> "alt.TopLevelMixin":
-    """Return a figure of a result as an Altair chart: `roc`, `attacks`, `per_class`, `confidence`, `learning_curves` ...
+    """Return a figure of a result, one of `RUN_FIGURES`, as an Altair chart.
 
     Raises:
         RequestError: there is no such figure, or the result does not hold what it needs.

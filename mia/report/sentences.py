@@ -8,7 +8,7 @@ import numpy as np
 from mia.metrics.estimates import best_difference
 from mia.metrics.power_law import fit_power_law
 from mia.metrics.words import metric_words
-from mia.report.frame import SIZE, Study
+from mia.report.study import SIZE, Study
 
 UTILITY = "target/test_accuracy"
 PRICE = 0.01  # test accuracy that the sentence over the frontier is ready to pay

@@ -13,7 +13,7 @@ from typing import Any
 from mia.metrics.estimates import Estimate
 from mia.metrics.words import METRICS, metric_of
 from mia.records import StoredRun
-from mia.report.frame import ADAPTIVE, SIZE, Row, Study, key_words, size_words, sort_key, value_words
+from mia.report.study import ADAPTIVE, SIZE, Row, Study, key_words, size_words, sort_key, value_words
 from mia.tables import Cell as CsvCell
 
 DIGITS = 3
@@ -57,7 +57,9 @@ class Table:
 def summary_table(study: Study, attack: str = "") -> Table:
     """Return utility and the leakage under one attack (by default the foremost) of every row."""
     chosen = attack or next(iter(study.attacks), "")
-    names = {one.name if "/" in one.name else f"attack/{chosen}/{one.name}": one.words for one in METRICS if one.is_main}
+    names = {
+        one.name if "/" in one.name else f"attack/{chosen}/{one.name}": one.words for one in METRICS if one.is_main
+    }
     return _table(study, names)
 
 
@@ -133,7 +135,9 @@ def caption(study: Study) -> str:
     """Return what the numbers of the tables are."""
     spread = "One run per setting, with 95% intervals"
     if any(len(study.rows[k].runs) > 1 for k in study.finished):
-        spread = "Means over seeds ± the standard deviation between them; below, the 95% interval of the mean, or of a run"
+        spread = (
+            "Means over seeds ± the standard deviation between them; below, the 95% interval of the mean, or of a run"
+        )
     place = " on the same data" if study.has_defences else ""
     attacker = " (against an attacker who knows the defence)" if study.has_both else ""
     return f"{spread}. Best{place} in bold: highest test accuracy, lowest leakage{attacker}."
@@ -144,6 +148,14 @@ def failure_words(run: StoredRun) -> str:
     reason = " ".join(run.tags.get("mia.error", "").split())
     status = {"FAILED": "failed", "KILLED": "was interrupted", "RUNNING": "is not finished"}.get(run.status, run.status)
     return f"{status}: {reason}" if reason else status
+
+
+def duration_words(seconds: float) -> str:
+    """Return a duration in the largest unit that fits."""
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} seconds"
 
 
 def table_latex(table: Table) -> str:
@@ -161,10 +173,15 @@ def table_latex(table: Table) -> str:
 
 def table_markdown(table: Table) -> str:
     """Return a table as Markdown, the best in bold."""
-    rows = [[plain(name) for name in table.columns], ["---" if k < table.num_keys else "---:" for k in range(len(table.columns))]]
+    rows = [
+        [plain(name) for name in table.columns],
+        ["---" if k < table.num_keys else "---:" for k in range(len(table.columns))],
+    ]
     for cells in zip(*table.columns.values(), strict=True):
         texts = [f"**{plain(cell.text)}**" if cell.is_best else plain(cell.text) for cell in cells]
-        rows.append([f"{text} ({cell.interval})" if cell.interval else text for text, cell in zip(texts, cells, strict=True)])
+        rows.append(
+            [f"{text} ({cell.interval})" if cell.interval else text for text, cell in zip(texts, cells, strict=True)]
+        )
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

@@ -10,11 +10,12 @@ import vl_convert
 from report_fakes import STRENGTHS, failed, fake_run, fake_sweep, fetch_file, run_of
 
 from mia.metrics.auc import auc_difference
-from mia.report import look
 from mia.metrics.roc import exposed
-from mia.report.evidence import STILL, Evidence
-from mia.report.figures import UTILITY, data_of, sweep_figures
-from mia.report.frame import KNOWS_NOT, NO_DEFENCE, read_study
+from mia.report import look
+from mia.report.evidence import Evidence, data_of
+from mia.report.figures import UTILITY, sweep_figures
+from mia.report.frame import read_study
+from mia.report.study import KNOWS_NOT, NO_DEFENCE
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +71,8 @@ def scene_of(figure, data):
 
 
 def test_a_sweep_over_defences_has_every_figure(figures) -> None:
-    assert list(figures) == ["grid", "frontier", "leakage_by_strength", "leakage_by_size", "attacks", "roc", "per_class",
-                             "differences", "exposure", "gap", "cost"]  # fmt: skip
+    assert list(figures) == ["grid", "frontier", "leakage_by_strength", "leakage_by_size", "attacks", "roc",
+                             "per_class", "differences", "exposure", "gap", "cost"]  # fmt: skip
 
 
 def test_specifications_keep_to_the_schema(figures, data) -> None:
@@ -139,8 +140,15 @@ def test_labels_of_nine_defences_cover_neither_one_another_nor_a_mark(nine) -> N
     scene = scene_of(figures["frontier"], data)
     words = {text for values in STRENGTHS.values() for v in values for text in (f"{v:g}", f"k = {v:g}")}
     words |= {"none", "1e-4", "1e-3", "5e-3"}
-    texts = [(item, x, y) for item, x, y in items_of(scene, "text") if item.get("text") in words and item.get("opacity", 1) > 0
-             and item.get("fontSize") == 10 and "angle" not in item and item.get("fill") == look.INK]  # fmt: skip
+    texts = [
+        (item, x, y)
+        for item, x, y in items_of(scene, "text")
+        if item.get("text") in words
+        and item.get("opacity", 1) > 0
+        and item.get("fontSize") == 10
+        and "angle" not in item
+        and item.get("fill") == look.INK
+    ]
     shown = [(item, *_box(item, x, y)) for item, x, y in texts]
     assert len(shown) > 20
     for (_, a, b, c, d), (_, e, f, g, h) in itertools.combinations(shown, 2):
@@ -163,9 +171,10 @@ def test_guides_have_their_names_outside_of_the_plot(nine) -> None:
     for item, _, _ in items_of(scene_of(figures["frontier"], data), "text"):
         if item.get("text") == "chance":
             assert item.get("y", 0) <= 0
+    panel = figures["leakage_by_strength"].spec["concat"][0]["width"]
     for item, _, _ in items_of(scene_of(figures["leakage_by_strength"], data), "text"):
         if item.get("text") == "chance":
-            assert item["x"] >= look.WIDTH
+            assert item["x"] >= panel
 
 
 def test_lines_start_at_no_defence(data, study) -> None:

@@ -169,8 +169,8 @@ def test_no_runs_make_a_page_too(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_a_page_of_two_hundred_runs_is_small(tmp_path) -> None:
-    runs = fake_sweep(tmp_path, sizes=(2500, 5000, 10000), keys=("train.l2", "train.dropout", "train.mixup", "defence.k"),
-                      seeds=(0, 1), records=300)  # fmt: skip
+    keys = ("train.l2", "train.dropout", "train.mixup", "defence.k")
+    runs = fake_sweep(tmp_path, (2500, 5000, 10000), keys, seeds=(0, 1), records=300)
     assert len(runs) > 190
     page = report_files(read_study(runs, fetch_file), title="x")["report.html"]
     assert len(page) < 2e6

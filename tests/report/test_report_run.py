@@ -86,7 +86,7 @@ def test_an_audit_without_curves_and_attacks_has_a_page(result: Result) -> None:
         result, curves=None, shadow_accuracy=None, scores={}, per_class=[], metrics={}, growth=[]
     )
     assert [one.name for one in run_figures(bare, run_data(bare))] == ["confidence"]
-    assert "No attack could be judged" in audit_page(bare)
+    assert "No attack could rank these records" in audit_page(bare)
     Console(file=io.StringIO()).print(console_table(bare))
 
 
@@ -128,7 +128,7 @@ def test_a_stored_run_gives_the_same_figures(result: Result, tmp_path) -> None:
     assert json.dumps(before["epochs"]) == json.dumps(after["epochs"])
     assert [line["c"] for line in after["classes"]] == [line["c"] for line in before["classes"]]
     with pytest.raises(FileNotFoundError):
-        stored_result(run, lambda run, name: None)
+        stored_result(run, lambda *_: None)
 
 
 def test_a_runs_page_draws_without_the_charting_library_() -> None:

@@ -16,7 +16,6 @@ from mia.report.tables import (
     table_latex,
 )
 from mia.tables import csv_text, safe_cell
-from mia.tables import csv_text, safe_cell
 
 AUC, UTILITY = "attack/gap/auc", "target/test_accuracy"
 
