@@ -58,7 +58,7 @@ def group_choices(study: Study) -> list[dict[str, Any]]:
     found = [choice("panel", "data", list(dict.fromkeys(study.settings["panel"])))]
     found += [choice("defence", "defence", study.defences)] if study.has_defences else []
     whose = [who for who in (KNOWS, KNOWS_NOT) if (study.settings["who"] == who).any()]
-    return [*found, choice("who", "the attacker", whose, KNOWS)] if study.has_both else found
+    return [*found, choice("who", "the attacker", whose)] if study.has_both else found
 
 
 def in_group(study: Study) -> str:
@@ -78,7 +78,8 @@ def number_axis(field: str, title: str, values: Sequence[float]) -> dict[str, An
     """Return an axis with ticks at the values, logarithmic where they spread over more than a factor of eight."""
     known = sorted(set(values))
     kind = "log" if known[0] > 0 and known[-1] / known[0] >= 8 else "linear"
-    axis = {"values": known, "format": ",~r" if known[-1] >= 1 else "~g", "grid": False}
+    text = f"format(datum.value, '{',~r' if known[-1] >= 1 else '~g'}')"  # a format of the axis would lose digits
+    axis = {"values": known, "labelExpr": text, "grid": False}
     scale = {"type": kind, "zero": False, "nice": False, "padding": 14}
     return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis}
 
@@ -186,7 +187,8 @@ def trend(study: Study, _: Evidence) -> Figure | None:
     return made(
         study, "trend", [attack_choice(study.attacks), choice("setting", "setting", rest)],
         f"leakage_by_{word.replace(' ', '_')}", what=word, slope=slope_words(study) if key == SIZE else "", kept=kept,
-        field="name:N", x_field=field, rest_field=f"rest_{field}", x=number_axis(field, word, list(study.settings[field])),
+        field="name:N", x_field=field, rest_field=f"rest_{field}",
+        x=number_axis(field, word, list(study.settings[field])),
         named="{" + ", ".join(f"'{m}': '{text}'" for m, text in names.items()) + "}[datum.m]",
         **by_category(list(names.values())),
     )  # fmt: skip

@@ -57,7 +57,8 @@ class Row:
     @property
     def words(self) -> str:
         """Defences with their strengths."""
-        return f"{self.defence} {self.strength}".strip()
+        last = self.defence.rpartition(" ")[2]  # "top k" and "k = 3" make "top k = 3"
+        return f"{self.defence} {self.strength.removeprefix(f'{last} ')}".strip()
 
     @property
     def order(self) -> tuple[tuple[float, ...], str]:

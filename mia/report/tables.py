@@ -102,13 +102,14 @@ def _runs_cell(row: Row) -> Cell:
 def estimate_cell(estimate: Estimate, *, is_best: bool = False) -> Cell:
     """Return a result with its 95% interval; over seeds a mean with the deviation of one, and the mean's interval."""
     spread = f" ± {number_text(estimate.deviation)}" if math.isfinite(estimate.deviation) else ""
-    interval = f"{number_text(estimate.low)}-{number_text(estimate.high)}" if estimate.low < estimate.high else ""
+    to = "-" if estimate.low >= 0 else " to "
+    interval = f"{number_text(estimate.low)}{to}{number_text(estimate.high)}" if estimate.low < estimate.high else ""
     return Cell(number_text(estimate.value) + spread, estimate.value, is_best, interval)
 
 
 def number_text(value: float) -> str:
     """Return a rounded result; a dash where there is none."""
-    return f"{value:.{DIGITS}f}" if math.isfinite(value) else "-"
+    return f"{round(value, DIGITS) + 0.0:.{DIGITS}f}" if math.isfinite(value) else "-"  # never -0.000
 
 
 def _best(study: Study, metric: str) -> set[int]:

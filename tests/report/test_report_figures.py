@@ -177,6 +177,19 @@ def test_guides_have_their_names_outside_of_the_plot(nine) -> None:
             assert item["x"] >= panel
 
 
+def test_every_choice_has_a_whole_label(figures) -> None:
+    chosen = [one["bind"] for figure in figures.values() for one in figure.spec.get("params", ()) if "bind" in one]
+    assert any(KNOWS_NOT in one["options"] for one in chosen)
+    for one in chosen:
+        assert len(one["labels"]) == len(one["options"])
+        assert all(len(text) > 1 for text in one["labels"])
+
+
+def test_sizes_on_an_axis_keep_their_digits(figures, data) -> None:
+    texts = [str(item.get("text")) for item, *_ in items_of(scene_of(figures["leakage_by_size"], data), "text")]
+    assert {"2,500", "5,000"} <= set(texts)
+
+
 def test_lines_start_at_no_defence(data, study) -> None:
     paths = data["paths"]
     for (line, place, _), group in paths.groupby(["line", "place", "who"]):

@@ -5,10 +5,13 @@ import math
 import pytest
 from report_fakes import failed, fake_sweep, fetch_file, run_of
 
+from mia.metrics.estimates import Estimate
 from mia.report.frame import read_study
 from mia.report.tables import (
     Cell,
     Table,
+    estimate_cell,
+    number_text,
     run_rows,
     summary_markdown,
     summary_rows,
@@ -157,3 +160,9 @@ def test_numbers_of_a_large_sweep_are_those_of_its_runs(tmp_path) -> None:
         row = study.rows[k]
         wanted = f"{row.runs[0].metrics['attack/loss/auc']:.3f}" if row.runs else "-"
         assert cell.text == wanted
+
+
+def test_no_zero_is_negative_and_intervals_below_zero_can_be_read() -> None:
+    assert number_text(-0.0001) == "0.000"
+    assert estimate_cell(Estimate(0.055, -0.0123, 0.122)).interval == "-0.012 to 0.122"
+    assert estimate_cell(Estimate(0.5, 0.4, 0.6)).interval == "0.400-0.600"
