@@ -10,7 +10,7 @@ FLOORS = {
     "records": 0, "checks": 0, "files": 0, "fingerprint": 0, "seeds": 0, "home": 0,
     "registry": 0, "settings": 0, "machine": 0, "probabilities": 0, "limits": 0,
     "data": 1, "split": 1, "shadow_data": 1, "models": 1, "train": 1, "attacks": 1, "defences": 1, "metrics": 1,
-    "store": 2, "plans": 2, "predictions": 2, "snippets": 2, "tables": 2, "model_card": 2, "experiment": 2,
+    "store": 2, "plans": 2, "predictions": 2, "snippets": 2, "tables": 2, "model_card": 2, "stored_result": 2, "contact_sheet": 2, "experiment": 2,
     "config": 3, "tracking": 3, "compose": 3, "sweep": 3, "sweeper": 3, "variants": 3,
     "report": 4, "outputs": 5, "results": 5, "face": 5, "tracked": 5, "cli": 5, "__main__": 6, "__init__": 6,
 }  # fmt: skip
@@ -29,8 +29,8 @@ ONLY_IN = {
     },  # compose and cli name the type that Hydra hands over
     "hydra": {"compose", "sweep", "cli"},
     "mlflow": {"tracking"},
-    "matplotlib": {"report"},
-    "plotly": {"report"},
+    "altair": {"report"},
+    "vl_convert": {"report"},
     "rich": {"report", "cli"},
 }
 WITHIN_FLOOR_1 = {("train", "models")}

@@ -12,7 +12,7 @@ from mia.records import StoredRun
 from mia.sweeper.base import Swept
 
 if TYPE_CHECKING:
-    from mia.report.frame import Study
+    from mia.report.study import Study
     from mia.tracking.reading import Reader
     from mia.tracking.run import Run
 
