@@ -24,6 +24,12 @@ EVERY = {
     "rmia_offline": RmiaOfflineOptions(),
 }
 COMPARING = ("calibration", "lira_online", "lira_offline", "rmia_online", "rmia_offline")
+CASES = {
+    **{name: (name, options) for name, options in EVERY.items()},
+    "lira_online moderated": ("lira_online", LiraOnlineOptions("moderated")),
+    "lira_offline moderated": ("lira_offline", LiraOfflineOptions("moderated")),
+}
+"""By a name for people: every attack as it is by default, and some as they are not."""
 
 
 def random_signals(
