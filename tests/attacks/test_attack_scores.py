@@ -6,10 +6,14 @@ import attack_twins as twins
 import numpy as np
 import pytest
 from attack_cases import EVERY, random_signals
+from null_cases import area
 
 from mia.attacks import run_attack
+from mia.attacks.base import BaseOfflineOptions, BaseOnlineOptions
 from mia.attacks.lira import LiraOfflineOptions, LiraOnlineOptions
+from mia.attacks.pmia import PmiaOptions
 from mia.attacks.rmia import RmiaOfflineOptions, RmiaOnlineOptions
+from mia.checks import RequestError
 
 CASES = {
     "logits": {},
@@ -66,6 +70,45 @@ def test_lira(signals, variance, location):
         offline = run_attack("lira_offline", signals, LiraOfflineOptions(variance, location, form), 0)
         expected = np.array(twins.lira(signals, variance, location, "density" if form == "density" else "one_sided"))
         agree(offline.score, expected)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_base(signals, temperature):
+    agree(run_attack("base_online", signals, BaseOnlineOptions(temperature), 0).score, twins.base(signals, temperature))
+    offline = run_attack("base_offline", signals, BaseOfflineOptions(temperature, 0.5), 0).score
+    agree(offline, twins.base(signals, temperature, 0.5))
+
+
+@pytest.mark.parametrize("location", ["mean", "median"])
+def test_pmia(signals, location):
+    agree(run_attack("pmia", signals, PmiaOptions(location=location), 0).score, twins.pmia(signals, location))
+
+
+def test_pmia_tells_members_that_no_shadow_saw():
+    """Under `disjoint`, classes that are learnt differently well, and no shadow that was trained on a candidate."""
+    signals, is_member = random_signals(records=2000, shadows=6, effect=4.0, seed=1)
+    is_candidate = np.arange(2000) < 1000
+    disjoint = replace(
+        signals,
+        is_candidate=is_candidate,
+        shadow_membership=np.where(is_candidate, 0, signals.shadow_membership).astype(np.int8),
+        shadow_own=signals.shadow_own & ~is_candidate,
+    )
+    scores = run_attack("pmia", disjoint, PmiaOptions("moderated"), 0)
+    assert area(scores.score, is_member[is_candidate]) > 0.8
+    correct = scores.is_predicted == is_member[is_candidate]
+    assert correct.mean() > 0.7
+    alone = replace(disjoint, shadow_membership=np.zeros_like(disjoint.shadow_membership))
+    with pytest.raises(RequestError, match="attack=pmia needs records that shadows were trained on"):
+        run_attack("pmia", alone, PmiaOptions(), 0)
+
+
+def test_a_class_that_shadows_never_learnt_is_left_out_and_said():
+    signals, _ = random_signals(unused=0.1)
+    membership = np.where((signals.labels == 2) & (signals.shadow_membership == 1), -1, signals.shadow_membership)
+    scores = run_attack("pmia", replace(signals, shadow_membership=membership), PmiaOptions(), 0)
+    assert np.isnan(scores.score[signals.labels == 2]).all()
+    assert any("shadows were trained on no record of class 2" in line for line in scores.warnings)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
