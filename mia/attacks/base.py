@@ -12,7 +12,7 @@ from jaxtyping import Float, Int8
 
 from mia.attacks.masked_statistics import masked_log_mean_exp
 from mia.attacks.per_record import Needs, compare
-from mia.attacks.shared_statistics import floor_of, shared_statistics
+from mia.attacks.shared_statistics import floor_of
 from mia.attacks.spec import attack
 from mia.attacks.statistics import true_class
 from mia.attacks.ties import difference, settle
@@ -89,8 +89,6 @@ def offline(signals: Signals, options: BaseOfflineOptions, seed: int) -> Scores:
 
 def _tempered(signals: Signals, temperature: float) -> Float[np.ndarray, "M N"]:
     """Return l of every model, the target first; kept with the signals."""
-    if temperature == 1:
-        return shared_statistics(signals).log_confidence
     key = f"log confidence at {temperature!r}"
     if key not in signals.shared:
         outputs = [signals.target_outputs, *signals.shadow_outputs]

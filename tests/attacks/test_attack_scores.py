@@ -95,7 +95,7 @@ def test_pmia_tells_members_that_no_shadow_saw():
         shadow_own=signals.shadow_own & ~is_candidate,
     )
     scores = run_attack("pmia", disjoint, PmiaOptions("moderated"), 0)
-    assert area(scores.score, is_member[is_candidate]) > 0.8
+    assert area(scores.score, is_member[is_candidate]) > 0.75
     correct = scores.is_predicted == is_member[is_candidate]
     assert correct.mean() > 0.7
     alone = replace(disjoint, shadow_membership=np.zeros_like(disjoint.shadow_membership))
