@@ -43,6 +43,7 @@ CASES = {
     "lira_online moderated": ("lira_online", LiraOnlineOptions("moderated")),
     "lira_offline moderated": ("lira_offline", LiraOfflineOptions("moderated")),
     "pmia moderated": ("pmia", PmiaOptions("moderated", "median")),
+    "rmia_offline auto": ("rmia_offline", RmiaOfflineOptions(a="auto")),
     "pmia global": ("pmia", PmiaOptions("global")),
 }
 """By a name for people: every attack as it is by default, and some as they are not."""

@@ -18,6 +18,7 @@ VARIANTS = [
     ("lira_offline", {"variance": "per_record", "offline": "density", "location": "median"}),
     ("rmia_online", {}),
     ("rmia_offline", {}),
+    ("rmia_offline", {"a": "auto"}),
     ("base_online", {}),
     ("base_offline", {}),
     ("pmia", {}),
