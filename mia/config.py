@@ -16,7 +16,7 @@ from mia.attacks import ATTACKS
 from mia.attacks.options import AttackOptions, attack_schema, from_schema
 from mia.checks import RequestError, did_you_mean
 from mia.data import DATASETS, DataOptions
-from mia.defences import options as defence_options
+from mia.defences import DEFENCES, DefenceOptions
 from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.limits import LimitOptions
 from mia.models import MODELS, ModelOptions
@@ -44,7 +44,7 @@ class Config:
     shadow_data: ShadowDataOptions = MISSING
     model: ModelOptions = MISSING
     train: TrainOptions = field(default_factory=TrainOptions)
-    defence: defence_options.DefenceOptions = MISSING
+    defence: DefenceOptions = MISSING
     attacker: AttackerOptions = field(default_factory=AttackerOptions)
     attack: AttackSchema = field(default_factory=AttackSchema)
     engine: EngineOptions = field(default_factory=EngineOptions)
@@ -131,7 +131,7 @@ class PoolsConfig:
 GROUPS: dict[str, tuple[type, Callable[[], dict[str, type]]]] = {
     "data": (DataOptions, lambda: {name: entry.options for name, entry in DATASETS.items()}),
     "model": (ModelOptions, lambda: {name: entry.options for name, entry in MODELS.items()}),
-    "defence": (defence_options.DefenceOptions, lambda: _classes(defence_options, defence_options.DefenceOptions)),
+    "defence": (DefenceOptions, lambda: {name: entry.options for name, entry in DEFENCES.items()}),
     "shadow_data": (ShadowDataOptions, lambda: _classes(shadow_data_options, ShadowDataOptions)),
 }
 """Of each group whose choice has options of its own: what these have in common, and the options by name."""

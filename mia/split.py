@@ -69,6 +69,7 @@ def make_split(
     seed: int,
     *,
     shadow_records: Indices | None = None,
+    groups: Indices | None = None,
 ) -> Split:
     """Return the split of a data set of `num_records` records.
 
@@ -78,9 +79,12 @@ def make_split(
         seed: The root seed.
         shadow_records: The attacker's own records, where shadows draw from instead of from those that the target
             leaves; the target uses none of them (`disjoint` only).
+        groups: Whose record each is [num_records]: a group's records are all members of a model, all non-members of
+            it, or all unknown to it.
 
     Raises:
-        RequestError: the data set has too few records; the message says the largest size that fits.
+        RequestError: the data set has too few records, where the message says the largest size that fits; or whole
+            groups do not add up to the size.
     """
     if options.protocol == "canary":
         raise RequestError(
@@ -89,7 +93,9 @@ def make_split(
         )
     _check_size(options, num_records, shadow_records)
     halves = _pool_halves if options.protocol == "pool" else _disjoint_halves
-    members, nonmembers = halves(options, num_records, seed, shadow_records)
+    if groups is not None and len(groups) < num_records:  # the attacker's own records belong to nobody
+        groups = np.concatenate([groups, groups.max() + 1 + np.arange(num_records - len(groups))])
+    members, nonmembers = halves(options, num_records, seed, shadow_records, groups)
     split = Split(options.protocol, members.astype(np.int32), nonmembers.astype(np.int32), num_records)
     check_split(split, options.size, may_overlap=options.overlap)
     return split
@@ -145,20 +151,65 @@ def _check_size(options: SplitOptions, num_records: int, shadow_records: Indices
         )
 
 
-def _halve(generator: np.random.Generator, records: Indices, size: int) -> tuple[Indices, Indices]:
+def _halve(
+    generator: np.random.Generator, records: Indices, size: int, groups: Indices | None = None
+) -> tuple[Indices, Indices]:
+    if groups is not None:
+        first = draw_groups(generator, records, size, groups)
+        return first, draw_groups(generator, np.setdiff1d(records, first), size, groups)
     drawn = generator.permutation(records)[: 2 * size]
     return np.sort(drawn[:size]), np.sort(drawn[size:])
 
 
+def draw_groups(generator: np.random.Generator, records: Indices, size: int, groups: Indices) -> Indices:
+    """Return `size` of the records, sorted, in whole groups of a random order.
+
+    Groups are taken one after another as long as others are left that can fill what remains exactly: the last few are
+    chosen for their sizes, all before them by chance alone.
+
+    Raises:
+        RequestError: no choice of whole groups has that size.
+    """
+    order = generator.permutation(np.unique(groups[records]))
+    place = {group: number for number, group in enumerate(order.tolist())}
+    number = np.array([place[group] for group in groups[records].tolist()])
+    sizes = np.bincount(number, minlength=len(order))
+    total = np.cumsum(sizes)
+    slack = 4 * int(sizes.max(initial=0))  # what the last groups may have to make up for
+    taken = int(np.searchsorted(total, max(size - slack, 0), side="right"))
+    chosen = np.zeros(len(order), bool)
+    chosen[:taken] = True
+    rest = _exact_sum(sizes[taken:], size - int(total[taken - 1] if taken else 0))
+    if rest is None:
+        raise RequestError(
+            f"split.size={size} cannot be made of whole groups of data.group: they have {sizes.min(initial=0)} to "
+            f"{sizes.max(initial=0)} records; choose a size that they add up to, or fewer records"
+        )
+    chosen[taken + rest] = True
+    return np.sort(records[chosen[number]])
+
+
+def _exact_sum(sizes: np.ndarray, wanted: int) -> Indices | None:
+    """Return positions whose sizes add up to `wanted`, the first ones that do; None where there are none."""
+    reached: dict[int, list[int]] = {0: []}
+    for position, one in enumerate(sizes.tolist()):
+        if wanted in reached:
+            break
+        for total, chosen in sorted(reached.items(), reverse=True):
+            if total + one <= wanted:
+                reached.setdefault(total + one, [*chosen, position])
+    return np.array(reached[wanted], np.int64) if wanted in reached else None
+
+
 def _disjoint_halves(
-    options: SplitOptions, num_records: int, seed: int, shadow_records: Indices | None
+    options: SplitOptions, num_records: int, seed: int, shadow_records: Indices | None, groups: Indices | None
 ) -> tuple[np.ndarray, np.ndarray]:
     own = np.arange(num_records) if shadow_records is None else np.setdiff1d(np.arange(num_records), shadow_records)
-    target = _halve(stage_generator(seed, "split/target"), own, options.size)
+    target = _halve(stage_generator(seed, "split/target"), own, options.size, groups)
     left = own if options.overlap else np.setdiff1d(own, np.concatenate(target))
     rest = left if shadow_records is None else shadow_records
     shadows = [
-        _halve(stage_generator(seed, "split/shadow", shadow), rest, options.size)
+        _halve(stage_generator(seed, "split/shadow", shadow), rest, options.size, groups)
         for shadow in range(1, options.num_shadows + 1)
     ]
     members, nonmembers = zip(target, *shadows, strict=True)
@@ -166,12 +217,16 @@ def _disjoint_halves(
 
 
 def _pool_halves(
-    options: SplitOptions, num_records: int, seed: int, _: Indices | None
+    options: SplitOptions, num_records: int, seed: int, _: Indices | None, groups: Indices | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    pool = np.sort(stage_generator(seed, "split/pool").permutation(num_records)[: 2 * options.size])
-    halves = [_halve(stage_generator(seed, "split/target"), pool, options.size)]
+    generator = stage_generator(seed, "split/pool")
+    if groups is None:
+        pool = np.sort(generator.permutation(num_records)[: 2 * options.size])
+    else:
+        pool = draw_groups(generator, np.arange(num_records), 2 * options.size, groups)
+    halves = [_halve(stage_generator(seed, "split/target"), pool, options.size, groups)]
     for pair in range((options.num_shadows + 1) // 2):
-        first, second = _halve(stage_generator(seed, "split/shadow", pair), pool, options.size)
+        first, second = _halve(stage_generator(seed, "split/shadow", pair), pool, options.size, groups)
         halves += [(first, second), (second, first)]
     members, nonmembers = zip(*halves[: options.num_shadows + 1], strict=True)
     return np.stack(members), np.stack(nonmembers)

@@ -10,7 +10,6 @@ from scipy.stats import kstest, laplace, norm
 from mia.checks import RequestError
 from mia.defences import DEFENCES, defend, make_defence, needs_fit, setting
 from mia.defences.answer_noise import record_uniforms
-from mia.defences.answers import softmax
 from mia.defences.memguard import fit_classifier
 from mia.defences.options import (
     LabelOnlyOptions,
@@ -22,6 +21,7 @@ from mia.defences.options import (
     TopKOptions,
 )
 from mia.metrics.auc import auc
+from mia.probabilities import softmax
 
 PUBLISHED = Path(__file__).parents[1] / "../shared/conformance/location30.npz"
 

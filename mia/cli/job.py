@@ -4,7 +4,7 @@ Takes a composed config; gives an `Outcome`. Everything that a person or a sweep
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,10 +16,12 @@ from mia.fingerprint import fingerprint
 from mia.sweeper.check import LastData
 
 if TYPE_CHECKING:
-    from mia.records import Dataset
+    from mia.records import ColumnSummary, Dataset
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
+MOST_COLUMNS = 30
+"""Columns of a table that are described in the terminal."""
 SAID_ELSEWHERE = ("data.", "split.size", "tracking.", "engine.", "limit.")
 """Beginnings of keys that a run's name leaves out."""
 
@@ -138,6 +140,10 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
         ) as run:
             begun.append(run)
             run.log_dataset(data)
+            if data.columns:
+                run.log_text("".join(f"{column.words}\n" for column in data.columns), "columns.txt")
+                if job.sweep_id is None:
+                    say_columns(data.columns, observer)
             run.log_text(job.yaml, "config.yaml")
             run.log_text("".join(f"- {one}\n" for one in job.overrides), "overrides.yaml")
             _prepare_jax()
@@ -159,6 +165,14 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
     else:
         print_lines(result.metrics, run.id, job.name)
     return Outcome("finished", result.metrics)
+
+
+def say_columns(columns: "Sequence[ColumnSummary]", observer: Any) -> None:
+    """Say what was made of a table's columns before anything is trained."""
+    for column in columns[:MOST_COLUMNS]:
+        observer.say(f"  {column.words}")
+    if len(columns) > MOST_COLUMNS:
+        observer.say(f"  and {len(columns) - MOST_COLUMNS:,} more: columns.txt of the run has them all")
 
 
 def print_lines(metrics: Mapping[str, float], run_id: str, name: str) -> None:

@@ -50,7 +50,7 @@ class ConsoleObserver:
 
     def say(self, line: str) -> None:
         """Print one line above the bar."""
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def __call__(self, event: Event) -> None:
         """Show an event."""

@@ -12,7 +12,8 @@ from jaxtyping import Float, UInt64
 
 from mia.checks import non_negative, one_of
 from mia.defences import DefenceOptions, Strength, defence
-from mia.defences.answers import Answers, Defence, softmax
+from mia.defences.answers import Answers, Defence
+from mia.probabilities import softmax
 
 NOISES = ("gaussian", "laplace")
 _STEP, _FIRST, _SECOND = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))

@@ -11,9 +11,3 @@ Defence = Callable[[Float[np.ndarray, "*R C"]], Answers]
 """A model's logits on any records -> what people get to see."""
 Own = tuple[Float[np.ndarray, "m C"], Float[np.ndarray, "n C"]]
 """A model's logits on records it was trained on, and on records it was not."""
-
-
-def softmax(logits: Float[np.ndarray, "*R C"]) -> Float[np.ndarray, "*R C"]:
-    """Return probabilities, in the logits' own precision."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)

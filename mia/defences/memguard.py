@@ -15,7 +15,8 @@ from jaxtyping import Float
 from mia.checks import non_negative
 from mia.defences import DefenceOptions, Strength, defence
 from mia.defences.answer_noise import record_uniforms
-from mia.defences.answers import Answers, Defence, Own, softmax
+from mia.defences.answers import Answers, Defence, Own
+from mia.probabilities import softmax
 
 MOST_STEPS = 300  # of gradient descent, as in the paper
 STEP = 0.1  # length of each step, in logits

@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from mia.checks import at_least
 from mia.defences import DefenceOptions, Strength, defence
-from mia.defences.answers import Answers, Defence, softmax
+from mia.defences.answers import Answers, Defence
+from mia.probabilities import softmax
 
 
 @dataclass

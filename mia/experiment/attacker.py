@@ -32,11 +32,11 @@ def plan_split(options: ExperimentOptions, data: Dataset) -> Split:
         RequestError: there are too few records.
     """
     if options.shadow_data.name == "real":
-        return make_split(options.split, len(data.x), options.seed)
+        return make_split(options.split, len(data.x), options.seed, groups=data.groups)
     left = max(len(data.x) - 2 * options.split.size, 0)
     count = count_records(options.shadow_data, left, options.split.size, data.num_classes)
     own = np.arange(len(data.x), len(data.x) + count)
-    return make_split(options.split, len(data.x) + count, options.seed, shadow_records=own)
+    return make_split(options.split, len(data.x) + count, options.seed, shadow_records=own, groups=data.groups)
 
 
 def gather(
@@ -56,8 +56,8 @@ def gather(
         target = gather_target(options, data, split, store, observe)
     with clock.stage("shadow_data"):
         made = make_own_records(options, data, split, target, observe)
-    own = replace(data, x=made.x, y=made.y)
-    everything = replace(data, x=np.concatenate([data.x, own.x]), y=np.concatenate([data.y, own.y]))
+    own = replace(data, x=made.x, y=made.y, groups=None, slices={})  # nobody's records
+    everything = replace(own, x=np.concatenate([data.x, own.x]), y=np.concatenate([data.y, own.y]))
     with clock.stage("train"):
         ensemble = gather_shadows(options, everything, own, split, store, observe, target)
     return Materials(everything, len(data.x), ensemble, _metrics(made), _absent_classes(options, made, data))

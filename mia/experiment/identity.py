@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from mia.experiment.options import ExperimentOptions
-from mia.records import Dataset
+from mia.records import Dataset, array_digest
 from mia.train.options import TrainOptions
 
 TRAINING_VERSION = 1
@@ -28,7 +28,8 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
         "training_version": TRAINING_VERSION,
         "data": data.fingerprint,
         "split": {"protocol": options.split.protocol, "size": options.split.size}
-        | ({"overlap": True} if options.split.overlap else {}),
+        | ({"overlap": True} if options.split.overlap else {})
+        | _people(data),
         "model": {"name": options.model.name} | distinct(options.model),
         "train": distinct(train.effective()),
         "seed": options.seed,
@@ -54,7 +55,10 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
         "training_version": TRAINING_VERSION,
         "analysis_version": ANALYSIS_VERSION,
         "data": data.fingerprint,
-        "split": {"protocol": options.split.protocol, "size": options.split.size} | distinct(options.split),
+        **({"slices": sorted(data.slices)} if data.slices else {}),
+        "split": {"protocol": options.split.protocol, "size": options.split.size}
+        | distinct(options.split)
+        | _people(data),
         "model": {"name": options.model.name} | distinct(options.model),
         "train": distinct(options.train.effective()),
         "defence": {"name": options.defence.name} | distinct(options.defence),
@@ -64,6 +68,11 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
         **({"growth": True} if options.attack.growth else {}),
         "seed": options.seed,
     } | ({} if options.shadow_data.name == "real" else {"shadow_data": shadow_data})
+
+
+def _people(data: Dataset) -> dict[str, str]:
+    """Return what tells whose record each is: it decides which records lie on one side together."""
+    return {} if data.groups is None else {"groups": array_digest(data.groups)}
 
 
 def distinct(options: Any) -> dict[str, Any]:

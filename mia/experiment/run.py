@@ -4,6 +4,10 @@ Takes options, a data set and a pool store; gives a `Result`. Pure but for the s
 same result, whatever the store already held.
 """
 
+from dataclasses import replace
+
+import numpy as np
+
 from mia.attacks import check_possible
 from mia.experiment.attacker import gather, plan_split
 from mia.experiment.attacking import attack_target, grow, quick_first
@@ -15,7 +19,7 @@ from mia.experiment.own_training import OwnTraining
 from mia.experiment.pools import Materials, gather_foreign
 from mia.experiment.result import build_result, judge
 from mia.experiment.signals import make_tasks
-from mia.records import Dataset, Result
+from mia.records import AttackTask, Dataset, Result
 from mia.split import relaxed_rules
 from mia.store import PoolStore
 from mia.train.compatible import check_compatible
@@ -68,7 +72,7 @@ def run_experiment(
             materials = Materials(data, len(data.x), gather_foreign(options, data, split, store, observe, own))
     ensemble = materials.ensemble
     with clock.stage("signals"):
-        tasks = make_tasks(options, materials, split, can_ask=own is None)
+        tasks = [told_about(task, data) for task in make_tasks(options, materials, split, can_ask=own is None)]
     with clock.stage("attack"):
         scores = [attack_target(attacks, task, options.seed, observe) for task in tasks]
     growth: list[dict[str, str | float]] = []
@@ -77,7 +81,14 @@ def run_experiment(
             growth = grow(attacks, tasks[0], scores[0], options.attack.prior, options.seed, observe)
     spent, notes = privacy_cost(options.train, options.split.size) if own is None else ({}, [])
     idle = options.train.idle() if own is None else []
-    said = [*idle, *relaxed_rules(options.split, split), *ensemble.warnings, *materials.warnings]
+    said = [
+        *idle,
+        *data.notes,
+        *copies_on_both_sides(tasks[0], data),
+        *relaxed_rules(options.split, split),
+        *ensemble.warnings,
+        *materials.warnings,
+    ]
     models = {
         "pool/models_trained": ensemble.num_trained,
         "pool/models_reused": len(ensemble.rows) - ensemble.num_trained,
@@ -97,3 +108,25 @@ def run_experiment(
             pools=ensemble.fingerprints,
         )
     return result.with_metrics(clock.metrics())
+
+
+def told_about(task: AttackTask, data: Dataset) -> AttackTask:
+    """Return the task with what the data set says of its candidate records: whose they are, and what tells them apart.
+
+    Candidates are the data set's own records, whatever the attacker's shadows were trained on.
+    """
+    groups = None if data.groups is None else data.groups[task.index]
+    return replace(task, groups=groups, slices={name: values[task.index] for name, values in data.slices.items()})
+
+
+def copies_on_both_sides(task: AttackTask, data: Dataset) -> tuple[str, ...]:
+    """Return a line that counts the non-members of which the target trained on an exact copy, if there are any."""
+    first = data.first_copy[task.index]
+    seen = int(np.isin(first[~task.is_member], first[task.is_member]).sum())
+    if not seen:
+        return ()
+    line = (
+        f"{seen} of {int((~task.is_member).sum())} non-members are exact copies of members: no attack can tell them "
+        "apart, and all leakage is understated; data.duplicates=drop leaves copies of a table out"
+    )
+    return (line,)

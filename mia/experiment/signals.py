@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from mia.attacks.design import find_partners
-from mia.defences import make_defence, setting
+from mia.defences import make_defence, needs_fit, setting
 from mia.defences.answers import Defence
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble, Materials
@@ -78,8 +78,10 @@ class DefendedAnswers:
         if setting(options) is None:
             return _unchanged
         if row not in self._made:
-            logits = self._logits(row) if logits is None else logits
-            known = (logits[self.split.members[row]], logits[self._known_nonmembers(row)])
+            known = None
+            if needs_fit(options):
+                logits = self._logits(row) if logits is None else logits
+                known = (logits[self.split.members[row]], logits[self._known_nonmembers(row)])
             self._made[row] = make_defence(options, seed=stage_seed(self.options.seed, "defence", row), fit_on=known)
         return self._made[row]
 

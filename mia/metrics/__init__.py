@@ -16,7 +16,6 @@ Import from the modules themselves; they load NumPy and `scipy.special`, and wha
     over_seeds     what repeats: coverage and stability over seeds, agreement between attacks
     comparison     means over several targets, paired differences between two attacks or configurations
     privacy_bounds audits of differential privacy by canaries: lower bounds on epsilon and on GDP's mu
-    epsilon        one more lower bound on epsilon, its threshold and attack chosen on half of the records
     duci           the share of a data set that was used in training
     assumptions    whether what an attack takes for granted holds: normal answers, scores that still rank
     power_law      how leakage falls with the number of examples

@@ -29,8 +29,8 @@ from pathlib import Path
 import numpy as np
 
 NEEDED = [
-    "alembic.script", "matplotlib.pyplot", "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "flax.nnx",
-    "mia.attacks.gap", "mia.attacks.thresholds", "mia.cli.multirun", "mia.cli.publish", "mia.cli.summary",
+    "alembic.script", "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "flax.nnx",
+    "mia.attacks.gap", "mia.attacks.thresholds", "mia.cli.sweep", "mia.sweeper.run", "mia.cli.publish", "mia.cli.summary",
     "mia.data.digits", "mia.experiment.run", "mia.report.page", "mia.train.many", "mia.train.predict",
 ]  # fmt: skip
 SHADOWS = 2

@@ -216,3 +216,13 @@ print(json.dumps({
     assert found["moved"]
     assert found["alone"]
     assert found["refused"] == "model.normalised=true mixes the records of a batch, which DP-SGD cannot bound"
+
+
+@pytest.mark.slow
+def test_their_keys_are_keys_of_the_command_like_any_other(installed):
+    path = os.pathsep.join(map(str, (ROOT, installed)))
+    command = [sys.executable, "-m", "mia", "--cfg", "job", "train.focal=2", "train.sprinkle.scale=0.5"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "  focal: 2.0\n" in done.stdout
+    assert "  sprinkle:\n    scale: 0.5\n    only_kernels: false\n" in done.stdout
