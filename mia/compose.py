@@ -30,8 +30,8 @@ from mia.limits import spell_limits
 from mia.models import MODELS
 from mia.overrides import CHOICES, GROUPS, key_of, parsed, spell_out, tidy
 from mia.registry import Registry
-from mia.sweeper.files import SweepFile, asked_for, read_sweep, sweep_paths
-from mia.sweeper.options import SWEEPERS
+from mia.sweep_files import SweepFile, asked_for, read_sweep, sweep_paths
+from mia.sweep_options import SWEEPERS
 from mia.train.defences import TRAIN_DEFENCES
 
 PACKAGE = Path(__file__).resolve().parent

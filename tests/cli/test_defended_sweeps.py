@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from mia.compose import HOME, compose_config, open_hydra, read_request
+from mia.sweep_files import header, sweep_paths
 from mia.sweeper.check import Composer
-from mia.sweeper.files import header, sweep_paths
 from mia.tracking import Tracker, TrackingOptions
 from mia.train.options import TrainOptions
 
