@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mia.attacks.placebo import placebo_answers
+from mia.attacks.placebo import placebo_model
 from mia.attacks.shadow_classifier import ShadowClassifierOptions, ShadowSvmOptions
 from mia.attacks.shadow_classifier.classifiers import Recipe, fit_and_decide
 from mia.attacks.shadow_classifier.plan import POOLED, Plan, Progress, make_plan
-from mia.attacks.shadow_classifier.rows import RowSource, assign_folds, check_features, make_features
+from mia.attacks.shadow_classifier.rows import RowSource, assign_folds, check_features
 from mia.attacks.shadow_classifier.search import Choice, choose_pair
 from mia.attacks.shadow_classifier.words import Fitted, describe, list_warnings
 from mia.attacks.shadow_classifier.workers import Workers
@@ -49,7 +49,7 @@ def fit_and_score(
     Raises:
         RequestError: an option does not suit the signals.
     """
-    check_features(name, options, signals.num_classes)
+    check_features(name, options, signals.num_classes, signals.num_shadows)
     plan = make_plan(signals, options)
     source = RowSource(signals, options, seed)
     count = Progress(plan.num_fits, progress)
@@ -99,17 +99,13 @@ def fit_models(
     places = {model: np.flatnonzero(np.isin(labels, classes)) for model, classes in plan.served.items()}
     sizes: list[tuple[int, int, int]] = []
     known: list[StandIn] = []  # without the scores, which come later
-    answers = placebo_answers(signals)
-    everywhere = signals.target_outputs[signals.candidates]
+    model_of_placebo = placebo_model(signals)
+    unknown = np.zeros((2, len(labels)), bool)  # without an OUT shadow to calibrate a loss by: questions, placebo
 
-    def features(outputs: Float[np.ndarray, "q C"], model: int | None, place: Int[np.ndarray, "q"]) -> np.ndarray:
-        return make_features(
-            outputs[place],
-            labels[place],
-            options,
-            is_probability=signals.is_probability,
-            is_pooled=model is POOLED,
-        )
+    def questions(model: int | None, place: Int[np.ndarray, "q"], row: int) -> Float[np.ndarray, "q F"]:
+        found = source.questions(place, is_pooled=model is POOLED, row=row)
+        unknown[min(row, 1), place] = np.isnan(found).any(axis=1)
+        return np.nan_to_num(found)
 
     def jobs() -> Iterator[tuple[Any, ...]]:
         for model, place in places.items():
@@ -117,15 +113,13 @@ def fit_models(
             sizes.append((len(rows), rows.num_in, rows.num_out))
             pair = choices[model].pair if model in choices else None
             known.append(StandIn(np.empty(0), rows.is_member, rows.labels))
-            questions = features(everywhere, model, place)
-            beside = None if answers is None else features(answers, model, place)
             fold = assign_folds(rows, min(STAND_IN_FOLDS, plan.num_folds))
             yield (
                 Recipe(options, pair, _model_seed(seed, model)),
                 rows.features,
                 rows.is_member,
-                questions,
-                beside,
+                questions(model, place, 0),
+                None if model_of_placebo is None else questions(model, place, model_of_placebo + 1),
                 fold,
             )
 
@@ -136,8 +130,8 @@ def fit_models(
     return {
         model: Fitted(
             place,
-            one.score,
-            one.placebo,
+            np.where(unknown[0, place], np.nan, one.score),
+            np.where(unknown[1, place[: len(one.placebo)]], np.nan, one.placebo),
             _of_classes(replace(rows, score=one.held_out), plan.served[model]),
             *size,
             one.has_converged,

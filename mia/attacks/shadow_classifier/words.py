@@ -61,6 +61,9 @@ def list_warnings(
         _of_imbalance(plan),
         f"the fit of {_models(stopped_early)} stopped before it had converged" if stopped_early else "",
     ]
+    unscored = sum(int(np.isnan(one.score).sum()) for one in fitted.values())
+    if unscored:
+        lines.append(f"{unscored} records lack an OUT shadow to calibrate a loss by: left out, not filled in")
     return tuple(f"{name}: {line}" for line in lines if line)
 
 
