@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mia.attacks import attack_words
 from mia.metrics.words import METRICS, Metric
 from mia.records import Result, Scores, StoredRun
 from mia.report.frame import Study
@@ -100,7 +101,7 @@ def _leakage_table(result: Result) -> "Table":
     table.add_column("models\nin/out", justify="right")
     for name in order:
         cells = [_cell(metrics, contract_name(one, name), one) for one in shown]
-        table.add_row(Text(name), *cells, models_words(result.scores[name]))
+        table.add_row(Text(attack_words(name).replace(" (", "\n(")), *cells, models_words(result.scores[name]))
     return table
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from mia import __version__
+from mia.attacks import attack_words, is_owners
 from mia.metrics.roc import FPR_LIMITS
 from mia.metrics.words import metric_of, metric_words, of_kind
 from mia.model_card import verdict
@@ -56,9 +57,9 @@ Lines = list[dict[str, Any]]
 
 
 def attack_order(metrics: Mapping[str, float], attacks: Sequence[str]) -> list[str]:
-    """Return attacks by falling AUC, those without one last."""
+    """Return attacks by falling AUC, those without one last; after them all what only the owner can do."""
     known = {name: metrics.get(f"attack/{name}/auc", math.nan) for name in attacks}
-    return sorted(attacks, key=lambda name: -known[name] if math.isfinite(known[name]) else 1.0)
+    return sorted(attacks, key=lambda name: (is_owners(name), -known[name] if math.isfinite(known[name]) else 1.0))
 
 
 def run_data(result: Result) -> dict[str, Lines]:
@@ -410,7 +411,7 @@ def figure(result: Result, name: str) -> "alt.TopLevelMixin":
 def attack_table(result: Result) -> Table:
     """Return a line per attack, with the leakage that it found and the control."""
     order = attack_order(result.metrics, list(result.scores))
-    columns: dict[str, list[Cell]] = {"attack": [Cell(name, name) for name in order]}
+    columns: dict[str, list[Cell]] = {"attack": [Cell(attack_words(name), name) for name in order]}
     for one in of_kind("leakage", "control"):
         cells = [_cell(result.metrics, f"attack/{name}/{one.name}") for name in order]
         if any(cell.text != "-" for cell in cells):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mia.attacks import attack_words
 from mia.metrics.words import METRICS, Metric, metric_of
 from mia.records import StoredRun
 from mia.report.frame import ADAPTIVE, SIZE, Row, Study, key_words, size_words, sort_key, value_words
@@ -81,7 +82,7 @@ def summary_table(study: Study, attack: str | None = None) -> Table:
 
 def attack_table(study: Study, metric: str = "auc") -> Table:
     """Return one metric of every attack for every row."""
-    names = {f"attack/{attack}/{metric}": attack for attack in study.attacks}
+    names = {f"attack/{attack}/{metric}": attack_words(attack) for attack in study.attacks}
     return _table(study, {name: words for name, words in names.items() if _is_known(study, name)})
 
 
