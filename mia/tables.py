@@ -8,6 +8,7 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -103,3 +104,22 @@ def safe_cell(value: Cell) -> Cell:
     text = value.replace("\0", "").replace("\r", " ")
     is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text)
     return f"'{text}" if text.lstrip()[:1] in FORMULA and not is_number else text
+
+
+def read_rows(path: Path | None) -> list[dict[str, str]]:
+    """Return the lines of a CSV file; none where there is no file, or where it cannot be read."""
+    if path is None:
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError:
+        return []
+
+
+def number(cell: object) -> float:
+    """Return a cell as a number; NaN for what is none."""
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return math.nan
