@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from mia import __version__
+from mia.attacks import attack_words
 from mia.checks import RequestError, one_of
 from mia.contact_sheet import contact_sheet
-from mia.attacks import attack_words
 from mia.metrics.estimates import Estimate
 from mia.metrics.roc import FPR_LIMITS, drawn_rate, left_edge, thinned_roc
 from mia.metrics.words import metric_of, metric_words, of_kind
