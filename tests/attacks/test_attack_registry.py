@@ -75,6 +75,7 @@ def test_names_and_options_are_light():
         (lambda: LiraOfflineOptions(location="mode"), "attack.lira_offline.location='mode'"),
         (lambda: RmiaOnlineOptions(gamma=0.0), "attack.rmia_online.gamma=0"),
         (lambda: RmiaOfflineOptions(a=1.5), "attack.rmia_offline.a=1.5"),
+        (lambda: RmiaOfflineOptions(a="best"), "attack.rmia_offline.a='best' must be auto or a number from 0 to 1"),
         (lambda: LabelOnlyOptions(queries=1), "attack.label_only.queries=1"),
         (lambda: AttackOptions(prior=1.0), "attack.prior=1.0"),
     ],

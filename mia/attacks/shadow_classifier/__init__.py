@@ -7,6 +7,7 @@ where its score is above 0; `Scores.details` holds what was chosen.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from mia.attacks.spec import attack
 from mia.checks import RequestError, at_least, one_of, positive
@@ -14,6 +15,10 @@ from mia.records import Scores, Signals
 
 NEEDS = ("shadows", "classes")
 SHOKRI = "Shokri, Stronati, Song, Shmatikov: Membership inference attacks against machine learning models, S&P 2017"
+FEATURES = ("probabilities", "top_k", "logits", "sorted", "true_class", "loss", "calibrated_loss")
+"""Probabilities by class; the largest few; logits; all probabilities, sorted (Salem et al. 2019); that of the true
+class; its loss; the loss less its mean over shadows that never saw the record (He et al. 2024)."""
+UNBOUNDED = ("logits", "loss", "calibrated_loss")
 Progress = Callable[[int, int], None]
 """Called with the fits done and their total."""
 
@@ -22,13 +27,34 @@ Progress = Callable[[int, int], None]
 class ShadowClassifierOptions:
     """What every classifier fitted on the shadows' own records has: what it sees, and of how many rows."""
 
-    features: str = "probabilities"  # probabilities, top_k (the largest, sorted) or logits
+    features: Any = "probabilities"  # one of FEATURES, or a list of several
     top_k: int = 3  # of features=top_k
     per_class: bool = True  # a model per true class; false: one for all, which sees the true class's value too
     max_rows: int = 40_000  # a model is fitted on at most so many: whole shadows, as many as fit; 0: on all
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The features, each once, in the order given."""
+        given = [self.features] if isinstance(self.features, str) else list(self.features)
+        return tuple(dict.fromkeys(map(str, given)))
+
+    @property
+    def is_unbounded(self) -> bool:
+        """Whether some feature has no scale of its own."""
+        return any(kind in UNBOUNDED for kind in self.kinds)
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether losses are among the features."""
+        return any("loss" in kind for kind in self.kinds)
+
     def _check(self, name: str) -> None:
-        one_of(f"attack.{name}.features", self.features, ("probabilities", "top_k", "logits"))
+        if not isinstance(self.features, str | list | tuple) or not self.kinds:
+            raise RequestError(
+                f"attack.{name}.features={self.features!r} must be one or several of {', '.join(FEATURES)}"
+            )
+        for kind in self.kinds:
+            one_of(f"attack.{name}.features", kind, FEATURES)
         at_least(f"attack.{name}.top_k", self.top_k, 1)
         at_least(f"attack.{name}.max_rows", self.max_rows, 0)
         if 0 < self.max_rows < 100:

@@ -210,8 +210,8 @@ def _boosting(options: settings.ShadowBoostingOptions, seed: int) -> Any:
 
 
 def _scaled(classifier: Any, options: settings.ShadowClassifierOptions) -> Any:
-    """Put standardisation before a classifier that sees logits, whose size is arbitrary; probabilities stay."""
-    if options.features != "logits":
+    """Put standardisation before a classifier that sees logits or losses, of any size; probabilities stay."""
+    if not options.is_unbounded:
         return classifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

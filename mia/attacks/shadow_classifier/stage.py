@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from mia.attacks.shadow_classifier import ShadowClassifierOptions, ShadowSvmOptions
 from mia.attacks.shadow_classifier.classifiers import Recipe, fit_and_decide, svm_library
 from mia.attacks.shadow_classifier.plan import POOLED, Plan, Progress, make_plan
-from mia.attacks.shadow_classifier.rows import RowSource, assign_folds, check_features, make_features
+from mia.attacks.shadow_classifier.rows import RowSource, assign_folds, check_features
 from mia.attacks.shadow_classifier.search import Choice, choose_pair
 from mia.attacks.shadow_classifier.workers import Workers
 from mia.records import Scores, Signals
@@ -58,7 +58,7 @@ def fit_and_score(
     Raises:
         RequestError: an option does not suit the signals.
     """
-    check_features(name, options, signals.num_classes)
+    check_features(name, options, signals.num_classes, signals.num_shadows)
     plan = make_plan(signals, options)
     source = RowSource(signals, options, seed)
     count = Progress(plan.num_fits, progress)
@@ -105,27 +105,28 @@ def fit_models(
     labels = signals.labels[signals.candidates]
     places = {model: np.flatnonzero(np.isin(labels, classes)) for model, classes in plan.served.items()}
     sizes: list[tuple[int, int, int]] = []
+    unknown = np.zeros(len(labels), bool)  # without an OUT shadow to calibrate a loss by
 
     def jobs() -> Iterator[tuple[Any, ...]]:
         for model, place in places.items():
             rows = source.gather(model, plan.num_folds)
             sizes.append((len(rows), rows.num_in, rows.num_out))
             pair = choices[model].pair if model in choices else None
-            questions = make_features(
-                signals.target_outputs[signals.candidates[place]],
-                labels[place],
-                options,
-                is_probability=signals.is_probability,
-                is_pooled=model is POOLED,
+            questions = source.questions(place, is_pooled=model is POOLED)
+            unknown[place] = np.isnan(questions).any(axis=1)
+            yield (
+                Recipe(options, pair, _model_seed(seed, model)),
+                rows.features,
+                rows.is_member,
+                np.nan_to_num(questions),
             )
-            yield Recipe(options, pair, _model_seed(seed, model)), rows.features, rows.is_member, questions
 
     scored = []
     for one in workers.run(fit_and_decide, jobs(), len(places)):
         scored.append(one)
         progress()
     return {
-        model: Fitted(place, one.score, *size, one.has_converged)
+        model: Fitted(place, np.where(unknown[place], np.nan, one.score), *size, one.has_converged)
         for (model, place), one, size in zip(places.items(), scored, sizes, strict=True)
     }
 
@@ -172,6 +173,9 @@ def list_warnings(
         _of_imbalance(plan),
         f"the fit of {_models(stopped_early)} stopped before it had converged" if stopped_early else "",
     ]
+    unscored = sum(int(np.isnan(one.score).sum()) for one in fitted.values())
+    if unscored:
+        lines.append(f"{unscored} records lack an OUT shadow to calibrate a loss by: left out, not filled in")
     return tuple(f"{name}: {line}" for line in lines if line)
 
 
