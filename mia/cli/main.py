@@ -14,7 +14,7 @@ from mia.checks import RequestError, did_you_mean
 from mia.files import StorageError
 from mia.limits import EXCEEDED, Verdict
 
-COMMANDS = {"ui": "ui", "report": "report", "audit": "audit", "plan": "plan", "pools": "pools"}
+COMMANDS = {name: name for name in ("ui", "report", "audit", "plan", "pools", "runs", "status", "diff", "note", "rm")}
 ALL_IS_WELL, A_RUN_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from mia.checks import RequestError, did_you_mean
 
 _NAME = re.compile(r"""("[^"]*"|'[^']*')|(?<![\w.])([^\W\d]\w*(?:[./][\w.%]+)*)""")
+_SINGLE = re.compile(r"""("[^"]*"|'[^']*')|(?<![<>=!])=(?!=)""")
+"""An equals sign by itself, as keys and values are typed elsewhere."""
 _WORDS = {"and", "or", "not", "in", "True", "False", "None"}
 _CONSTANTS = {"true": "True", "false": "False", "null": "None", "none": "None"}
 _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
@@ -104,8 +106,9 @@ def parse_where(text: str) -> Where:
             return found[0]
         return _CONSTANTS.get(word.lower()) or f"k{names.setdefault(word, len(names))}"
 
+    doubled = _SINGLE.sub(lambda found: found[1] or "==", text.strip())
     try:
-        tree = ast.parse(_NAME.sub(placeholder, text.strip()), mode="eval").body
+        tree = ast.parse(_NAME.sub(placeholder, doubled), mode="eval").body
     except (SyntaxError, ValueError) as error:
         raise RequestError(f"where={text!r} cannot be read; for example where='train.dropout < 0.5'") from error
     for node in ast.walk(tree):
