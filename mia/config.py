@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mia.attacks import ATTACKS
 from mia.attacks.options import AttackOptions, attack_schema, from_schema
-from mia.checks import RequestError, did_you_mean
+from mia.checks import RequestError, at_least, did_you_mean
 from mia.data import DATASETS, DataOptions
 from mia.defences import DEFENCES, DefenceOptions
 from mia.experiment.options import AttackerOptions, ExperimentOptions
@@ -51,6 +51,11 @@ class Config:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     limit: LimitOptions = field(default_factory=LimitOptions)
     rerun: bool = False
+    dry_run: bool = False  # say what would be done, and do nothing
+    stop_after_failures: int = 0  # of a sweep's configurations; 0: go on whatever fails
+
+    def __post_init__(self) -> None:
+        at_least("stop_after_failures", self.stop_after_failures, 0)
 
     def experiment(self) -> ExperimentOptions:
         """Return the part that an experiment is made of."""
