@@ -102,7 +102,9 @@ def run_attack(
     more = _more(spec, progress, is_member)
     scores = _as_scores(name, _call(spec, signals, options, seed, more), len(signals.candidates))
     scores = replace(scores, warnings=(*scores.warnings, *left_out)) if left_out else scores
-    if scores.placebo is None and not (ATTACKS.is_ours(name) or spec.is_slow or {"oracle", "membership"} & {*spec.needs}):
+    if scores.placebo is None and not (
+        ATTACKS.is_ours(name) or spec.is_slow or {"oracle", "membership"} & {*spec.needs}
+    ):
         scores = with_placebo(scores, signals, lambda asked: _run_placebo(spec, asked, options, seed))
     if np.isnan(scores.score).all():
         why = f": {'; '.join(scores.warnings)}" if scores.warnings else ""
