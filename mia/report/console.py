@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mia.attacks import attack_words
 from mia.metrics.words import METRICS, Metric
 from mia.records import Result, Scores, StoredRun
 from mia.report.page import shared_warnings
@@ -82,7 +83,7 @@ def _leakage_table(result: Result) -> "Table":
     for heading in (*(one.heading for one in shown), "models\nin/out"):
         table.add_column(heading, justify="right")
     for name, *row in zip(order, *shown.values(), strict=True):
-        table.add_row(Text(name), *row, models_words(result.scores[name]))
+        table.add_row(Text(attack_words(name).replace(" (", "\n(")), *row, models_words(result.scores[name]))
     return table
 
 
