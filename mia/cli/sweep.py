@@ -61,7 +61,7 @@ def run_sweep_job(task: Task, composed: DictConfig) -> None:
         if _has_failed_enough(job):
             print("not begun: stop_after_failures", file=sys.stderr)
             return
-        run_job(job, task.data)
+        run_job(job, task.data, task.floor)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong fails this configuration alone
         complain(error, A_RUN_FAILED)
         try:
@@ -85,7 +85,9 @@ def finish(swept: Swept) -> int:
         complain(swept.error, A_RUN_FAILED)
     counts = Counter(one.status for one in swept.outcomes.values())
     line = f"{counts['reused']} reused, {counts['finished']} trained, {counts['failed']} failed"
-    if unfinished := len(swept.configurations) - counts["reused"] - counts["finished"] - counts["failed"]:
+    line += f", {counts['pruned']} pruned" if counts["pruned"] else ""
+    ended = sum(counts[one] for one in ("reused", "finished", "pruned", "failed"))
+    if unfinished := len(swept.configurations) - ended:
         line += f", {unfinished} not run"
     failures = {
         one.name: swept.outcomes[one.fingerprint].reason

@@ -30,13 +30,14 @@ LINK = "mia.linked."  # in earlier versions a tag of a sweep's run, followed by 
 OPENED = "mia.opened"  # a tag of a sweep's run: when its command was last given, in milliseconds since 1970
 CONFIGURATIONS = "configurations.json"  # an artifact of a sweep's run: fingerprint -> name
 IGNORED, TOLD = "MLFLOW_TRACKING_URI", "MIA_TOLD_OF_TRACKING_URI"
+PRUNED = "mia.pruned"  # a tag of a run that was ended on purpose: below which floor
 ENDINGS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
 
 
 class Outcome(NamedTuple):
     """What became of a configuration since the sweep's command was last given."""
 
-    status: str  # finished, reused (finished before), failed, killed, running, or waiting
+    status: str  # finished, reused (finished before), pruned, failed, killed, running, or waiting
     run_id: str = ""
     reason: str = ""  # why it failed, one line
 
@@ -255,5 +256,5 @@ def _outcome(attempts: list[StoredRun], opened: float, goes_on: bool) -> Outcome
     if not attempts or (goes_on and not since):
         return Outcome("waiting")
     run = attempts[0]
-    status = ENDINGS.get(run.status, "running")
+    status = "pruned" if run.tags.get(PRUNED) else ENDINGS.get(run.status, "running")
     return Outcome(status, run.id, "" if run.status == "FINISHED" else " ".join(run.tags.get("mia.error", "").split()))
