@@ -83,7 +83,8 @@ def finish(swept: Swept) -> int:
     """Write the summary into the sweep's run, say how it went, and return the exit code."""
     if swept.error is not None:
         complain(swept.error, A_RUN_FAILED)
-    counts = Counter(one.status for one in swept.outcomes.values())
+    asked = {one.fingerprint for one in swept.configurations}
+    counts = Counter(one.status for name, one in swept.outcomes.items() if name in asked)
     line = f"{counts['reused']} reused, {counts['finished']} trained, {counts['failed']} failed"
     line += f", {counts['pruned']} pruned" if counts["pruned"] else ""
     ended = sum(counts[one] for one in ("reused", "finished", "pruned", "failed"))

@@ -162,6 +162,10 @@ class SearchSweeper(ResumingSweeper):
 
     def _learn(self, search: Search, space: Space, objectives: Objectives) -> None:
         """Tell the study of finished runs that might have been its trials."""
+        composer = self._composer()
+        for trial in search.study.told():
+            for known in check_all([self._spelt(space, trial)], composer, self.task.data):
+                search.configurations[known.fingerprint] = known
         told = 0
         for found in search.tracker.runs(kind="run", status="FINISHED"):
             choices, values = space.find(found.params), objectives.values(found.metrics)

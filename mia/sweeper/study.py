@@ -96,6 +96,11 @@ class Study:
         """Return the trials that were begun and never told."""
         return [self._trial(one) for one in self._all("RUNNING") if AGAIN not in one.user_attrs]
 
+    def told(self) -> list[Trial]:
+        """Return the trials that ended with values, or were pruned."""
+        ended = [*self._all("COMPLETE"), *self._all("PRUNED")]
+        return [self._trial(one) for one in ended if EARLIER not in one.user_attrs]
+
     def count(self) -> int:
         """Return how many trials there are, told or not; earlier runs and vain attempts are none."""
         return sum(1 for one in self._all() if AGAIN not in one.user_attrs and EARLIER not in one.user_attrs)

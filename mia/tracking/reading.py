@@ -249,6 +249,8 @@ def tell_what_is_ignored() -> None:
 
 def _outcome(attempts: list[StoredRun], opened: float, goes_on: bool) -> Outcome:
     """Judge a configuration by its attempts, latest first."""
+    if attempts and attempts[0].tags.get(PRUNED):
+        return Outcome("pruned", attempts[0].id, attempts[0].tags[PRUNED])
     since = [run for run in attempts if run.started >= opened]
     before = [run for run in attempts if run.status == "FINISHED"]
     if not since and before:
@@ -256,5 +258,5 @@ def _outcome(attempts: list[StoredRun], opened: float, goes_on: bool) -> Outcome
     if not attempts or (goes_on and not since):
         return Outcome("waiting")
     run = attempts[0]
-    status = "pruned" if run.tags.get(PRUNED) else ENDINGS.get(run.status, "running")
+    status = ENDINGS.get(run.status, "running")
     return Outcome(status, run.id, "" if run.status == "FINISHED" else " ".join(run.tags.get("mia.error", "").split()))
