@@ -289,9 +289,9 @@ def from_stored(text: str) -> "Stored":
     Raises:
         RequestError: it is no config at all.
     """
-    from mia.stored import rebuild
+    from mia.stored import Schema, rebuild
 
-    return rebuild(text)
+    return rebuild(text, Schema(Config, GROUPS, options_of))
 
 
 def flat(composed: DictConfig) -> dict[str, str | int | float | bool | None]:

@@ -18,8 +18,8 @@ from mia.cli.summary import write_summary
 from mia.compose import Request
 from mia.files import StorageError
 from mia.limits import Verdict, check_limits
-from mia.sweeper.base import Swept, Task
-from mia.sweeper.run import run_request
+from mia.sweeper.request import run_request
+from mia.sweeper.resuming import Swept, Task
 
 CORE_VARIABLES = ("MIA_CORES", "NPROC")
 """What bounds our devices, and XLA's own threads; joblib bounds those of BLAS."""

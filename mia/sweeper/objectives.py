@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import isnan, nan
 
 from mia.checks import RequestError, at_least, did_you_mean, one_of
+from mia.sweep_options import OptunaOptions
 from mia.sweeper.check import Configuration
-from mia.sweeper.options import OptunaOptions
 
 SAMPLERS = ("tpe", "nsga2", "qmc")
 

@@ -18,11 +18,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from mia.checks import RequestError
 from mia.fingerprint import fingerprint
 from mia.overrides import key_of, parsed, spell_out
-from mia.sweeper.base import ResumingSweeper, Swept, missing, shielded, wait_for_the_dead
+from mia.sweep_options import OptunaOptions
 from mia.sweeper.check import Composer, Configuration, check_all
 from mia.sweeper.front import Confirmed, front_rows, front_words
 from mia.sweeper.objectives import Objectives, check_metrics, read_floor, read_objectives
-from mia.sweeper.options import OptunaOptions
+from mia.sweeper.resuming import ResumingSweeper, Swept, missing, shielded, wait_for_the_dead
 from mia.sweeper.space import Space, read_space
 from mia.sweeper.study import Point, Study, Trial
 from mia.tracking.process import terminate_as_interrupt

@@ -13,6 +13,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from mia.models.options import CnnOptions, MlpOptions, ModelOptions, WideResnetO
 from mia.records import Dataset
 from mia.train.defence_options import DpOptions
 from mia.train.options import EngineOptions, TrainOptions
+
+if TYPE_CHECKING:
+    from mia.train.group import Progress, Trained
 
 OPTIONS: dict[str, ModelOptions] = {"cnn": CnnOptions(), "mlp": MlpOptions(), "wide_resnet": WideResnetOptions()}
 
@@ -43,6 +47,34 @@ def rows_of(num_models: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     return rows[:, :size], rows[:, size:]
 
 
+def train(
+    kind: str, num_models: int, size: int, options: TrainOptions, side_by_side: str = "auto", model: object = None
+) -> tuple[list["Trained"], float, float]:
+    """Train models of one kind on random records of theirs.
+
+    Returns:
+        The trained models, samples per second over the fastest epoch, and the seconds of the whole call.
+    """
+    import jax
+
+    from mia.train.many import train_many
+
+    data = synthetic(kind, 2 * size)
+    reports, arrivals = [], []
+
+    def report(progress: "Progress") -> None:
+        reports.append(progress)
+        arrivals.append(time.perf_counter())
+
+    seeds, every = np.arange(num_models, dtype=np.uint32), [options] * num_models
+    rows = rows_of(num_models, size)
+    chosen = model or OPTIONS[kind]
+    trained = list(train_many(data, *rows, seeds, chosen, every, EngineOptions(side_by_side), report))
+    work = num_models * options.epochs * size
+    done = [one.fraction * work for one in reports]
+    return trained, fastest(done, arrivals, min(size * len(jax.devices()), work / 3)), reports[-1].seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", choices=OPTIONS, default="cnn")
@@ -60,34 +92,19 @@ def main() -> None:
     from mia.train import devices
 
     devices.prepare(Path(tempfile.mkdtemp()))
-    from mia.train.many import train_many
-
     stages: dict[str, float] = {}
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: stages.update({event: stages.get(event, 0) + seconds})
     )
-    data = synthetic(chosen.model, 2 * chosen.size)
-    members, nonmembers = rows_of(chosen.models, chosen.size)
     private = DpOptions(noise_multiplier=1.0, clipping_norm=1.0) if chosen.dp else DpOptions()
     options = TrainOptions(epochs=chosen.epochs, batch_size=chosen.batch, test_records=chosen.test_records, dp=private)
-    engine = EngineOptions(chosen.models_per_batch)
-    seeds = np.arange(chosen.models, dtype=np.uint32)
-    reports, arrivals = [], []
-
-    def report(progress: object) -> None:
-        reports.append(progress)
-        arrivals.append(time.perf_counter())
-
-    every = [options] * chosen.models
-    trained = list(train_many(data, members, nonmembers, seeds, OPTIONS[chosen.model], every, engine, report))
-    work = chosen.models * chosen.epochs * chosen.size
-    done = [one.fraction * work for one in reports]
+    trained, rate, seconds = train(chosen.model, chosen.models, chosen.size, options, chosen.models_per_batch)
     line = {
         "model": chosen.model,
-        "samples_per_second": round(fastest(done, arrivals, min(chosen.size * len(jax.devices()), work / 3))),
+        "samples_per_second": round(rate),
         "compile_seconds": round(stages["/jax/core/compile/backend_compile_duration"], 2),
         "last_loss": round(float(np.mean([one.train_loss[-1] for one in trained])), 4),
-        "seconds": round(reports[-1].seconds, 2),
+        "seconds": round(seconds, 2),
         "devices": len(jax.devices()),
     }
     print(json.dumps(line))

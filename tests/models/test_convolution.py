@@ -1,4 +1,4 @@
-"""The convolution made of patches against `lax.conv`, values and gradients."""
+"""The convolutions made of patches and of slices against `lax.conv`, values and gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from mia.models.networks import convolution
+from mia.models.networks.network import Network
+from mia.models.options import CnnOptions, WideResnetOptions
 
 CASES = [((2, 9, 7, 4), 3, 1), ((3, 12, 13, 3), 5, 2), ((1, 6, 6, 2), 1, 2)]  # shape, kernel, stride or pool
 TOLERANCES = [("float32", 2e-5), ("float64", 1e-10)]
@@ -15,6 +17,19 @@ def arrays(shape, size, dtype):
     rng = np.random.default_rng(0)
     kernel = rng.normal(size=(size, size, shape[3], 5))
     return [jnp.asarray(array, dtype) for array in (rng.normal(size=shape), kernel, rng.normal(size=5))]
+
+
+def by_vendor(x, kernel, stride):
+    numbers = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=numbers)
+
+
+def pooled_by_vendor(x, kernel, bias, pool):
+    """Pooling stands after tanh here, and before it in what is compared with this."""
+    window = (1, pool, pool, 1)
+    return jax.lax.reduce_window(
+        jnp.tanh(by_vendor(x, kernel, 1) + bias), -jnp.inf, jax.lax.max, window, window, "VALID"
+    )
 
 
 def assert_same_function(functions, arguments, tolerance):
@@ -38,7 +53,7 @@ def assert_same_function(functions, arguments, tolerance):
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
 @pytest.mark.parametrize(("shape", "size", "stride"), CASES)
 def test_convolution(shape, size, stride, dtype, tolerance):
-    kinds = convolution._by_patches, convolution._by_vendor
+    kinds = convolution._by_patches, convolution._by_slices, by_vendor
     with jax.enable_x64(dtype == "float64"):
         functions = [lambda x, kernel, f=f: f(x, kernel, stride) for f in kinds]
         assert_same_function(functions, arrays(shape, size, dtype)[:2], tolerance)
@@ -47,34 +62,57 @@ def test_convolution(shape, size, stride, dtype, tolerance):
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
 @pytest.mark.parametrize(("shape", "size", "pool"), CASES)
 def test_convolution_pool_and_tanh(shape, size, pool, dtype, tolerance):
-    """Pooling stands before tanh here, and after it in what it is compared with."""
-
-    def obvious(x, kernel, bias):
-        y = jnp.tanh(convolution._by_vendor(x, kernel, 1) + bias)
-        window = (1, pool, pool, 1)
-        return jax.lax.reduce_window(y, -jnp.inf, jax.lax.max, window, window, "VALID")
-
-    kinds = convolution._pooled_by_patches, convolution._pooled_by_vendor
+    kinds = convolution._pooled_by_patches, convolution._pooled_by_slices, pooled_by_vendor
     with jax.enable_x64(dtype == "float64"):
         x, kernel, bias = arrays(shape, size, dtype)
         functions = [lambda *three, f=f: f(*three, pool) for f in kinds]
-        arguments = x, 0.1 * kernel, bias  # no saturated tanh, whose values tie
-        assert_same_function([*functions, obvious], arguments, tolerance)
+        assert_same_function(functions, (x, 0.1 * kernel, bias), tolerance)  # no saturated tanh, whose values tie
 
 
-def test_the_gradient_goes_to_the_first_among_equals():
+KINDS = ["patches", "slices"]
+
+
+def pooled(kind):
+    return getattr(convolution, f"_pooled_by_{kind}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradient_goes_to_the_first_among_equals(kind):
     x, kernel = jnp.ones((1, 4, 4, 1)), jnp.ones((1, 1, 1, 1))
-    grad = jax.jit(jax.grad(lambda x: convolution._pooled_by_patches(x, kernel, jnp.zeros(1), 2).sum()))(x)
+    grad = jax.jit(jax.grad(lambda x: pooled(kind)(x, kernel, jnp.zeros(1), 2).sum()))(x)
     assert (np.flatnonzero(grad) == [0, 2, 8, 10]).all()
 
 
-def test_under_vmap_as_alone():
-    x, kernel, bias = arrays((6, 8, 8, 2), 3, "float32")
+@pytest.mark.parametrize("kind", KINDS)
+def test_models_side_by_side_as_alone(kind):
+    """Each with pictures and parameters of its own, values and gradients."""
+    three = [
+        tuple(array + 0.1 * i for array in (x, 0.1 * kernel, bias))
+        for i, (x, kernel, bias) in enumerate([arrays((2, 9, 8, 2), 3, "float32")] * 3)
+    ]
 
-    @jax.jit
-    def both(x, kernel, bias):
-        many = jax.vmap(convolution._pooled_by_patches, (0, None, None, None))
-        return many(x.reshape(3, 2, 8, 8, 2), kernel, bias, 2), convolution._pooled_by_patches(x, kernel, bias, 2)
+    def work(*arguments):
+        return jax.value_and_grad(lambda arguments: (pooled(kind)(*arguments, 2) ** 2).sum())(arguments)
 
-    batched, alone = both(x, kernel, bias)
-    np.testing.assert_allclose(batched.reshape(alone.shape), alone, rtol=1e-5, atol=1e-6)
+    together = jax.jit(jax.vmap(work))(*[jnp.stack(leaves) for leaves in zip(*three, strict=True)])
+    for i, arguments in enumerate(three):
+        for own, expected in zip(jax.tree.leaves(together), jax.tree.leaves(work(*arguments)), strict=True):
+            np.testing.assert_allclose(own[i], expected, rtol=1e-4, atol=1e-4 * float(jnp.abs(expected).max()))
+
+
+@pytest.mark.parametrize("options", [CnnOptions(), WideResnetOptions(depth=10, width=1)], ids=["cnn", "wide_resnet"])
+def test_off_the_cpu_models_are_the_same_function(monkeypatch, options):
+    """Gradients of a whole network, as a GPU would compute them."""
+    network = Network(options, (17, 18, 3), 4)
+    x, key = jax.random.uniform(jax.random.key(1), (3, 17, 18, 3)), jax.random.key(0)
+    parameters, statistics = network.initialise(key)
+
+    def gradient():
+        loss = lambda parameters: (network.apply(parameters, statistics, x)[0] ** 2).sum()  # noqa: E731
+        return jax.jit(jax.value_and_grad(loss))(parameters)
+
+    by_patches = gradient()
+    monkeypatch.setattr(convolution, "_is_on_cpu", lambda: False)
+    assert "gather" not in str(jax.make_jaxpr(gradient)())
+    for own, expected in zip(jax.tree.leaves(gradient()), jax.tree.leaves(by_patches), strict=True):
+        np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4 * float(jnp.abs(expected).max()))

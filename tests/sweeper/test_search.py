@@ -8,9 +8,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mia.checks import RequestError
+from mia.sweep_options import OptunaOptions
 from mia.sweeper.front import Confirmed, front_rows, front_words
 from mia.sweeper.objectives import SAMPLERS, Objectives, read_floor, read_objectives
-from mia.sweeper.options import OptunaOptions
 from mia.sweeper.space import Interval, Names, Ordered, read_space
 from mia.sweeper.study import Point, Study
 

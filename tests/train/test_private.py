@@ -15,6 +15,7 @@ from scipy.special import log_ndtr
 from training import hooks_of
 
 from mia.checks import RequestError
+from mia.models.networks import convolution
 from mia.models.networks.layers import Training
 from mia.models.networks.network import Network
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
@@ -46,8 +47,10 @@ MODELS = {
 }
 
 
+@pytest.mark.parametrize("is_on_cpu", [True, False], ids=["CPU", "elsewhere"])
 @pytest.mark.parametrize("name", MODELS)
-def test_clipped_gradients_equal_those_of_one_record_after_another(name):
+def test_clipped_gradients_equal_those_of_one_record_after_another(name, is_on_cpu, monkeypatch):
+    monkeypatch.setattr(convolution, "_is_on_cpu", lambda: is_on_cpu)
     model, shape = MODELS[name]
     network = Network(model, shape, 3)
     parameters, _ = network.initialise(KEY)

@@ -1,8 +1,12 @@
-"""Convolutions that stay fast inside compiled loops: as matrix products on a CPU, the vendor's elsewhere.
+"""Convolutions that stay fast inside compiled loops and side by side: as products of matrices everywhere.
 
 XLA's CPU backend runs the gradients of `lax.conv` inside a loop on a naive path (about a hundred times slower than
 outside it); matrix products keep their speed there. So on a CPU pictures are cut into patches, which are multiplied
 with the kernel as a matrix, and the gradients are written out with few passes over memory.
+
+Elsewhere models train side by side, and there a vendor's library meets many small convolutions at once, which it is
+slow at: on an H200 it trains 242,000 to 331,000 records a second with 66 models, and products 881,000. So slices of the
+pictures, shifted against one another, are laid beside one another and multiplied with the kernel as a matrix.
 
 Where one step of the study's CNN goes (batch 32, one core of a busy machine, ms of about 9.5): kernel gradients 2.4
 (first convolution) and 1.1, forward products 1.7 and 1.0, input gradient of the second 1.1 and adding its patches up
@@ -29,27 +33,66 @@ def conv_pool_tanh(
     That is conv, tanh, max-pool in one, since tanh is monotonic, at a quarter of the tanh work. Rows and columns that
     do not fill a window are left out. Among equals the gradient goes to the first.
     """
-    if jax.default_backend() == "cpu":
-        return _pooled_by_patches(x, kernel, bias, pool)
-    return _pooled_by_vendor(x, kernel, bias, pool)
+    return (_pooled_by_patches if _is_on_cpu() else _pooled_by_slices)(x, kernel, bias, pool)
 
 
 def convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], stride: int = 1) -> Float[Array, "B P Q F"]:
     """Return the valid convolution."""
-    if jax.default_backend() == "cpu":
-        return _by_patches(x, kernel, stride)
-    return _by_vendor(x, kernel, stride)
+    return (_by_patches if _is_on_cpu() else _by_slices)(x, kernel, stride)
 
 
-def _by_vendor(x: Array, kernel: Array, stride: int) -> Array:
-    numbers = ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=numbers)
+def _is_on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
 
 
-def _pooled_by_vendor(x: Array, kernel: Array, bias: Array, pool: int) -> Array:
-    window = (1, pool, pool, 1)
-    largest = lax.reduce_window(_by_vendor(x, kernel, 1), -jnp.inf, lax.max, window, window, "VALID")
-    return jnp.tanh(largest + bias)
+def _pooled_by_slices(x: Array, kernel: Array, bias: Array, pool: int) -> Array:
+    size = kernel.shape[0]
+    shape = (x.shape[1] - size + 1) // pool * pool, (x.shape[2] - size + 1) // pool * pool
+    return _pool_tanh(_times(take_slices(x, size, shape, 1), kernel), bias, pool)
+
+
+@partial(jax.checkpoint, static_argnums=(2,))  # slices are taken again: deep networks could not keep them all
+def _by_slices(x: Array, kernel: Array, stride: int) -> Array:
+    size = kernel.shape[0]
+    return _times(take_slices(x, size, _output_shape(x, size, stride), stride), kernel)
+
+
+def take_slices(x: Float[Array, "B H W C"], size: int, shape: tuple[int, int], stride: int) -> Float[Array, "B P Q K"]:
+    """Return what each of `shape` outputs of a convolution sees, flattened in the order row, column, channel."""
+    spans = (shape[0] - 1) * stride + 1, (shape[1] - 1) * stride + 1
+    corners = np.ndindex(size, size)
+    parts = [x[:, i : i + spans[0] : stride, j : j + spans[1] : stride] for i, j in corners]
+    return jnp.concatenate(parts, axis=3)
+
+
+def _times(rows: Float[Array, "B P Q K"], kernel: Float[Array, "k k C F"]) -> Float[Array, "B P Q F"]:
+    matrix = kernel.reshape(-1, kernel.shape[3])
+    return (rows.reshape(-1, len(matrix)) @ matrix).reshape(*rows.shape[:3], -1)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _pool_tanh(products: Float[Array, "B H W F"], bias: Float[Array, "F"], pool: int) -> Float[Array, "B P Q F"]:
+    return _pool_forward(products, bias, pool)[0]
+
+
+def _pool_forward(products: Array, bias: Array, pool: int) -> tuple[Array, tuple[Array, Array]]:
+    batch, height, width, filters = products.shape
+    windows = products.reshape(batch, height // pool, pool, width // pool, pool, filters)
+    largest, winner = _tournament([windows[:, :, i, :, j] for i, j in np.ndindex(pool, pool)])
+    out = jnp.tanh(largest + bias)
+    return out, (out, winner)
+
+
+def _pool_backward(pool: int, saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
+    out, winner = saved
+    grad_sum = grad * (1 - out * out)
+    place = np.arange(pool * pool).reshape(pool, 1, pool, 1)  # of a member in its window
+    grad_windows = jnp.where(winner[:, :, None, :, None] == place, grad_sum[:, :, None, :, None], 0)
+    batch, p, q, filters = out.shape
+    return grad_windows.reshape(batch, p * pool, q * pool, filters), grad_sum.sum(axis=(0, 1, 2))
+
+
+_pool_tanh.defvjp(_pool_forward, _pool_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -62,7 +105,7 @@ def _pooled_forward(x: Array, kernel: Array, bias: Array, pool: int) -> tuple[Ar
     shape = (x.shape[1] - size + 1) // pool, (x.shape[2] - size + 1) // pool
     rows = take_patches(x, size, pooled_corners(shape, pool))
     products = (rows @ kernel.reshape(-1, filters)).reshape(-1, pool * pool * filters)
-    largest, _ = _tournament(products, filters)
+    largest, _ = _tournament(_members(products, filters))
     out = jnp.tanh(largest + bias)  # of two axes only: XLA vectorises that, but not four
     return out.reshape(len(x), *shape, filters), (x, kernel, rows, products, out)
 
@@ -72,7 +115,7 @@ def _pooled_backward(pool: int, saved: tuple[Array, ...], grad: Array) -> tuple[
     size, _, channels, filters = kernel.shape
     _, p, q, _ = grad.shape
     grad_sum = grad.reshape(out.shape) * (1 - out * out)
-    _, winner = _tournament(products, filters)
+    _, winner = _tournament(_members(products, filters))
     is_winner = winner[:, None] == jnp.arange(pool * pool)[:, None]
     grad_products = jnp.where(is_winner, grad_sum[:, None], 0).reshape(-1, filters)
     grad_rows = grad_products @ kernel.reshape(-1, filters).T
@@ -84,9 +127,12 @@ def _pooled_backward(pool: int, saved: tuple[Array, ...], grad: Array) -> tuple[
 _pooled_by_patches.defvjp(_pooled_forward, _pooled_backward)
 
 
-def _tournament(products: Float[Array, "R m*F"], filters: int) -> tuple[Array, Array]:
-    """Return the largest of the m members of each pooling window, and which it is (the first among equals)."""
-    members = [products[:, i : i + filters] for i in range(0, products.shape[1], filters)]
+def _members(products: Float[Array, "R m*F"], filters: int) -> list[Float[Array, "R F"]]:
+    return [products[:, i : i + filters] for i in range(0, products.shape[1], filters)]
+
+
+def _tournament(members: list[Array]) -> tuple[Array, Array]:
+    """Return the largest of the members of each pooling window, and which it is (the first among equals)."""
     rounds = [(member, jnp.full_like(member, i, dtype=jnp.int32)) for i, member in enumerate(members)]
     while len(rounds) > 1:
         pairs = zip(rounds[::2], rounds[1::2], strict=True)

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mia.checks import RequestError, did_you_mean
 from mia.overrides import quote
-from mia.sweeper.options import SWEEPERS
+from mia.sweep_options import SWEEPERS
 
 MOST_BYTES, MOST_NODES, DEEPEST = 256 * 1024, 50_000, 10
 """A file may be so large: thousands of variants, and no bomb."""
@@ -197,7 +197,7 @@ def _checked(name: str, question: str, found: dict[Any, Any], rules: _Rules) -> 
     """Return the file's content, part by part."""
     node: dict[str, Any] = {}
     variants: dict[str, list[str]] = {}
-    sweeper: list[str] = []
+    own: list[str] = []
     for key, value in found.items():
         if key == "defaults":
             elements = value if isinstance(value, list) else [value]
@@ -205,7 +205,7 @@ def _checked(name: str, question: str, found: dict[Any, Any], rules: _Rules) -> 
                 rules.check_choice(element)
             chosen = [one for one in elements if one != "_self_" and next(iter(one)).endswith("hydra/sweeper")]
             # our config names a sweeper, and Hydra lets no file below it choose another
-            sweeper += [f"hydra/sweeper={next(iter(one.values()))}" for one in chosen[-1:]]
+            own += [f"hydra/sweeper={next(iter(one.values()))}" for one in chosen[-1:]]
             node[key] = [one for one in elements if one not in chosen]
         elif key == "variants":
             variants = _variants(value, rules)
@@ -214,7 +214,7 @@ def _checked(name: str, question: str, found: dict[Any, Any], rules: _Rules) -> 
             options = dict(hydra.get("sweeper", {}))
             node[key] = hydra
             hydra["sweeper"] = {name: options.pop(name) for name in ("params",) if name in options}
-            sweeper += [f"hydra.sweeper.{name}={_spelt(one)}" for name, one in options.items()]
+            own += [f"hydra.sweeper.{name}={_spelt(one)}" for name, one in options.items()]
         else:
             rules.check_key(str(key))
             _refuse_hidden(str(key), value)
@@ -222,7 +222,7 @@ def _checked(name: str, question: str, found: dict[Any, Any], rules: _Rules) -> 
     if variants:
         sweeper = node.setdefault("hydra", {}).setdefault("sweeper", {})
         sweeper["params"] = {**sweeper.get("params", {}), f"+{name}": ",".join(variants)}
-    return SweepFile(name, question, node, variants, tuple(sweeper))
+    return SweepFile(name, question, node, variants, tuple(own))
 
 
 def _spelt(value: Any) -> str:
