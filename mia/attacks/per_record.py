@@ -7,15 +7,16 @@ membership, and every record has equally many where numbers would tell.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
 from mia.attacks.design import equal_counts, partners
+from mia.attacks.placebo import left_behind, placebo_model
 from mia.attacks.thresholds import Thresholds, area_under_curve, learn_thresholds
 from mia.attacks.ties import settle
-from mia.records import IN, OUT, UNUSED, Scores, Signals
+from mia.records import IN, OUT, UNUSED, Scores, Signals, StandIn
 from mia.seeds import stage_generator
 
 STAND_INS = 4
@@ -52,7 +53,11 @@ def compare(signals: Signals, score: Score, needs: Needs, seed: int, fallback: f
     asked, membership = signals.candidates, signals.shadow_membership
     num_in, num_out = (np.count_nonzero(membership[:, asked] == kind, axis=0) for kind in (IN, OUT))
     answer = score(0, membership)[asked]
-    thresholds, stand_ins = learn_from_stand_ins(signals, score, seed)
+    model = placebo_model(signals)
+    placebo = None
+    if model is not None and left_behind(signals).any():
+        placebo = score(model + 1, membership_behind(signals, model + 1, asked, seed))[asked]
+    thresholds, stand_ins, known = learn_from_stand_ins(signals, score, seed)
     warnings = list(count_unscored(answer, needs))
     details: dict[str, str | float] = {"stand_ins": float(stand_ins)}
     is_predicted = None
@@ -63,8 +68,12 @@ def compare(signals: Signals, score: Score, needs: Needs, seed: int, fallback: f
     if thresholds is not None:
         is_predicted = thresholds.predict(answer, signals.labels[asked])
         details |= thresholds.details()
+        if known is not None:
+            known = replace(known, is_predicted=thresholds.predict(known.score, known.labels))
     unused = np.zeros_like(num_in)
-    return Scores(answer, is_predicted, num_in if needs.models_in else unused, num_out, tuple(warnings), details)
+    return Scores(
+        answer, is_predicted, num_in if needs.models_in else unused, num_out, tuple(warnings), details, known, placebo
+    )
 
 
 def count_unscored(score: Float[np.ndarray, "Q"], needs: Needs) -> tuple[str, ...]:
@@ -75,14 +84,18 @@ def count_unscored(score: Float[np.ndarray, "Q"], needs: Needs) -> tuple[str, ..
     return (f"{unscored} of {len(score)} records lack the {needs} they need: left out, not filled in",)
 
 
-def learn_from_stand_ins(signals: Signals, score: Score, seed: int) -> tuple[Thresholds | None, int]:
-    """Return the threshold with the best mean balanced accuracy over stand-ins, and how many there were."""
-    known = list(score_stand_ins(signals, score, seed))
-    if not known:
-        return None, 0
-    scores, is_member = (np.concatenate(parts) for parts in zip(*known, strict=True))
-    weights = np.concatenate([np.where(member, 1 / member.sum(), 1 / (~member).sum()) for _, member in known])
-    return learn_thresholds(settle(scores), is_member, None, signals.num_classes, weights), len(known)
+def learn_from_stand_ins(signals: Signals, score: Score, seed: int) -> tuple[Thresholds | None, int, StandIn | None]:
+    """Return the threshold with the best mean balanced accuracy over stand-ins, how many there were, and their scores.
+
+    Records behind which are too few shadows have no score, and are left out.
+    """
+    found = list(score_stand_ins(signals, score, seed))
+    if not found:
+        return None, 0, None
+    scores, is_member, records = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    weights = np.concatenate([np.where(member, 1 / member.sum(), 1 / (~member).sum()) for _, member, _ in found])
+    known = StandIn(settle(scores), is_member, signals.labels[records])
+    return learn_thresholds(known.score, is_member, None, signals.num_classes, weights), len(found), known
 
 
 def areas_of_stand_ins(
@@ -101,7 +114,7 @@ def areas_of_stand_ins(
     place = np.linspace(0, len(level) - 1, min(JUDGES, len(level))).round().astype(int)
     chosen = [int(shadow) + 1 for shadow in np.argsort(level, kind="stable")[place]]
     areas = [
-        [area_under_curve(settle(found), member) for found, member in score_stand_ins(signals, score, seed, chosen)]
+        [area_under_curve(settle(found), member) for found, member, _ in score_stand_ins(signals, score, seed, chosen)]
         for score in scores
     ]
     return np.mean(areas, axis=1) if areas and areas[0] else None
@@ -109,8 +122,8 @@ def areas_of_stand_ins(
 
 def score_stand_ins(
     signals: Signals, score: Score, seed: int, chosen: Sequence[int] = range(1, STAND_INS + 1)
-) -> Iterator[tuple[Float[np.ndarray, "n"], Bool[np.ndarray, "n"]]]:
-    """Yield the scores and the membership of each stand-in's own records, where there are both kinds."""
+) -> Iterator[tuple[Float[np.ndarray, "n"], Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]]:
+    """Yield scores, membership and positions of each stand-in's own records, where there are both kinds."""
     if signals.num_shadows < 2:
         return
     for shadow in chosen:
@@ -122,7 +135,7 @@ def score_stand_ins(
         use = own[~np.isnan(found[own])]
         member = membership[use] == IN
         if member.any() and not member.all():
-            yield found[use], member
+            yield found[use], member, use
 
 
 def records_in_question(signals: Signals) -> Int[np.ndarray, "R"]:

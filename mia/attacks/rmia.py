@@ -113,7 +113,7 @@ class _Answers:
     def __init__(self, signals: Signals, *, uses_in: bool) -> None:
         self.signals, self.uses_in = signals, uses_in
         self.shared, self.population = shared_statistics(signals), _population(signals)
-        self._means: dict[int, tuple[PerRecord, PerRecord]] = {}
+        self._means: dict[int, tuple[Membership, tuple[PerRecord, PerRecord]]] = {}  # by model, and for whom
 
     @property
     def is_its_own_population(self) -> bool:
@@ -146,13 +146,15 @@ class _Answers:
         return score
 
     def _means_of(self, row: int, membership: Membership) -> tuple[PerRecord, PerRecord]:
-        """Return the means over IN and OUT shadows; behind a model are always the same ones."""
-        if row not in self._means:
-            p = self.shared.confidence[1:]
-            mean_out = masked_mean(p, membership == OUT)
-            mean_in = masked_mean(p, membership == IN) if self.uses_in else np.full(len(mean_out), np.nan)
-            self._means[row] = mean_in, mean_out
-        return self._means[row]
+        """Return the means over IN and OUT shadows; behind a model are nearly always the same ones."""
+        known = self._means.get(row)
+        if known is not None and np.array_equal(known[0], membership):
+            return known[1]
+        p = self.shared.confidence[1:]
+        mean_out = masked_mean(p, membership == OUT)
+        mean_in = masked_mean(p, membership == IN) if self.uses_in else np.full(len(mean_out), np.nan)
+        self._means[row] = membership, (mean_in, mean_out)
+        return mean_in, mean_out
 
 
 def _dominate(

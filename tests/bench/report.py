@@ -31,7 +31,8 @@ def main() -> None:
         from mia.report.frame import read_study
         from mia.report.page import write_report
 
-        page = write_report(read_study(runs, fetch_file), Path(folder) / "out", title="bench", question="How long?")
+        study = read_study(runs, fetch_file)
+        page = write_report(study, Path(folder) / "out", title="bench", question="How long?")
         line = {
             "runs": len(runs),
             "seconds": round(time.perf_counter() - start, 2),

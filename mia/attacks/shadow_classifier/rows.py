@@ -28,6 +28,7 @@ class Rows:
     features: Float[np.ndarray, "R F"]
     is_member: Bool[np.ndarray, "R"]  # of the shadow that gave the answer
     shadow: Int[np.ndarray, "R"]  # which that was
+    labels: Int[np.ndarray, "R"]  # true classes
 
     def __len__(self) -> int:
         return len(self.is_member)
@@ -78,13 +79,20 @@ class RowSource:
             chosen = chosen[_equal_shares(position[chosen] * 2 + is_member[chosen], limit / len(chosen))]
         features = self._features(outputs[chosen], shadow[chosen] + 1, record[chosen], is_pooled=label is None)
         known = ~np.isnan(features).any(axis=1)
-        return Rows(features[known], is_member[chosen[known]], position[chosen[known]])
+        kept = chosen[known]
+        return Rows(features[known], is_member[kept], position[kept], labels[kept])
 
-    def questions(self, place: Int[np.ndarray, "q"], *, is_pooled: bool) -> Float[np.ndarray, "q F"]:
-        """Return the features of the target's answers for some of the candidates; NaN where one cannot be had."""
+    def questions(self, place: Int[np.ndarray, "q"], *, is_pooled: bool, row: int = 0) -> Float[np.ndarray, "q F"]:
+        """Return the features of a model's answers for some of the candidates; NaN where one cannot be had.
+
+        Args:
+            place: Of the records among the candidates.
+            is_pooled: As for `make_features`.
+            row: 0: the target; k: shadow k, counted from 1.
+        """
         record = self._signals.candidates[place]
-        row = np.zeros(len(record), np.int64)
-        return self._features(self._signals.target_outputs[record], row, record, is_pooled=is_pooled)
+        outputs = self._signals.shadow_outputs[row - 1] if row else self._signals.target_outputs
+        return self._features(outputs[record], np.full(len(record), row), record, is_pooled=is_pooled)
 
     def _features(
         self,
