@@ -25,7 +25,7 @@ from mia.records import Split
 from mia.seeds import stage_generator
 
 PROTOCOLS = ("disjoint", "pool", "canary")
-Indices = Int[np.ndarray, "n"]
+Indices = Int[np.ndarray, "_"]
 
 
 @dataclass
