@@ -25,12 +25,14 @@ from mia import config
 from mia.attacks import ATTACKS
 from mia.checks import RequestError, did_you_mean, one_of
 from mia.data import DATASETS
+from mia.defences import DEFENCES
 from mia.limits import spell_limits
 from mia.models import MODELS
 from mia.overrides import CHOICES, GROUPS, key_of, parsed, spell_out, tidy
 from mia.registry import Registry
-from mia.sweeper.files import SweepFile, asked_for, read_sweep, sweep_paths
-from mia.sweeper.options import SWEEPERS
+from mia.sweep_files import SweepFile, asked_for, read_sweep, sweep_paths
+from mia.sweep_options import SWEEPERS
+from mia.train.defences import TRAIN_DEFENCES
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
@@ -38,7 +40,10 @@ HOME = CHECKOUT if (CHECKOUT / "conf" / "config.yaml").is_file() else PACKAGE
 """The folder that holds conf/ and sweeps/: the repository, or the package where it is installed."""
 LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 """Launchers of Hydra's that come with an extra of ours."""
-EXTENSIONS: dict[str, Registry[Any]] = {"data": DATASETS, "model": MODELS, "attack": ATTACKS}
+EXTENSIONS: dict[str, Registry[Any]] = {
+    "data": DATASETS, "model": MODELS, "defence": DEFENCES, "attack": ATTACKS, "train": TRAIN_DEFENCES,
+}  # fmt: skip
+"""What installed packages can add to, by config key."""
 
 
 @dataclass(frozen=True)
@@ -126,15 +131,13 @@ def spell_attacks(overrides: list[str], config_of: Callable[[list[str]], config.
     from mia.attacks import check_possible
 
     split = config_of([one for one in overrides if key_of(one).partition(".")[0] != "attack"]).split
-    names = [name for name, spec in ATTACKS.items() if not (chosen[-1] == "attack=quick" and spec.is_slow)]
+    is_quick = chosen[-1] == "attack=quick"
+    names = [name for name, spec in ATTACKS.items() if not spec.is_owners and not (is_quick and spec.is_slow)]
     possible = []
     for name in names:
         with suppress(RequestError):
             check_possible(name, ATTACKS[name].options(), split.protocol, split.num_shadows)
             possible.append(name)
-    if chosen[-1] == "attack=full":
-        for reason in ATTACKS.broken.values():
-            print(f"mia: warning: {reason}", file=sys.stderr)
     return [f"attack=[{','.join(possible)}]" if is_preset(one) else one for one in overrides]
 
 
@@ -186,12 +189,15 @@ def compose_with(
 
 @cache
 def register() -> None:
-    """Make our schemas known to Hydra."""
+    """Make our schemas known to Hydra; an installed package that cannot be used is said on stderr."""
     for group, name, node in config.schemas():
         if not (HOME / "conf" / group / f"{name}.yaml").exists():
             ConfigStore.instance().store(group=group, name=name, node=node)
     for name, node in SWEEPERS.items():
         ConfigStore.instance().store(group="hydra/sweeper", name=name, node=node)
+    for key, registry in EXTENSIONS.items():
+        for name, reason in registry.broken.items():
+            print(f"mia: warning: {key}={name}: {reason}", file=sys.stderr)
 
 
 def _explain(error: Exception, overrides: Iterable[str], name: str, loader: ConfigLoader) -> str:
@@ -219,7 +225,8 @@ def _explain(error: Exception, overrides: Iterable[str], name: str, loader: Conf
 
 
 def _unknown_key(key: str, overrides: Iterable[str], name: str, loader: ConfigLoader) -> str:
-    chosen = [one for one in overrides if re.fullmatch(rf"({'|'.join(GROUPS)})=\w+", one) and name == "config"]
+    choice = re.compile(rf"({'|'.join(GROUPS)})=(\w+|\[[\w, ]*\])")
+    chosen = [one for one in overrides if choice.fullmatch(one) and name == "config"]
     known = config.keys(compose_with(loader, chosen, name))
     parent = key.rpartition(".")[0]
     siblings = [other for other in known if other.rpartition(".")[0] == parent]

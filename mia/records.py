@@ -191,6 +191,16 @@ class AttackTask:
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """The same attack on shadows in the target's place, whose members are known: what thresholds are learnt from."""
+
+    score: Float[np.ndarray, "S"]  # of the shadows' own records, one shadow after another
+    is_member: Bool[np.ndarray, "S"]
+    labels: Int[np.ndarray, "S"]
+    is_predicted: Bool[np.ndarray, "S"] | None = None  # by the rule that the target's records are predicted by
+
+
+@dataclass(frozen=True)
 class Scores:
     """What an attack says about the candidate records, in their order. High = member; NaN = could not be scored."""
 
@@ -200,6 +210,8 @@ class Scores:
     num_out: Int[np.ndarray, "Q"]  # OUT models behind each score
     warnings: tuple[str, ...] = ()  # one line each, for a person
     details: Mapping[str, str | float] = field(default_factory=dict)  # what was chosen: thresholds, C and gamma ...
+    stand_in: StandIn | None = None  # None: there was no shadow to learn from, or the attack has none
+    placebo: Float[np.ndarray, "Q"] | None = None  # the same attack on answers that cannot know the target's members
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ its default, what is unknown is left out, what is refused today takes its defaul
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from types import SimpleNamespace
@@ -18,9 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from mia.attacks import ATTACKS
 from mia.attacks.options import AttackOptions, attack_schema
 from mia.checks import RequestError
-from mia.config import GROUPS, Config, options_of
 from mia.experiment.options import ExperimentOptions
-from mia.sweeper.files import FAST, refuse_tricks
+from mia.sweep_files import FAST, refuse_tricks
 
 NEUTRAL = {"defence": "none", "shadow_data": "real"}
 """What a run had before there was a choice."""
@@ -35,7 +34,16 @@ class Stored:
     missing: tuple[str, ...] = ()  # keys that there were not yet, which took their defaults
 
 
-def rebuild(text: str) -> Stored:
+@dataclass(frozen=True)
+class Schema:
+    """What a config may hold today."""
+
+    config: type
+    groups: Collection[str]  # whose choice has options of its own
+    options_of: Callable[[str], Mapping[str, type]]  # of a group's choices, by name
+
+
+def rebuild(text: str, schema: Schema) -> Stored:
     """Return the options that a stored config describes.
 
     Raises:
@@ -48,43 +56,48 @@ def rebuild(text: str) -> Stored:
         raise RequestError(f"the stored config cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
         raise RequestError("the stored config cannot be read: it must hold keys and values")
-    return _Rebuilding().all(found)
+    return _Rebuilding(schema).all(found)
 
 
 class _Rebuilding:
     """The rebuilding of one config, with what did not fit."""
 
-    def __init__(self) -> None:
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
         self.unknown: list[str] = []
         self.missing: list[str] = []
 
     def all(self, found: Mapping[str, Any]) -> Stored:
-        known = {one.name for one in fields(Config)}
+        known = {one.name for one in fields(self.schema.config)}
         self.unknown += [str(key) for key in found if key not in known]
         parts = {one.name: self.part(one.name, one.type, found) for one in fields(ExperimentOptions)}
         return Stored(self.construct(ExperimentOptions, parts, ""), tuple(self.unknown), tuple(self.missing))
 
     def part(self, name: str, kind: Any, found: Mapping[str, Any]) -> Any:
         """Return one part of the options."""
-        if name in found and not isinstance(found[name], Mapping) and (name in GROUPS or is_dataclass(kind)):
+        if (
+            name in found
+            and not isinstance(found[name], Mapping)
+            and (name in self.schema.groups or is_dataclass(kind))
+        ):
             self.unknown.append(f"{name}={found[name]}")
         given = found.get(name)
         values = given if isinstance(given, Mapping) else {}
-        if name in GROUPS:
+        if name in self.schema.groups:
             return self.chosen(name, values)
         if name == "attack":
             return self.attack(values)
         if isinstance(kind, type) and is_dataclass(kind):
             return self.build(kind, values, f"{name}.")
-        return self.value(Config, name, given, "")
+        return self.value(self.schema.config, name, given, "")
 
     def chosen(self, group: str, values: Mapping[str, Any]) -> Any:
         """Return the options of a group by the name that the run chose; of an unknown choice its bare values."""
         if "name" not in values:
             self.missing.append(f"{group}.name")
         name = str(values.get("name", NEUTRAL.get(group, "")))
-        if name in options_of(group):
-            return self.build(options_of(group)[name], {**values, "name": name}, f"{group}.")
+        if name in (known := self.schema.options_of(group)):
+            return self.build(known[name], {**values, "name": name}, f"{group}.")
         self.unknown.append(f"{group}.name={name}")
         return SimpleNamespace(**{str(key): value for key, value in values.items()} | {"name": name})
 

@@ -8,10 +8,12 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from mia.attacks import is_owners
 from mia.records import Result
 
 Cell = str | int | float
@@ -36,9 +38,9 @@ def record_rows(result: Result) -> list[dict[str, Cell]]:
 
 
 def attacks_by_auc(result: Result) -> list[str]:
-    """Return the attacks by falling AUC, those without one last."""
+    """Return the attacks by falling AUC, those without one last; after them all what only the owner can do."""
     areas = {name: result.metrics.get(f"attack/{name}/auc", math.nan) for name in result.scores}
-    return sorted(areas, key=lambda name: -areas[name] if math.isfinite(areas[name]) else 1.0)
+    return sorted(areas, key=lambda name: (is_owners(name), -areas[name] if math.isfinite(areas[name]) else 1.0))
 
 
 def _row(
@@ -102,3 +104,22 @@ def safe_cell(value: Cell) -> Cell:
     text = value.replace("\0", "").replace("\r", " ")
     is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text)
     return f"'{text}" if text.lstrip()[:1] in FORMULA and not is_number else text
+
+
+def read_rows(path: Path | None) -> list[dict[str, str]]:
+    """Return the lines of a CSV file; none where there is no file, or where it cannot be read."""
+    if path is None:
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError:
+        return []
+
+
+def number(cell: object) -> float:
+    """Return a cell as a number; NaN for what is none."""
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return math.nan

@@ -9,8 +9,8 @@ def listed(tmp_path):
     from hydra.types import HydraContext
 
     from mia.compose import compose_with, open_hydra, read_request
-    from mia.sweeper.base import Task
     from mia.sweeper.grid import GridSweeper
+    from mia.sweeper.resuming import Task
 
     def jobs(typed):
         request, loader = read_request(typed), open_hydra().config_loader

@@ -5,20 +5,18 @@ section 3.3; for the loss, Yeom et al. 2018, section 3.2). Never sees the target
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 
 from mia.attacks import statistics
+from mia.attacks.placebo import placebo_answers
 from mia.attacks.shared_statistics import floor_of
 from mia.attacks.spec import attack
-from mia.attacks.thresholds import Thresholds, learn_thresholds
+from mia.attacks.stand_ins import score_stand_ins
+from mia.attacks.thresholds import learn_thresholds
 from mia.attacks.ties import settle
-from mia.records import IN, UNUSED, Scores, Signals
-
-ROWS = 2**19
-"""Shadow answers that thresholds are learnt from: more than enough, and 256 shadows need not be sorted."""
+from mia.records import Scores, Signals
 
 Statistic = Callable[[statistics.Outputs, statistics.Labels, bool, float], statistics.PerRecord]
 YEOM = "Yeom, Giacomelli, Fredrikson, Jha: Privacy risk in machine learning, CSF 2018"
@@ -88,36 +86,26 @@ def modified_entropy(signals: Signals, options: ModifiedEntropyOptions, seed: in
 
 
 def _threshold(statistic: Statistic, signals: Signals, per_class: bool) -> Scores:
-    asked = signals.candidates
+    def of(outputs: statistics.Outputs, labels: statistics.Labels) -> statistics.PerRecord:
+        return statistic(outputs, labels, signals.is_probability, floor_of(signals))
+
+    asked, answers = signals.candidates, placebo_answers(signals)
     labels = signals.labels[asked]
-    score = settle(statistic(signals.target_outputs[asked], labels, signals.is_probability, floor_of(signals)))
-    thresholds, shadows = _learn(statistic, signals, per_class)
+    score = settle(of(signals.target_outputs[asked], labels))
+    placebo = None if answers is None else settle(of(answers, labels))
+    known, shadows = score_stand_ins(signals, of)
+    thresholds = None
+    if known is not None:
+        by_class = known.labels if per_class else None
+        thresholds = learn_thresholds(known.score, known.is_member, by_class, signals.num_classes)
     none = np.zeros(len(asked), np.int64)
-    if thresholds is None:
+    if thresholds is None or known is None:
         why = "no shadow has members and non-members of its own: calibrated on nothing"
-        return Scores(score, None, none, none, (f"{why}, no accuracy, precision or recall",))
+        return Scores(score, None, none, none, (f"{why}, no accuracy, precision or recall",), placebo=placebo)
     warnings: tuple[str, ...] = ()
     if thresholds.substituted:
         missing = ", ".join(map(str, thresholds.substituted))
         warnings = (f"shadows lack members or non-members of class {missing}: threshold of all classes",)
     details = {"shadows_for_threshold": float(shadows), **thresholds.details()}
-    return Scores(score, thresholds.predict(score, labels), none, none, warnings, details)
-
-
-def _learn(statistic: Statistic, signals: Signals, per_class: bool) -> tuple[Thresholds | None, int]:
-    """Return thresholds and the number of shadows they were learnt from."""
-    scores: list[Float[np.ndarray, "n"]] = []
-    membership: list[Bool[np.ndarray, "n"]] = []
-    labels: list[Int[np.ndarray, "n"]] = []
-    for shadow, outputs in enumerate(signals.shadow_outputs):
-        own = np.flatnonzero(signals.shadow_own[shadow] & (signals.shadow_membership[shadow] != UNUSED))
-        if shadow and (shadow + 1) * len(own) > ROWS:
-            break
-        labels.append(signals.labels[own])
-        membership.append(signals.shadow_membership[shadow, own] == IN)
-        scores.append(statistic(outputs[own], labels[-1], signals.is_probability, floor_of(signals)))
-    if not scores:
-        return None, 0
-    by_class = np.concatenate(labels) if per_class else None
-    learnt = learn_thresholds(settle(np.concatenate(scores)), np.concatenate(membership), by_class, signals.num_classes)
-    return learnt, len(scores)
+    known = replace(known, is_predicted=thresholds.predict(known.score, known.labels))
+    return Scores(score, thresholds.predict(score, labels), none, none, warnings, details, known, placebo)

@@ -5,7 +5,7 @@ nothing of an answer but its highest class, so that no output defence that keeps
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -15,7 +15,7 @@ from mia.attacks.spec import attack
 from mia.attacks.statistics import is_correct
 from mia.attacks.thresholds import learn_thresholds
 from mia.checks import at_least, positive
-from mia.records import IN, OUT, Scores, Signals
+from mia.records import IN, OUT, Scores, Signals, StandIn
 
 CHUNK = 4096
 """Records changed and asked about at a time."""
@@ -69,18 +69,20 @@ def label_only(
         return found
 
     score = robustness(0, asked)
-    known = [(robustness(row, own), is_member) for row, (own, is_member) in enumerate(owns, start=1)]
-    thresholds = None
-    if known:
-        scores, membership = (np.concatenate(parts) for parts in zip(*known, strict=True))
+    asked_of = [(robustness(row, own), is_member, own) for row, (own, is_member) in enumerate(owns, start=1)]
+    thresholds = known = None
+    if asked_of:
+        scores, membership, records = (np.concatenate(parts) for parts in zip(*asked_of, strict=True))
+        known = StandIn(scores, membership, signals.labels[records])
         thresholds = learn_thresholds(scores, membership, None, signals.num_classes)
     none = np.zeros(len(asked), np.int64)
-    if thresholds is None:
+    if thresholds is None or known is None:
         warning = "no shadow to learn a threshold from: no accuracy, precision or recall"
         return Scores(score, None, none, none, (warning,))
     is_predicted = thresholds.predict(score, signals.labels[asked])
-    details = {"stand_ins": float(len(known)), **thresholds.details()}
-    return Scores(score, is_predicted, none, none, details=details)
+    details = {"stand_ins": float(len(asked_of)), **thresholds.details()}
+    known = replace(known, is_predicted=thresholds.predict(known.score, known.labels))
+    return Scores(score, is_predicted, none, none, details=details, stand_in=known)
 
 
 def _own(signals: Signals, row: int) -> tuple[Int[np.ndarray, "n"], Bool[np.ndarray, "n"]]:

@@ -2,6 +2,8 @@
 
 Carlini et al. 2022. Takes signals; gives per record the log-likelihood ratio of two Gaussians fitted to phi of the IN
 and the OUT shadows (online), or what the OUT Gaussian alone says (offline). Standard deviations are population ones.
+With `variance=moderated`, variances are moderated by those of all records (Smyth 2004), and Student's t takes the
+Gaussian's place: what a new answer is like, given so few.
 Of several views of a picture, each is scored by itself and the mean is taken.
 """
 
@@ -13,19 +15,20 @@ import numpy as np
 from jaxtyping import Bool, Float, Int8
 
 from mia.attacks.augmented_queries import MOST_QUERIES, phi_of_views
-from mia.attacks.masked_statistics import count_models, masked_mean, masked_median, masked_std, pooled_std
+from mia.attacks.fits import Fits, all_agree, fit_each, lend_spread, moderate, stand_in_for_none
+from mia.attacks.masked_statistics import count_models
+from mia.attacks.moderated import student_log_tail
 from mia.attacks.per_record import Needs, compare, records_in_question
 from mia.attacks.shared_statistics import check_floor, describe_floor, shared_statistics
 from mia.attacks.spec import attack
-from mia.attacks.ties import difference, settle
+from mia.attacks.ties import settle
 from mia.checks import RequestError, at_least, one_of
 from mia.records import IN, OUT, Scores, Signals
 
 CITATION = "Carlini, Chien, Nasr, Song, Terzis, Tramer: Membership inference attacks from first principles, S&P 2022"
 GLOBAL_BELOW = 64
 """Shadows below which one global variance beats one per record (Carlini et al. 2022, section VI)."""
-NO_SPREAD = 1e-9
-"""A standard deviation below this, relative to the values, is none: they agree to the last digit."""
+VARIANCES = ("auto", "per_record", "global", "moderated")
 MEDIAN_SQUARE = 0.4549364231195724
 """The median square of a standard Gaussian."""
 
@@ -33,47 +36,8 @@ PerRecord = Float[np.ndarray, "N"]
 Membership = Int8[np.ndarray, "K N"]
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A Gaussian per record, fitted to some shadows, and where the attacked model's answer lies in it."""
-
-    location: PerRecord
-    spread: PerRecord  # standard deviation, above 0 once `_stand_in_for_none` has been through it
-    pooled: float  # of all records
-    phi: PerRecord  # of the model attacked
-
-    @property
-    def is_flat(self) -> Bool[np.ndarray, "N"]:
-        """Whether the shadows behind it agree."""
-        return self.spread <= NO_SPREAD * (1 + np.abs(self.location))
-
-    @property
-    def z(self) -> PerRecord:
-        """Standard deviations that the answer lies above the location."""
-        return difference(self.phi, self.location) / self.spread
-
-    @property
-    def size(self) -> PerRecord:
-        """Of what z was made of."""
-        return (np.abs(self.phi) + np.abs(self.location)) / self.spread
-
-    @property
-    def log_density(self) -> PerRecord:
-        """Of the answer."""
-        return -0.5 * self.z**2 - np.log(self.spread) - 0.5 * np.log(2 * np.pi)
-
-    @property
-    def log_density_size(self) -> PerRecord:
-        """Of what the log density was made of."""
-        return 1 + np.abs(self.log_density) + np.abs(self.z) * self.size
-
-
-Fits = dict[int, Fit]
-"""By kind of shadow, IN and OUT or OUT alone."""
-
-
 def _check(name: str, options: "LiraOnlineOptions | LiraOfflineOptions") -> None:
-    one_of(f"attack.{name}.variance", options.variance, ("auto", "per_record", "global"))
+    one_of(f"attack.{name}.variance", options.variance, VARIANCES)
     one_of(f"attack.{name}.location", options.location, ("mean", "median"))
     at_least(f"attack.{name}.queries", options.queries, 1)
     if options.queries > MOST_QUERIES:
@@ -88,7 +52,7 @@ def _check(name: str, options: "LiraOnlineOptions | LiraOfflineOptions") -> None
 class LiraOnlineOptions:
     """Likelihood ratio of Gaussians fitted to IN and OUT shadows (Carlini et al. 2022)."""
 
-    variance: str = "auto"  # per_record, global, or auto: global below 64 shadows
+    variance: str = "auto"  # per_record, global, moderated, or auto: global below 64 shadows, per_record from there on
     location: str = "mean"  # mean or median
     queries: int = 1  # views of a picture: itself, mirrored, shifted ...
     shift: int = 1  # pixels
@@ -102,7 +66,7 @@ class LiraOnlineOptions:
 class LiraOfflineOptions:
     """How unusual the answer would be for a model that never saw the record (Carlini et al. 2022)."""
 
-    variance: str = "auto"  # per_record, global, or auto: global below 64 shadows
+    variance: str = "auto"  # per_record, global, moderated, or auto: global below 64 shadows, per_record from there on
     location: str = "mean"  # mean or median
     offline: str = "one_sided"  # log P(OUT answer <= this one), as in the paper; density: minus log density under OUT
     queries: int = 1  # views of a picture: itself, mirrored, shifted ...
@@ -158,7 +122,8 @@ def offline(signals: Signals, options: LiraOfflineOptions, seed: int) -> Scores:
 
     def tail(fits: Fits) -> PerRecord:
         fit = fits[OUT]
-        return log_ndtr(settle(fit.z, fit.size))
+        z = settle(fit.z, fit.size)
+        return log_ndtr(z) if fit.freedom is None else student_log_tail(z, fit.freedom)
 
     def density(fits: Fits) -> PerRecord:
         return settle(-fits[OUT].log_density, fits[OUT].log_density_size)
@@ -183,7 +148,10 @@ class Form:
 def _compare(
     name: str, signals: Signals, options: LiraOnlineOptions | LiraOfflineOptions, seed: int, form: Form
 ) -> Scores:
-    is_global = options.variance == "global" or (options.variance == "auto" and signals.num_shadows < GLOBAL_BELOW)
+    variance = options.variance
+    if variance == "auto":
+        variance = "global" if signals.num_shadows < GLOBAL_BELOW else "per_record"
+    is_alone = variance == "per_record"  # a record's deviation is its own, and no other's
     _check_spread(name, signals, form.kinds)
     shared, records = shared_statistics(signals, options.floor), np.arange(len(signals.labels))
     views = shared.phi[None]
@@ -196,69 +164,28 @@ def _compare(
     def score(row: int, membership: Membership) -> PerRecord:
         found, used = [], membership if len(records) == len(signals.labels) else membership[:, records]
         for number, phi in enumerate(views):
-            fits = {kind: _fit(phi, row, used == kind, options.location, is_global) for kind in form.kinds}
+            fits = {kind: fit_each(phi, row, used == kind, options.location, variance) for kind in form.kinds}
+            if variance == "moderated":
+                fits = moderate(fits, of_target[number] if row else fits)
             if row == 0:
                 of_target.append(fits)
-            elif is_global:
-                fits = _lend_spread(fits, of_target[number])
-            is_neutral = _all_agree(fits, is_global)
-            found.append(np.where(is_neutral, form.neutral(fits), form.score(_stand_in_for_none(fits))))
+            elif variance == "global":
+                fits = lend_spread(fits, of_target[number])
+            is_neutral = all_agree(fits, is_alone)
+            found.append(np.where(is_neutral, form.neutral(fits), form.score(stand_in_for_none(fits))))
             if row == 0:
                 rigid[records] |= is_neutral
         answer = np.full(len(signals.labels), np.nan)
         answer[records] = found[0] if len(found) == 1 else settle(np.mean(found, axis=0))
         return answer
 
-    each = 1 if is_global else 2
+    each = 2 if is_alone else 1
     is_ratio = IN in form.kinds
     needs = Needs(each if is_ratio else 0, each)
     scores = compare(signals, score, needs, seed, fallback=0.0 if is_ratio else None)
-    details = {**scores.details, "variance": "global" if is_global else "per_record"}
+    details = {**scores.details, "variance": variance, **_describe_priors(of_target[0])}
     said = (_describe_rigid(rigid[signals.candidates]), describe_floor(signals, shared))
     return replace(scores, details=details, warnings=(*scores.warnings, *filter(None, said)))
-
-
-def _fit(
-    phi: Float[np.ndarray, "M N"], row: int, is_used: Bool[np.ndarray, "K N"], location: str, is_global: bool
-) -> Fit:
-    """Fit a Gaussian per record; NaN where there are too few models to."""
-    mean = masked_mean(phi[1:], is_used)
-    centre = mean if location == "mean" else masked_median(phi[1:], is_used)
-    pooled = pooled_std(phi[1:], is_used, centre)
-    spread = np.full(len(centre), pooled) if is_global else masked_std(phi[1:], is_used, mean)
-    return Fit(centre, spread, pooled, phi[row])
-
-
-def _lend_spread(fits: Fits, of_target: Fits) -> Fits:
-    """Return a stand-in's fits with the target's one spread, where too few shadows are left behind it for its own."""
-    lent = {kind: of_target[kind].pooled if np.isnan(fit.pooled) else fit.pooled for kind, fit in fits.items()}
-    return {
-        kind: replace(fit, pooled=lent[kind], spread=np.full(len(fit.location), lent[kind]))
-        for kind, fit in fits.items()
-    }
-
-
-def _all_agree(fits: Fits, is_global: bool) -> Bool[np.ndarray, "N"]:
-    """Return the records of which no likelihood can be told: nothing says how far from the shadows' one answer is far.
-
-    With a deviation of their own, those whose shadows all agree, IN and OUT ones alike; with one for all records, all
-    or none of them.
-    """
-    flat = np.all([fit.is_flat for fit in fits.values()], axis=0)
-    if is_global:
-        return flat
-    locations = [fit.location for fit in fits.values()]
-    return flat & (np.ptp(locations, axis=0) <= NO_SPREAD * (1 + np.abs(locations[0])))
-
-
-def _stand_in_for_none(fits: Fits) -> Fits:
-    """Return fits that all have a spread: that of all records, of the other kind's if need be, stands in for none."""
-    usable = [fit.pooled for fit in fits.values() if fit.pooled > NO_SPREAD]
-    spreads = {kind: fit.pooled if fit.pooled > NO_SPREAD else max(usable, default=1.0) for kind, fit in fits.items()}
-    return {
-        kind: replace(fit, spread=np.where(fit.is_flat | (fit.spread == 0), spreads[kind], fit.spread))
-        for kind, fit in fits.items()
-    }
 
 
 def _check_spread(name: str, signals: Signals, kinds: tuple[int, ...]) -> None:
@@ -269,6 +196,13 @@ def _check_spread(name: str, signals: Signals, kinds: tuple[int, ...]) -> None:
                 f"attack={name} needs records with two {word} shadows to estimate a variance, "
                 f"with {signals.num_shadows} shadows there are none: raise split.num_shadows"
             )
+
+
+def _describe_priors(fits: Fits) -> dict[str, str | float]:
+    """Return how many further shadows the prior is worth, by side."""
+    names = {IN: "prior_freedom_in", OUT: "prior_freedom_out"}
+    known = {names[kind]: fit.prior.freedom for kind, fit in fits.items() if fit.prior is not None}
+    return {name: "infinite" if np.isinf(value) else value for name, value in known.items()}
 
 
 def _describe_rigid(rigid: Bool[np.ndarray, "Q"]) -> str:

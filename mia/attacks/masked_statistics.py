@@ -1,6 +1,7 @@
 """Means, medians and standard deviations over some of the models: those in a mask of models by records.
 
-Takes values and a mask; gives one float64 number per record, NaN where there are too few models for it. Equal values
+Takes values and a mask; gives one float64 number per record, or per group of records, NaN where there are too few
+models for it. Equal values
 have that very value as their mean, however many there are: sums are over distances from one of them. Goes through the
 models one by one, so that nothing of the size of the values is made.
 """
@@ -61,6 +62,60 @@ def pooled_std(
     known = np.nan_to_num(location)  # of records without models, which no sum holds
     total, squares = (_masked_sum(values, is_used, known, power=power).sum() for power in (1, 2))
     return float(np.sqrt(max(squares / count.sum() - (total / count.sum()) ** 2, 0)))
+
+
+def masked_log_mean_exp(values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"]) -> Float[np.ndarray, "N"]:
+    """Return log of the mean of exp over the models used; NaN where there is none."""
+    highest = np.full(values.shape[1], -np.inf)
+    for row, used in zip(values, is_used, strict=True):
+        np.maximum(highest, np.where(used, row, -np.inf), out=highest)
+    highest[np.isinf(highest)] = 0
+    total = np.zeros(values.shape[1])
+    for row, used in zip(values, is_used, strict=True):
+        total += np.exp(np.minimum(row - highest, 0)) * used  # above 0 are models that are not used
+    count = count_models(is_used)
+    return highest + np.log(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))
+
+
+def grouped_mean(
+    values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"], group: Int[np.ndarray, "N"]
+) -> Float[np.ndarray, "G"]:
+    """Return the mean over the models used and all records of a group, counted from 0; NaN where there is none."""
+    some = np.flatnonzero(is_used.any(axis=0))
+    one_of_them = np.zeros(group.max(initial=-1) + 1)
+    one_of_them[group[some]] = values[is_used.argmax(axis=0)[some], some]
+    total = np.bincount(group, _masked_sum(values, is_used, one_of_them[group]), minlength=len(one_of_them))
+    return one_of_them + _divide(total, _count_grouped(is_used, group))
+
+
+def grouped_std(
+    values: Float[np.ndarray, "K N"],
+    is_used: Bool[np.ndarray, "K N"],
+    group: Int[np.ndarray, "N"],
+    mean: Float[np.ndarray, "G"],
+) -> Float[np.ndarray, "G"]:
+    """Return the population standard deviation likewise; NaN where there are fewer than two values."""
+    count = _count_grouped(is_used, group)
+    squares = _masked_sum(values, is_used, np.nan_to_num(mean)[group], power=2)
+    squares = np.bincount(group, squares, minlength=len(mean))
+    return np.sqrt(_divide(squares, np.where(count > 1, count, 0)))
+
+
+def grouped_median(
+    values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"], group: Int[np.ndarray, "N"]
+) -> Float[np.ndarray, "G"]:
+    """Return the median likewise; NaN where there is none."""
+    median = np.full(group.max(initial=-1) + 1, np.nan)
+    for number in range(len(median)):
+        mine = np.flatnonzero(group == number)
+        chosen = values[:, mine][is_used[:, mine]]
+        if len(chosen):
+            median[number] = np.median(chosen)
+    return median
+
+
+def _count_grouped(is_used: Bool[np.ndarray, "K N"], group: Int[np.ndarray, "N"]) -> Int[np.ndarray, "G"]:
+    return np.bincount(group, count_models(is_used), minlength=group.max(initial=-1) + 1).astype(np.int64)
 
 
 def _masked_sum(

@@ -6,20 +6,23 @@ behind it: their membership is known, the target's never is. Behind a stand-in i
 membership, and every record has equally many where numbers would tell.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int, Int8
+from jaxtyping import Bool, Float, Int, Int8
 
 from mia.attacks.design import equal_counts, partners
-from mia.attacks.thresholds import Thresholds, learn_thresholds
+from mia.attacks.placebo import left_behind, placebo_model
+from mia.attacks.thresholds import Thresholds, area_under_curve, learn_thresholds
 from mia.attacks.ties import settle
-from mia.records import IN, OUT, UNUSED, Scores, Signals
+from mia.records import IN, OUT, UNUSED, Scores, Signals, StandIn
 from mia.seeds import stage_generator
 
 STAND_INS = 4
 """Shadows that stand in for the target; each costs as much as the attack itself."""
+JUDGES = 8
+"""Shadows that stand in where an option is chosen by them."""
 
 Score = Callable[[int, Int8[np.ndarray, "K N"]], Float[np.ndarray, "N"]]
 """From the row of the model attacked (0: the target) and the membership to use, to a score for every record."""
@@ -50,7 +53,11 @@ def compare(signals: Signals, score: Score, needs: Needs, seed: int, fallback: f
     asked, membership = signals.candidates, signals.shadow_membership
     num_in, num_out = (np.count_nonzero(membership[:, asked] == kind, axis=0) for kind in (IN, OUT))
     answer = score(0, membership)[asked]
-    thresholds, stand_ins = learn_from_stand_ins(signals, score, seed)
+    model = placebo_model(signals)
+    placebo = None
+    if model is not None and left_behind(signals).any():
+        placebo = score(model + 1, membership_behind(signals, model + 1, asked, seed))[asked]
+    thresholds, stand_ins, known = learn_from_stand_ins(signals, score, seed)
     warnings = list(count_unscored(answer, needs))
     details: dict[str, str | float] = {"stand_ins": float(stand_ins)}
     is_predicted = None
@@ -61,8 +68,12 @@ def compare(signals: Signals, score: Score, needs: Needs, seed: int, fallback: f
     if thresholds is not None:
         is_predicted = thresholds.predict(answer, signals.labels[asked])
         details |= thresholds.details()
+        if known is not None:
+            known = replace(known, is_predicted=thresholds.predict(known.score, known.labels))
     unused = np.zeros_like(num_in)
-    return Scores(answer, is_predicted, num_in if needs.models_in else unused, num_out, tuple(warnings), details)
+    return Scores(
+        answer, is_predicted, num_in if needs.models_in else unused, num_out, tuple(warnings), details, known, placebo
+    )
 
 
 def count_unscored(score: Float[np.ndarray, "Q"], needs: Needs) -> tuple[str, ...]:
@@ -73,29 +84,58 @@ def count_unscored(score: Float[np.ndarray, "Q"], needs: Needs) -> tuple[str, ..
     return (f"{unscored} of {len(score)} records lack the {needs} they need: left out, not filled in",)
 
 
-def learn_from_stand_ins(signals: Signals, score: Score, seed: int) -> tuple[Thresholds | None, int]:
-    """Return the threshold with the best mean balanced accuracy over stand-ins, and how many there were."""
-    scores: list[Float[np.ndarray, "n"]] = []
-    is_member: list[np.ndarray] = []
-    weights: list[Float[np.ndarray, "n"]] = []
-    alone = signals.num_shadows < 2
-    for shadow in range(1, 1 if alone else min(STAND_INS, signals.num_shadows) + 1):
+def learn_from_stand_ins(signals: Signals, score: Score, seed: int) -> tuple[Thresholds | None, int, StandIn | None]:
+    """Return the threshold with the best mean balanced accuracy over stand-ins, how many there were, and their scores.
+
+    Records behind which are too few shadows have no score, and are left out.
+    """
+    found = list(score_stand_ins(signals, score, seed))
+    if not found:
+        return None, 0, None
+    scores, is_member, records = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    weights = np.concatenate([np.where(member, 1 / member.sum(), 1 / (~member).sum()) for _, member, _ in found])
+    known = StandIn(settle(scores), is_member, signals.labels[records])
+    return learn_thresholds(known.score, is_member, None, signals.num_classes, weights), len(found), known
+
+
+def areas_of_stand_ins(
+    signals: Signals, scores: Sequence[Score], seed: int, level: Float[np.ndarray, "K"]
+) -> Float[np.ndarray, "S"] | None:
+    """Return the mean AUC over stand-ins of each of several ways to score; None where no shadow can stand in.
+
+    Since what is chosen by it changes scores, who stands in does not depend on the order of the shadows.
+
+    Args:
+        signals: What the models say.
+        scores: The ways to score.
+        seed: As for `compare`.
+        level: A number per shadow: those that stand in are spread over all values of it.
+    """
+    place = np.linspace(0, len(level) - 1, min(JUDGES, len(level))).round().astype(int)
+    chosen = [int(shadow) + 1 for shadow in np.argsort(level, kind="stable")[place]]
+    areas = [
+        [area_under_curve(settle(found), member) for found, member, _ in score_stand_ins(signals, score, seed, chosen)]
+        for score in scores
+    ]
+    return np.mean(areas, axis=1) if areas and areas[0] else None
+
+
+def score_stand_ins(
+    signals: Signals, score: Score, seed: int, chosen: Sequence[int] = range(1, STAND_INS + 1)
+) -> Iterator[tuple[Float[np.ndarray, "n"], Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]]:
+    """Yield scores, membership and positions of each stand-in's own records, where there are both kinds."""
+    if signals.num_shadows < 2:
+        return
+    for shadow in chosen:
+        if shadow > signals.num_shadows:
+            break
         membership = signals.shadow_membership[shadow - 1]
         own = np.flatnonzero(signals.shadow_own[shadow - 1] & (membership != UNUSED))
         found = score(shadow, membership_behind(signals, shadow, own, seed))
         use = own[~np.isnan(found[own])]
         member = membership[use] == IN
-        if not member.any() or member.all():
-            continue
-        scores.append(found[use])
-        is_member.append(member)
-        weights.append(np.where(member, 1 / member.sum(), 1 / (~member).sum()))
-    if not scores:
-        return None, 0
-    learnt = learn_thresholds(
-        settle(np.concatenate(scores)), np.concatenate(is_member), None, signals.num_classes, np.concatenate(weights)
-    )
-    return learnt, len(scores)
+        if member.any() and not member.all():
+            yield found[use], member, use
 
 
 def records_in_question(signals: Signals) -> Int[np.ndarray, "R"]:

@@ -7,20 +7,26 @@ sorted ratios of z: no record-by-population matrix is built.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int8
 
 from mia.attacks.masked_statistics import masked_mean
-from mia.attacks.per_record import Needs, compare
+from mia.attacks.per_record import Needs, Score, areas_of_stand_ins, compare
 from mia.attacks.shared_statistics import shared_statistics
 from mia.attacks.spec import attack
 from mia.attacks.ties import PRECISION
-from mia.checks import fraction, positive
+from mia.checks import RequestError, positive
 from mia.records import IN, OUT, Scores, Signals
 
 FEWEST_OTHERS = 100
 """Records outside the question that make a population; with fewer, the candidates themselves are it."""
+
+A_OF_PAPER = 0.3
+A_GRID = (0.3, 0.2, 0.4, 0.1, 0.5, 0.0, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""To choose from; of several as good, the first, nearest to the paper's."""
+SAME_AREA = 1e-9
 
 Membership = Int8[np.ndarray, "K N"]
 PerRecord = Float[np.ndarray, "N"]
@@ -44,11 +50,14 @@ class RmiaOfflineOptions:
     """The same, with the IN models' mean guessed from the OUT models' (Zarifzadeh et al. 2024, appendix B)."""
 
     gamma: float = 1.0  # by what factor
-    a: float = 0.3  # mean over IN models is taken as a x mean over OUT models + 1 - a
+    a: Any = A_OF_PAPER  # mean over IN models is taken as a x mean over OUT models + 1 - a; auto: chosen by shadows
 
     def __post_init__(self) -> None:
         positive("attack.rmia_offline.gamma", self.gamma)
-        fraction("attack.rmia_offline.a", self.a)
+        if self.a == "auto":
+            return
+        if isinstance(self.a, bool) or not isinstance(self.a, int | float) or not 0 <= self.a <= 1:
+            raise RequestError(f"attack.rmia_offline.a={self.a!r} must be auto or a number from 0 to 1")
 
 
 @attack(
@@ -62,7 +71,7 @@ class RmiaOfflineOptions:
 def online(signals: Signals, options: RmiaOnlineOptions, seed: int) -> Scores:
     """Score with p(x) = the mean of the IN mean and the OUT mean; p(z) = the OUT mean where no shadow has seen z."""
     return _dominate(
-        signals,
+        _Answers(signals, uses_in=True),
         options.gamma,
         seed,
         Needs(1, 1),
@@ -80,37 +89,79 @@ def online(signals: Signals, options: RmiaOnlineOptions, seed: int) -> Scores:
 )
 def offline(signals: Signals, options: RmiaOfflineOptions, seed: int) -> Scores:
     """Score with p(x) = ((1 + a) OUT mean + 1 - a) / 2, for z as for x (appendix B)."""
+    needs, answers = Needs(0, 1), _Answers(signals, uses_in=False)
+    if options.a != "auto":
+        return _dominate(answers, options.gamma, seed, needs, *_line(options.a))
+    ways = [answers.scorer(options.gamma, *_line(a)) for a in A_GRID]
+    areas = areas_of_stand_ins(signals, ways, seed, answers.mean_on_own())
+    a = A_OF_PAPER if areas is None else A_GRID[int(np.argmax(areas >= areas.max() - SAME_AREA))]
+    scores = _dominate(answers, options.gamma, seed, needs, *_line(a))
+    why = () if areas is not None else (f"no shadow to choose attack.rmia_offline.a by: it is {a}, as in the paper",)
+    return replace(scores, details={**scores.details, "a": a}, warnings=(*scores.warnings, *why))
 
+
+def _line(a: float) -> tuple[Marginal, Marginal]:
     def marginal(_: PerRecord, mean_out: PerRecord) -> PerRecord:
-        return ((1 + options.a) * mean_out + 1 - options.a) / 2
+        return ((1 + a) * mean_out + 1 - a) / 2
 
-    return _dominate(signals, options.gamma, seed, Needs(0, 1), marginal, marginal)
+    return marginal, marginal
+
+
+class _Answers:
+    """What models say of the records and of the population, ready to be compared."""
+
+    def __init__(self, signals: Signals, *, uses_in: bool) -> None:
+        self.signals, self.uses_in = signals, uses_in
+        self.shared, self.population = shared_statistics(signals), _population(signals)
+        self._means: dict[int, tuple[Membership, tuple[PerRecord, PerRecord]]] = {}  # by model, and for whom
+
+    @property
+    def is_its_own_population(self) -> bool:
+        """Whether the candidates themselves are the population, for lack of others."""
+        return bool(self.population[self.signals.candidates].any())
+
+    def mean_on_own(self) -> Float[np.ndarray, "K"]:
+        """Return each shadow's mean of p_y over its own records."""
+        return np.array(
+            [
+                p[own].sum() / max(own.sum(), 1)
+                for p, own in zip(self.shared.confidence[1:], self.signals.shadow_own, strict=True)
+            ]
+        )
+
+    def scorer(self, gamma: float, of_record: Marginal, of_population: Marginal) -> Score:
+        """Return the function that scores every record, for a model attacked and the membership behind it."""
+
+        def score(row: int, membership: Membership) -> PerRecord:
+            means, p = self._means_of(row, membership), self.shared.population_confidence
+            ratio = self.shared.confidence[row] / of_record(*means)
+            if p is not None:
+                mean_out = np.delete(p, (0, row), axis=0).mean(0)
+                return dominated(ratio, p[row] / of_population(np.full(len(mean_out), np.nan), mean_out), gamma)
+            chosen = self.population
+            if row and not self.is_its_own_population:  # as the target, a stand-in has not seen its population
+                chosen = chosen & (self.signals.shadow_membership[row - 1] == OUT)
+            return dominated(ratio, (self.shared.confidence[row] / of_population(*means))[chosen], gamma)
+
+        return score
+
+    def _means_of(self, row: int, membership: Membership) -> tuple[PerRecord, PerRecord]:
+        """Return the means over IN and OUT shadows; behind a model are nearly always the same ones."""
+        known = self._means.get(row)
+        if known is not None and np.array_equal(known[0], membership):
+            return known[1]
+        p = self.shared.confidence[1:]
+        mean_out = masked_mean(p, membership == OUT)
+        mean_in = masked_mean(p, membership == IN) if self.uses_in else np.full(len(mean_out), np.nan)
+        self._means[row] = membership, (mean_in, mean_out)
+        return mean_in, mean_out
 
 
 def _dominate(
-    signals: Signals,
-    gamma: float,
-    seed: int,
-    needs: Needs,
-    *marginals: Marginal,  # of records and of the population
+    answers: _Answers, gamma: float, seed: int, needs: Needs, of_record: Marginal, of_population: Marginal
 ) -> Scores:
-    of_record, of_population = marginals
-    shared, population = shared_statistics(signals), _population(signals)
-
-    def score(row: int, membership: Membership) -> PerRecord:
-        means = _means(shared.confidence[1:], membership, needs.models_in > 0)
-        ratio = shared.confidence[row] / of_record(*means)
-        if shared.population_confidence is not None:
-            p = shared.population_confidence
-            mean_out = np.delete(p, (0, row), axis=0).mean(0)
-            return dominated(ratio, p[row] / of_population(np.full(len(mean_out), np.nan), mean_out), gamma)
-        chosen = population
-        if row and not population[signals.candidates].any():  # as the target, a stand-in has not seen its population
-            chosen = population & (signals.shadow_membership[row - 1] == OUT)
-        return dominated(ratio, (shared.confidence[row] / of_population(*means))[chosen], gamma)
-
-    scores = compare(signals, score, needs, seed)
-    if not population[signals.candidates].any():
+    scores = compare(answers.signals, answers.scorer(gamma, of_record, of_population), needs, seed)
+    if not answers.is_its_own_population:
         return scores
     warning = "no population records, the candidates themselves stand in for them"
     return replace(scores, warnings=(*scores.warnings, warning))
@@ -123,11 +174,6 @@ def dominated(ratio: PerRecord, ratio_z: Float[np.ndarray, "Z"], gamma: float) -
         return np.full(len(ratio), np.nan)
     share = np.searchsorted(ordered, ratio / gamma * (1 + PRECISION), side="right") / len(ordered)
     return np.where(np.isnan(ratio), np.nan, share)
-
-
-def _means(p: Float[np.ndarray, "K N"], membership: Membership, inside: bool) -> tuple[PerRecord, PerRecord]:
-    mean_out = masked_mean(p, membership == OUT)
-    return (masked_mean(p, membership == IN) if inside else np.full(len(mean_out), np.nan)), mean_out
 
 
 def _population(signals: Signals) -> Bool[np.ndarray, "N"]:

@@ -54,6 +54,18 @@ def best_threshold(score: PerRecord, is_member: Bool[np.ndarray, "N"], weight: P
     return float(ordered[best])
 
 
+def area_under_curve(score: PerRecord, is_member: Bool[np.ndarray, "N"]) -> float:
+    """Return the share of pairs of a member and a non-member that the score orders rightly, ties counted half.
+
+    Args:
+        score: High = member; no NaN.
+        is_member: Known membership; both kinds must be there.
+    """
+    others = np.sort(score[~is_member])
+    below, up_to = (np.searchsorted(others, score[is_member], side) for side in ("left", "right"))
+    return float((below + up_to).mean() / 2 / len(others))
+
+
 def learn_thresholds(
     score: PerRecord,
     is_member: Bool[np.ndarray, "N"],

@@ -6,15 +6,13 @@ person is one line on stderr; the traceback comes with MIA_DEBUG=1.
 
 import importlib
 import os
-import re
 import sys
-import traceback
+from typing import TYPE_CHECKING
 
-from mia.checks import RequestError, did_you_mean
-from mia.files import StorageError
-from mia.limits import EXCEEDED, Verdict
+if TYPE_CHECKING:
+    from mia.limits import Verdict
 
-COMMANDS = {"ui": "ui", "report": "report", "audit": "audit", "plan": "plan", "pools": "pools"}
+COMMANDS = {name: name for name in ("ui", "report", "audit", "plan", "pools", "runs", "status", "diff", "note", "rm")}
 ALL_IS_WELL, A_RUN_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -31,9 +29,12 @@ def dispatch(arguments: list[str]) -> int:
 
         print(text())
         return ALL_IS_WELL
+    from mia.checks import RequestError, did_you_mean
+    from mia.files import StorageError
+
     command = COMMANDS.get(arguments[0]) if arguments else None
     try:
-        if arguments and re.fullmatch(r"\w+", arguments[0]) and not command:
+        if arguments and arguments[0].isidentifier() and not command:
             meant = did_you_mean(arguments[0], COMMANDS)
             raise RequestError(
                 f"{arguments[0]} is no command{meant or ';'} known: {', '.join(COMMANDS)}; else KEY=VALUE"
@@ -51,16 +52,20 @@ def dispatch(arguments: list[str]) -> int:
         return complain(RuntimeError(f"{type(error).__name__}: {error} (MIA_DEBUG=1 shows where)"), A_RUN_FAILED, error)
 
 
-def judge(verdict: Verdict) -> int:
+def judge(verdict: "Verdict") -> int:
     """Say which limits are exceeded, and which could not be checked; return the exit code."""
     for line in (*verdict.unchecked, *verdict.exceeded):
         print(f"mia: {line}", file=sys.stderr)
+    from mia.limits import EXCEEDED
+
     return EXCEEDED if verdict.exceeded else ALL_IS_WELL
 
 
 def complain(error: BaseException, code: int, cause: BaseException | None = None) -> int:
     """Say in one line what is wrong, and return the exit code."""
     if os.environ.get("MIA_DEBUG"):
+        import traceback
+
         traceback.print_exception(cause or error)
     text = " ".join(str(error).split()) or type(error).__name__
     print(f"mia: error: {text}", file=sys.stderr)

@@ -98,6 +98,12 @@ def find_sweep(tracker: "Reader", wanted: str) -> StoredRun:
                 f"the latest of {len(named)} sweeps called {wanted}; others: sweep={', '.join(others)}", file=sys.stderr
             )
         return named[0]
+    if len(wanted) >= 6 and (other := tracker.find(wanted)):
+        kind = other[0].tags.get("mia.kind", "run")
+        whose = f"an {kind}" if kind == "audit" else f"a single {kind}"
+        raise RequestError(
+            f"sweep={wanted} is the id of {whose}, {other[0].name!r}: mia report run={wanted} writes its report"
+        )
     names = list(dict.fromkeys(sweep.tags.get("mia.sweep", sweep.id) for sweep in sweeps))
     known = f"there are: {', '.join(names)}" if names else "there is none yet: mia -m +sweeps=digits"
     raise RequestError(f"sweep={wanted} is not in the store{did_you_mean(wanted, names)}; {known}")

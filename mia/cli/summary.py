@@ -9,10 +9,10 @@ from mia.cli.main import A_RUN_FAILED, complain
 from mia.files import StorageError
 from mia.fingerprint import fingerprint
 from mia.records import StoredRun
-from mia.sweeper.base import Swept
+from mia.sweeper.resuming import Swept
 
 if TYPE_CHECKING:
-    from mia.report.frame import Study
+    from mia.report.study import Study
     from mia.tracking.reading import Reader
     from mia.tracking.run import Run
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mia.checks import RequestError, one_of
+from mia.experiment.shadows_say import judge_by_shadows
 from mia.metrics.evaluation import evaluate
 from mia.metrics.groups import GROUP_SCORES, group_metrics
 from mia.metrics.privacy_bounds import audit_privacy, why_no_bound
@@ -56,7 +57,10 @@ def judge_attacks(
             num_attacks=len(scores),
             groups=task.groups,
         )
-        found, lines = dict(evaluation.metrics), [*one.warnings, *evaluation.warnings]
+        by_shadows, told = judge_by_shadows(
+            one, task, num_attacks=len(scores), seed=stage_seed(seed, f"placebo/{name}", task.target)
+        )
+        found, lines = evaluation.metrics | by_shadows, [*one.warnings, *evaluation.warnings, *told]
         if task.groups is not None:
             of_groups, said = group_metrics(one.score, task.is_member, task.groups, terms.group_score)
             found, lines = found | of_groups, [*lines, *said]

@@ -147,3 +147,44 @@ def hindsight_balanced_accuracy(curve: Roc) -> float:
     The number that papers on LiRA and RMIA call balanced accuracy; no attacker could choose that threshold.
     """
     return float((1 + np.max(curve.tpr - curve.fpr)) / 2)
+
+
+# --- for people who look at it ----------------------------------------------------------------------------------------
+
+
+def thinned_roc(
+    score: Float[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"], points: int = 240
+) -> tuple[Float[np.ndarray, "P"], Float[np.ndarray, "P"]]:
+    """Return false and true positive rates at both ends and at about `points` log-spaced thresholds of the exact curve.
+
+    Records of equal score are counted together; no score may be NaN.
+    """
+    curve = roc(score, is_member)
+    if not curve.num_members or not curve.num_nonmembers:
+        return np.array([0.0, 1.0]), np.array([0.0, 1.0])
+    fpr, tpr = curve.fpr, curve.tpr
+    if len(fpr) <= points:
+        return fpr, tpr
+    wanted = np.geomspace(0.5 / curve.num_nonmembers, 1, points)
+    kept = np.unique([0, *(np.searchsorted(fpr, wanted, side="right") - 1), len(fpr) - 1])
+    return fpr[kept], tpr[kept]
+
+
+def left_edge(num_nonmembers: int) -> float:
+    """Return where a logarithmic axis begins: half of the smallest rate that so many non-members can show."""
+    return 0.5 / max(num_nonmembers, 5)
+
+
+def drawn_rate(fpr: Float[np.ndarray, "P"], is_member: Bool[np.ndarray, "Q"]) -> Float[np.ndarray, "P"]:
+    """Return false-positive rates for a logarithmic axis: what lies at zero is drawn at its left edge."""
+    return np.maximum(fpr, left_edge(int((~is_member).sum())))
+
+
+def exposed(
+    score: Float[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"], rate: float = 0.01
+) -> Bool[np.ndarray, "Q"]:
+    """Return which members score above all but a share of the non-members; neither ties with them count, nor NaN."""
+    others = np.sort(score[~is_member & ~np.isnan(score)])[::-1]
+    allowed = math.floor(len(others) * rate * (1 + 1e-12))
+    threshold = others[allowed] if allowed < len(others) else -np.inf
+    return is_member & (np.nan_to_num(score, nan=-np.inf) > threshold)

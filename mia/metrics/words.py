@@ -80,6 +80,7 @@ METRICS = (
     Metric("tpr_at_learnt_0.1pct_fpr", "TPR, learnt for 0.1% FPR", "leakage", worse=1, chance=0.001, is_percent=True),
     Metric("fpr_at_learnt_1pct_fpr", "FPR really had, learnt for 1%", "control", chance=0.01, is_percent=True),
     Metric("fpr_at_learnt_0.1pct_fpr", "FPR really had, learnt for 0.1%", "control", chance=0.001, is_percent=True),
+    Metric("share_used", "share of the records that was used", "control"),
     Metric("group_auc", "AUC over groups", "leakage", worse=1, chance=0.5),
     Metric("group_tpr_at_1pct_fpr", "TPR over groups at 1% FPR", "leakage", worse=1, chance=0.01, is_percent=True),
     Metric("epsilon_one_run", "epsilon, one run", "privacy", worse=1, has_interval=False),

@@ -1,8 +1,8 @@
 """The page: one HTML file that needs no network, with one copy of the data and of the library that draws.
 
-Takes sections and figures, gives HTML; and writes the report of a study with its tables and figures as files. Whatever
-comes from configs, tags or file names is escaped by the template. A strict policy forbids any script but the page's own
-two, known by their hashes, and anything from elsewhere.
+Takes sections and figures, gives HTML; and the report of a study with its tables and figures as files. Whatever comes
+from configs, tags or file names is escaped by the template. A strict policy forbids any script but the page's own two,
+known by their hashes, and anything from elsewhere.
 """
 
 import base64
@@ -11,26 +11,29 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mia import __version__
 from mia.data.cache import cache_folder
 from mia.files import StorageError, whole_file
 from mia.records import StoredRun
 from mia.report import look
-from mia.report.evidence import Evidence
-from mia.report.frame import Study
+from mia.report.evidence import Evidence, data_of
+from mia.report.published import CAPTION, TITLE, published_table
+from mia.report.study import Study
 from mia.report.tables import (
     Table,
     attack_table,
     caption,
     difference_rows,
+    duration_words,
     failure_words,
     number_text,
     run_rows,
@@ -39,9 +42,6 @@ from mia.report.tables import (
     table_latex,
 )
 from mia.tables import csv_text
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NAME = "report.html"
 MOST_TABLES = 8
@@ -60,6 +60,11 @@ class Section:
     commands: Sequence[tuple[str, Sequence[str]]] = ()
     lines: Sequence[str] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not (self.tables or self.figure or self.picture or self.commands or self.lines)
+
 
 @dataclass(frozen=True)
 class Page:
@@ -72,53 +77,39 @@ class Page:
     question: str = ""
     command: str = ""
     cards: Sequence[tuple[str, str]] = ()
-    footer: Sequence[str] = field(default=())
+    footer: Sequence[str] = ()
 
 
 def page_html(page: Page) -> str:
     """Return the whole page."""
     from markupsafe import Markup
 
-    packed, own = library(), Markup(_asset("page.js"))
+    packed, script, css = library(), *(Markup(_asset(f"page.{kind}")) for kind in ("js", "css"))  # noqa: S704 - ours
     wanted = set().union(*(look.data_names(spec) for spec in page.figures.values()))
-    content = {
-        "figures": page.figures, "config": look.CONFIG, "dark": look.DARK,
-        "datasets": {name: _columns(data) for name, data in page.data.items() if name in wanted},
-    }  # fmt: skip
+    datasets = {name: _columns(data) for name, data in page.data.items() if name in wanted}
+    content = {"figures": page.figures, "config": look.CONFIG, "dark": look.DARK, "datasets": datasets}
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    hashes = " ".join(f"'sha256-{digest}'" for digest in (_digest(gzip.decompress(packed)), _digest(own.encode())))
+    digests = [hashlib.sha256(one).digest() for one in (gzip.decompress(packed), script.encode())]
     return str(
         _template().render(
-            page=page, zip=zip, css=Markup(_asset("page.css")), script=own, hashes=Markup(hashes),
-            light=Markup(_colours({})), dark=Markup(_colours(look.DARK)),
+            page=page, zip=zip, css=css, script=script, sections=[one for one in page.sections if not one.is_empty],
+            hashes=[base64.b64encode(digest).decode() for digest in digests],
+            themes=[{name: theme.get(colour, colour) for name, colour in THEME.items()} for theme in ({}, look.DARK)],
             data=base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode(),
             library=base64.b64encode(packed).decode() if page.figures else "",
         )
     )  # fmt: skip
 
 
+THEME = {"ink": look.INK, "quiet": look.QUIET, "grid": look.GRID, "paper": look.PAPER, "link": look.CATEGORIES[0]}
+
+
 def _columns(data: Any) -> dict[str, Any]:
     """Return a frame, or a list of lines, as column names and rows of JSON values."""
     if isinstance(data, list):
         columns = list(dict.fromkeys(name for line in data for name in line))
-        return {"columns": columns, "data": [[_json_value(line.get(name)) for name in columns] for line in data]}
-    found = json.loads(data.to_json(orient="split", double_precision=5, index=False))
-    return {"columns": found["columns"], "data": found["data"]}
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if value - value == 0 else None
-    return value
-
-
-def _digest(content: bytes) -> str:
-    return base64.b64encode(hashlib.sha256(content).digest()).decode()
-
-
-def _colours(theme: Mapping[str, str]) -> str:
-    names = {"ink": look.INK, "quiet": look.QUIET, "grid": look.GRID, "paper": look.PAPER, "link": look.CATEGORIES[0]}
-    return " ".join(f"--{name}: {theme.get(colour, colour)};" for name, colour in names.items())
+        return {"columns": columns, "data": [[look.json_value(line.get(name)) for name in columns] for line in data]}
+    return dict(json.loads(data.to_json(orient="split", double_precision=5, index=False)))
 
 
 def _asset(name: str) -> str:
@@ -141,25 +132,15 @@ def library() -> bytes:
     import vl_convert
 
     version = look.vegalite_version()
-    return kept(
-        f"vega-{vl_convert.__version__}-{version}.js.gz",
-        lambda: gzip.compress(vl_convert.javascript_bundle(vl_version=version).encode(), 9, mtime=0),
-    )
-
-
-def kept(name: str, make: Any) -> bytes:
-    """Return bytes kept under a name in the user's cache folder, or make and keep them."""
-    path = cache_folder() / "report" / name
-    try:
+    path = cache_folder() / "report" / f"vega-{metadata.version('vl-convert-python')}-{version}.js.gz"
+    with suppress(OSError, EOFError, gzip.BadGzipFile):
         content = path.read_bytes()
         gzip.decompress(content)
-    except (OSError, EOFError, gzip.BadGzipFile):
-        content = make()
-        try:
-            with whole_file(path) as temporary:
-                temporary.write_bytes(content)
-        except StorageError:
-            pass  # made again next time
+        return content
+    bundle = vl_convert.javascript_bundle(vl_version=version)  # type: ignore[call-arg] # its stub lacks a default
+    content = gzip.compress(bundle.encode(), 9, mtime=0)
+    with suppress(StorageError), whole_file(path) as temporary:  # else it is made again next time
+        temporary.write_bytes(content)
     return content
 
 
@@ -170,16 +151,22 @@ def write_report(study: Study, out: Path, **about: Any) -> Path:
     """Write the report of a study, and return the path of its HTML file.
 
     Args:
-        study: of one sweep or several.
-        out: a folder, made if it is not there, or the path of the HTML file.
-        about: what `report_files` takes: title, question, command, has_pictures.
+        study: Of one sweep or several.
+        out: A folder, made if it is not there, or the path of the HTML file.
+        about: What `report_files` takes: title, question, command, has_pictures.
 
     Raises:
         StorageError: the folder cannot be written.
     """
+    return write_files(report_files(study, **about), out)
+
+
+def write_files(files: Mapping[str, bytes], out: Path) -> Path:
+    """Write a page and what lies beside it into a folder, or to the path of a page; return the page's path."""
     target = out if out.suffix == ".html" else out / NAME
-    for name, content in report_files(study, **about).items():
-        write(target if name == NAME else target.parent / name, content)
+    for name, content in files.items():
+        with whole_file(target if name == NAME else target.parent / name) as temporary:
+            temporary.write_bytes(content)
     return target
 
 
@@ -192,114 +179,68 @@ def report_files(
     can be compared record by record, `table.tex`, and where they are wanted the figures as PNG and PDF in `figures/`.
 
     Args:
-        study: of one sweep or several.
-        title: the sweep's name, for people.
-        question: what the sweep asks, as its file's header says it.
-        command: what was typed to run it.
-        has_pictures: draw the figures as files, too, which costs a second for each.
+        study: Of one sweep or several.
+        title: The sweep's name, for people.
+        question: What the sweep asks, as its file's header says it.
+        command: What was typed to run it.
+        has_pictures: Draw the figures as files, too, which costs half a second for each.
     """
-    from mia.report.figures import data_of, sweep_figures
+    from mia.report.figures import sweep_figures
 
     evidence = Evidence(study)
     figures = sweep_figures(study, evidence)
     data = data_of(study, evidence) if figures else {}
-    files = {
-        "summary.csv": csv_text(run_rows(study)).encode(),
-        "settings.csv": csv_text(summary_rows(study)).encode(),
-        "table.tex": table_latex(summary_table(study)).encode(),
-    }
-    if evidence.differences:
-        files["differences.csv"] = csv_text(difference_rows(study, evidence.differences)).encode()
-    files |= picture_files(figures, data) if has_pictures else {}
-    beside = [name for name in files if "/" not in name] + (["figures/"] if has_pictures else [])
-    page = Page(
-        title, study_sections(study, figures), {one.name: one.spec for one in figures}, data, question.strip(), command,
-        _cards(study), _footer(study.runs, [f"Beside this file: {', '.join(beside)}."]),
-    )  # fmt: skip
-    return files | {NAME: page_html(page).encode()}
+    tables = {"summary.csv": run_rows(study), "settings.csv": summary_rows(study),
+              "differences.csv": difference_rows(study, evidence.differences)}  # fmt: skip
+    files = {name: csv_text(rows).encode() for name, rows in tables.items() if rows or name != "differences.csv"}
+    files["table.tex"] = table_latex(summary_table(study)).encode()
+    pictures = look.picture_files(figures, data) if has_pictures else {}
+    runs = "1 finished run" if len(study.runs) == 1 else f"{len(study.runs)} finished runs"
+    commits = Counter(_commit(run) for run in study.runs if run.tags.get("mia.git_commit"))
+    code = f"; code {', '.join(commits)}" if commits else ""
+    footer = [f"Written by mia {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC from {runs}{code}.",
+              f"Beside this file: {', '.join([*files, *(['figures/'] if pictures else [])])}."]  # fmt: skip
+    page = Page(title, _sections(study, figures), {one.name: one.spec for one in figures}, data, question.strip(),
+                command, _cards(study), footer)  # fmt: skip
+    return files | pictures | {NAME: page_html(page).encode()}
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def picture_files(figures: Iterable[look.Figure], data: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return figures as PNG and PDF, by file name."""
-    files = {}
-    for one in figures:
-        svg = look.draw_svg(one, data)
-        files |= {f"figures/{one.name}.png": look.as_png(svg), f"figures/{one.name}.pdf": look.as_pdf(svg)}
-    return files
-
-
-def study_sections(study: Study, figures: Sequence[look.Figure]) -> list[Section]:
-    """Return the parts of a study's page."""
-    from mia.report.published import CAPTION, TITLE, published_table
-
+def _sections(study: Study, figures: Sequence[look.Figure]) -> list[Section]:
     tables = [(f"leakage under {attack}", summary_table(study, attack)) for attack in study.attacks[:MOST_TABLES]]
     tables = tables or [("utility", summary_table(study))]
-    if len(study.attacks) > 1:
-        tables.append(("AUC of every attack", attack_table(study)))
+    tables += [("AUC of every attack", attack_table(study))] if len(study.attacks) > 1 else []
     beside = published_table(study)
-    found = [
-        Section(
-            "summary",
-            "Summary",
-            caption(study) if study.rows else "There are no runs yet.",
-            tables if study.rows else [],
-        ),
+    commands = [
+        (study.words(row), [run.tags["mia.command"] for run in (*row.runs, *row.repeats, *row.unfinished)
+                            if run.tags.get("mia.command")])
+        for row in study.rows
+    ]  # fmt: skip
+    said = [f"{line} ({count} of {len(study.runs)} runs)" for line, count in shared_warnings(study.runs)]
+    said += [f"{run.name}: its config.yaml cannot be read, so that it is left out" for run in study.unreadable]
+    return [
+        Section("summary", "Summary", caption(study), tables if study.rows else []),
         Section("unfinished", "Not finished", lines=[f"{run.name} {failure_words(run)}" for run in study.unfinished]),
         *(Section(one.name, one.title, one.caption, figure=True) for one in figures),
-        Section("published", TITLE, CAPTION, [("published", beside)]) if beside else None,
-        Section("reproduce", "How to reproduce each row", commands=_commands(study)),
-        Section("warnings", "What the runs warned about", lines=_warnings(study)),
-    ]
-    return [
-        one for one in found if one and (one.tables or one.figure or one.commands or one.lines or one.name == "summary")
+        Section("published", TITLE, CAPTION, [("published", beside)] if beside else []),
+        Section("reproduce", "How to reproduce each row", commands=[one for one in commands if one[1]]),
+        Section("warnings", "What the runs warned about", lines=[*said, *study.notes]),
     ]
 
 
 def _cards(study: Study) -> list[tuple[str, str]]:
     """Return the few numbers to see first."""
-    from mia.report.figures import duration_words
-
-    count, missing = len(study.runs), len(study.unfinished)
-    cards = [
-        (f"{len(study.rows):,}", "settings" if len(study.rows) != 1 else "setting"),
-        (f"{count:,}", f"finished runs, {missing} unfinished" if missing else "finished runs"),
-    ]
-    if study.attacks:
-        metric = f"attack/{study.attacks[0]}/auc"
-        known = [k for k in study.finished if study.rows[k].is_known and study.estimate(k, metric).is_known]
-        ends = [(min, "lowest"), (max, "highest")] if len(known) > 1 else [(max, "")] if known else []
-        for pick, word in ends:
-            k = pick(known, key=lambda k: study.estimate(k, metric).value)
-            where = f" ({study.words(study.rows[k])})" if word else ""
-            value = number_text(study.estimate(k, metric).value)
-            cards.append((value, f"{word} AUC of {study.attacks[0]}{where}".strip()))
+    missing = f", {len(study.unfinished)} unfinished" if study.unfinished else ""
+    cards = [(f"{len(study.rows):,}", "settings"), (f"{len(study.runs):,}", f"finished runs{missing}")]
+    metric = f"attack/{next(iter(study.attacks), '')}/auc"
+    known = [k for k in study.finished if study.rows[k].is_known and study.estimate(k, metric).is_known]
+    for pick, word in [(min, "lowest"), (max, "highest")] if len(known) > 1 else [(max, "")] if known else []:
+        k = pick(known, key=lambda k: study.estimate(k, metric).value)
+        where = f" ({study.words(study.rows[k])})" if word else ""
+        cards.append((number_text(study.estimate(k, metric).value), f"{word} AUC of {study.attacks[0]}{where}".strip()))
     spent = [
         v for run in study.runs for name, v in run.metrics.items() if name.startswith("time/") and "total" not in name
     ]
     return [*cards, (duration_words(sum(spent)), "of computing")] if spent else cards
-
-
-def _commands(study: Study) -> list[tuple[str, list[str]]]:
-    """Return the command of every run, row by row."""
-    found = []
-    for row in study.rows:
-        runs = (*row.runs, *row.repeats, *row.unfinished)
-        commands = [run.tags["mia.command"] for run in runs if run.tags.get("mia.command")]
-        found += [(study.words(row), commands)] if commands else []
-    return found
-
-
-def _warnings(study: Study) -> list[str]:
-    """Return every warning once, with the number of runs that gave it, and what could not be read."""
-    lines = [f"{line} ({count} of {len(study.runs)} runs)" for line, count in shared_warnings(study.runs)]
-    lines += [f"{run.name}: its config.yaml cannot be read, so that it is left out" for run in study.unreadable]
-    return [*lines, *study.notes]
 
 
 def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
@@ -309,19 +250,9 @@ def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
     """
     said: dict[str, tuple[str, set[str]]] = {}
     for run in runs:
-        for line in run.tags.get("mia.warnings", "").splitlines():
-            if line.strip():
-                said.setdefault(re.sub(r"(?<![\w.])\d[\d,]*", "#", line), (line, set()))[1].add(run.id)
-    found = [(line, len(whose)) for line, whose in said.values()]
-    return sorted(found, key=lambda one: -one[1])
-
-
-def _footer(runs: Sequence[StoredRun], more: Sequence[str] = ()) -> list[str]:
-    commits = Counter(_commit(run) for run in runs if run.tags.get("mia.git_commit"))
-    code = f"; code {', '.join(commits)}" if commits else ""
-    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    what = "1 finished run" if len(runs) == 1 else f"{len(runs)} finished runs"
-    return [f"Written by mia {__version__} on {when} from {what}{code}.", *more]
+        for line in filter(str.strip, run.tags.get("mia.warnings", "").splitlines()):
+            said.setdefault(re.sub(r"(?<![\w.])\d[\d,]*", "#", line), (line, set()))[1].add(run.id)
+    return sorted(((line, len(whose)) for line, whose in said.values()), key=lambda one: -one[1])
 
 
 def _commit(run: StoredRun) -> str:

@@ -14,19 +14,17 @@ from typing import Any
 from mia.checks import RequestError, did_you_mean
 
 _NAME = re.compile(r"""("[^"]*"|'[^']*')|(?<![\w.])([^\W\d]\w*(?:[./][\w.%]+)*)""")
-_WORDS = {"and", "or", "not", "in", "True", "False", "None"}
-_CONSTANTS = {"true": "True", "false": "False", "null": "None", "none": "None"}
-_COMPARE: dict[type, Callable[[Any, Any], Any]] = {
+_SINGLE = re.compile(r"""("[^"]*"|'[^']*')|(?<![<>=!])=(?!=)""")
+"""An equals sign by itself, as keys and values are typed elsewhere."""
+_WORDS = {word: word for word in ("and", "or", "not", "in", "True", "False", "None")}
+_WORDS |= {"true": "True", "false": "False", "null": "None", "none": "None"}
+_DO: dict[type, Callable[..., Any]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq,
-    ast.NotEq: operator.ne, ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
+    ast.NotEq: operator.ne, ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b, ast.Add: operator.add,
+    ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.USub: operator.neg,
+    ast.Not: operator.not_, ast.And: all, ast.Or: any,
 }  # fmt: skip
-_COMPUTE: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-}  # fmt: skip
-
-
-class _MissingError(Exception):
-    """A value that this run does not have."""
+_NODES = (ast.BoolOp, ast.Compare, ast.BinOp, ast.UnaryOp, ast.List, ast.Tuple, ast.Load, ast.Name, ast.Constant)
 
 
 @dataclass(frozen=True)
@@ -52,42 +50,30 @@ class Where:
             if name not in names:
                 raise RequestError(f"where: no run has {name}{did_you_mean(name, names)}")
 
-    def _value(self, node: ast.expr, values: Mapping[str, Any]) -> Any:
+    def _value(self, node: Any, values: Mapping[str, Any]) -> Any:
         match node:
-            case ast.BoolOp(op=ast.And()):
-                return all(self._value(one, values) for one in node.values)
             case ast.BoolOp():
-                return any(self._value(one, values) for one in node.values)
-            case ast.UnaryOp(op=ast.Not()):
-                return not self._value(node.operand, values)
+                found = _DO[type(node.op)](self._value(one, values) for one in node.values)
             case ast.UnaryOp():
-                return -self._value(node.operand, values)
-            case ast.Compare():
-                return self._compared(node, values)
+                found = _DO[type(node.op)](self._value(node.operand, values))
             case ast.BinOp():
-                return _COMPUTE[type(node.op)](self._value(node.left, values), self._value(node.right, values))
+                found = _DO[type(node.op)](self._value(node.left, values), self._value(node.right, values))
+            case ast.Compare():
+                found = self._compared(node, values)
             case ast.List() | ast.Tuple():
-                return [self._value(one, values) for one in node.elts]
+                found = [self._value(one, values) for one in node.elts]
             case ast.Name():
-                name = self.names[int(node.id[1:])]
-                if name not in values:
-                    raise _MissingError
-                return values[name]
-            case ast.Constant():
-                return node.value
-        raise AssertionError(ast.dump(node))
+                found = values[self.names[int(node.id[1:])]]
+            case _:
+                found = node.value
+        return found
 
     def _compared(self, node: ast.Compare, values: Mapping[str, Any]) -> bool:
         try:
-            left = self._value(node.left, values)
-            for op, other in zip(node.ops, node.comparators, strict=True):
-                right = self._value(other, values)
-                if not _COMPARE[type(op)](left, right):
-                    return False
-                left = right
-        except (_MissingError, TypeError, ZeroDivisionError):  # no such value, or words compared with numbers
+            terms = [self._value(one, values) for one in (node.left, *node.comparators)]
+            return all(_DO[type(op)](a, b) for op, a, b in zip(node.ops, terms[:-1], terms[1:], strict=True))
+        except (KeyError, TypeError, ZeroDivisionError):  # no such value, or words compared with numbers
             return False
-        return True
 
 
 def parse_where(text: str) -> Where:
@@ -100,22 +86,15 @@ def parse_where(text: str) -> Where:
 
     def placeholder(found: re.Match[str]) -> str:
         word = found[2]
-        if word is None or word in _WORDS:
-            return found[0]
-        return _CONSTANTS.get(word.lower()) or f"k{names.setdefault(word, len(names))}"
+        return found[0] if word is None else _WORDS.get(word) or f"k{names.setdefault(word, len(names))}"
 
+    doubled = _SINGLE.sub(lambda found: found[1] or "==", text.strip())
     try:
-        tree = ast.parse(_NAME.sub(placeholder, text.strip()), mode="eval").body
+        tree = ast.parse(_NAME.sub(placeholder, doubled), mode="eval").body
     except (SyntaxError, ValueError) as error:
         raise RequestError(f"where={text!r} cannot be read; for example where='train.dropout < 0.5'") from error
     for node in ast.walk(tree):
-        is_fine = isinstance(
-            node,
-            ast.BoolOp | ast.And | ast.Or | ast.Not | ast.USub | ast.Compare | ast.List | ast.Tuple | ast.Load
-            | ast.Name | ast.Constant,
-        ) or type(node) in _COMPARE or type(node) in _COMPUTE  # fmt: skip
-        is_fine = is_fine or isinstance(node, ast.BinOp | ast.UnaryOp)
-        if not is_fine:
+        if not isinstance(node, (*_NODES, *_DO)):
             raise RequestError(f"where={text!r}: {type(node).__name__} is not allowed; only comparisons, and, or, not")
     if not isinstance(tree, ast.BoolOp | ast.Compare | ast.UnaryOp):
         raise RequestError(f"where={text!r} compares nothing; for example where='train.dropout < 0.5'")

@@ -7,8 +7,8 @@ from hydra.core.override_parser.types import Override
 
 from mia.checks import RequestError
 from mia.overrides import parsed, spell_out
-from mia.sweeper.base import ResumingSweeper
-from mia.sweeper.options import GridOptions
+from mia.sweep_options import GridOptions
+from mia.sweeper.resuming import ResumingSweeper
 
 
 class GridSweeper(ResumingSweeper):

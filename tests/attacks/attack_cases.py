@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from mia.attacks.base import BaseOfflineOptions, BaseOnlineOptions
 from mia.attacks.calibration import CalibrationOptions
 from mia.attacks.confidence import ConfidenceOptions, EntropyOptions, LossOptions, ModifiedEntropyOptions
 from mia.attacks.gap import GapOptions
 from mia.attacks.lira import LiraOfflineOptions, LiraOnlineOptions
+from mia.attacks.pmia import PmiaOptions
 from mia.attacks.rmia import RmiaOfflineOptions, RmiaOnlineOptions
 from mia.records import Signals
 
@@ -22,8 +24,29 @@ EVERY = {
     "lira_offline": LiraOfflineOptions(),
     "rmia_online": RmiaOnlineOptions(),
     "rmia_offline": RmiaOfflineOptions(),
+    "base_online": BaseOnlineOptions(),
+    "base_offline": BaseOfflineOptions(),
+    "pmia": PmiaOptions(),
 }
-COMPARING = ("calibration", "lira_online", "lira_offline", "rmia_online", "rmia_offline")
+COMPARING = (
+    "calibration",
+    "lira_online",
+    "lira_offline",
+    "rmia_online",
+    "rmia_offline",
+    "base_online",
+    "base_offline",
+    "pmia",
+)
+CASES = {
+    **{name: (name, options) for name, options in EVERY.items()},
+    "lira_online moderated": ("lira_online", LiraOnlineOptions("moderated")),
+    "lira_offline moderated": ("lira_offline", LiraOfflineOptions("moderated")),
+    "pmia moderated": ("pmia", PmiaOptions("moderated", "median")),
+    "rmia_offline auto": ("rmia_offline", RmiaOfflineOptions(a="auto")),
+    "pmia global": ("pmia", PmiaOptions("global")),
+}
+"""By a name for people: every attack as it is by default, and some as they are not."""
 
 
 def random_signals(

@@ -111,6 +111,48 @@ def lira(signals, variance, location, form):
     return scores
 
 
+def tempered(temperature):
+    """Return the statistic log softmax(z / T)_y; of probabilities, z is the logarithm of each, or of the floor."""
+
+    def statistic(outputs, label, is_probability, floor):
+        logits = [math.log(max(float(value), floor)) if is_probability else float(value) for value in outputs]
+        return math.log(chances([value / temperature for value in logits], False)[label])
+
+    return statistic
+
+
+def base(signals, temperature, alpha=None):
+    """Score offline with `alpha`, online without."""
+    target = answers(signals, tempered(temperature), -1)
+    scores = []
+    for value, (inside, outside) in zip(target, split_shadows(signals, tempered(temperature)), strict=True):
+        if not outside or (alpha is None and not inside):
+            scores.append(NAN)
+        else:
+            used = outside if alpha is not None else inside + outside
+            scores.append(value - (alpha or 1) * math.log(fmean(map(math.exp, used))))
+    return scores
+
+
+def pmia(signals, location):
+    middle = fmean if location == "mean" else median
+    target = answers(signals, phi, -1)
+    groups = split_shadows(signals, phi)
+    members = {
+        label: [x for other, (inside, _) in zip(signals.labels, groups, strict=True) if other == label for x in inside]
+        for label in set(signals.labels)
+    }
+    scores = []
+    for value, label, (_, outside) in zip(target, signals.labels, groups, strict=True):
+        if len(outside) < 2 or len(members[label]) < 2:
+            scores.append(NAN)
+            continue
+        inside = members[label]
+        fits = [(middle(values), pstdev(values)) for values in (inside, outside)]
+        scores.append(density(value, *fits[0]) - density(value, *fits[1]))
+    return scores
+
+
 def rmia(signals, gamma, a=None):
     """Score offline with `a`, online without."""
     target = answers(signals, floored_confidence, -1)

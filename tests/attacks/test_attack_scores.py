@@ -6,10 +6,14 @@ import attack_twins as twins
 import numpy as np
 import pytest
 from attack_cases import EVERY, random_signals
+from null_cases import area
 
 from mia.attacks import run_attack
+from mia.attacks.base import BaseOfflineOptions, BaseOnlineOptions
 from mia.attacks.lira import LiraOfflineOptions, LiraOnlineOptions
-from mia.attacks.rmia import RmiaOfflineOptions, RmiaOnlineOptions
+from mia.attacks.pmia import PmiaOptions
+from mia.attacks.rmia import A_GRID, RmiaOfflineOptions, RmiaOnlineOptions
+from mia.checks import RequestError
 
 CASES = {
     "logits": {},
@@ -68,11 +72,87 @@ def test_lira(signals, variance, location):
         agree(offline.score, expected)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_base(signals, temperature):
+    agree(run_attack("base_online", signals, BaseOnlineOptions(temperature), 0).score, twins.base(signals, temperature))
+    offline = run_attack("base_offline", signals, BaseOfflineOptions(temperature, 0.5), 0).score
+    agree(offline, twins.base(signals, temperature, 0.5))
+
+
+@pytest.mark.parametrize("location", ["mean", "median"])
+def test_pmia(signals, location):
+    agree(run_attack("pmia", signals, PmiaOptions(location=location), 0).score, twins.pmia(signals, location))
+
+
+def test_pmia_tells_members_that_no_shadow_saw():
+    """Under `disjoint`, classes that are learnt differently well, and no shadow that was trained on a candidate."""
+    signals, is_member = random_signals(records=2000, shadows=6, effect=4.0, seed=1)
+    is_candidate = np.arange(2000) < 1000
+    disjoint = replace(
+        signals,
+        is_candidate=is_candidate,
+        shadow_membership=np.where(is_candidate, 0, signals.shadow_membership).astype(np.int8),
+        shadow_own=signals.shadow_own & ~is_candidate,
+    )
+    scores = run_attack("pmia", disjoint, PmiaOptions("moderated"), 0)
+    assert area(scores.score, is_member[is_candidate]) > 0.75
+    assert (scores.is_predicted == is_member[is_candidate]).mean() > 0.65
+    alone = replace(disjoint, shadow_membership=np.zeros_like(disjoint.shadow_membership))
+    with pytest.raises(RequestError, match="attack=pmia needs records that shadows were trained on"):
+        run_attack("pmia", alone, PmiaOptions(), 0)
+
+
+def test_a_class_that_shadows_never_learnt_is_left_out_and_said():
+    signals, _ = random_signals(unused=0.1)
+    membership = np.where((signals.labels == 2) & (signals.shadow_membership == 1), -1, signals.shadow_membership)
+    scores = run_attack("pmia", replace(signals, shadow_membership=membership), PmiaOptions(), 0)
+    assert np.isnan(scores.score[signals.labels == 2]).all()
+    assert any("shadows were trained on no record of class 2" in line for line in scores.warnings)
+
+
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
 def test_rmia(signals, gamma):
     agree(run_attack("rmia_online", signals, RmiaOnlineOptions(gamma), 0).score, twins.rmia(signals, gamma))
     offline = run_attack("rmia_offline", signals, RmiaOfflineOptions(gamma, 0.7), 0)
     agree(offline.score, twins.rmia(signals, gamma, 0.7))
+
+
+def test_a_is_chosen_where_stand_ins_are_told_best():
+    signals, _ = random_signals(records=1000, shadows=8, effect=3.0, seed=2)
+    auto = run_attack("rmia_offline", signals, RmiaOfflineOptions(a="auto"), 0)
+    chosen = auto.details["a"]
+    np.testing.assert_array_equal(
+        auto.score, run_attack("rmia_offline", signals, RmiaOfflineOptions(a=chosen), 0).score
+    )
+    reach = {a: [] for a in A_GRID}
+    for row in range(1, 9):  # each shadow in the target's place, the other seven behind it
+        others = [other for other in range(8) if other != row - 1]
+        stand_in = replace(
+            signals,
+            target_outputs=signals.shadow_outputs[row - 1],
+            shadow_outputs=signals.shadow_outputs[others],
+            shadow_membership=signals.shadow_membership[others],
+            shadow_own=signals.shadow_own[others],
+            population_outputs=signals.population_outputs[[*others, row - 1]],
+        )
+        inside = signals.shadow_membership[row - 1] == 1
+        for a in A_GRID:
+            score = run_attack("rmia_offline", stand_in, RmiaOfflineOptions(a=a), 0).score
+            known = ~np.isnan(score)
+            reach[a].append(area(score[known], inside[known]))
+    # The target's own answers are among the population's means of `signals`, and not of `stand_in`.
+    means = {a: np.mean(each) for a, each in reach.items()}
+    assert means[chosen] > max(means.values()) - 0.002
+    other_target = replace(signals, target_outputs=signals.target_outputs[::-1].copy())
+    assert run_attack("rmia_offline", other_target, RmiaOfflineOptions(a="auto"), 0).details["a"] == chosen
+
+
+def test_a_is_the_papers_where_no_shadow_can_stand_in():
+    signals, _ = random_signals(shadows=1)
+    signals = replace(signals, shadow_membership=np.zeros_like(signals.shadow_membership))
+    auto = run_attack("rmia_offline", signals, RmiaOfflineOptions(a="auto"), 0)
+    assert auto.details["a"] == 0.3
+    assert any("no shadow to choose attack.rmia_offline.a by: it is 0.3" in line for line in auto.warnings)
 
 
 def test_counts_of_models_stand_behind_every_score():

@@ -109,4 +109,4 @@ def test_features():
 
 def test_more_largest_probabilities_than_classes_are_refused():
     with pytest.raises(RequestError, match=r"attack\.shadow_svm\.top_k=4 must be at most 3"):
-        check_features("shadow_svm", ShadowSvmOptions(features="top_k", top_k=4), 3)
+        check_features("shadow_svm", ShadowSvmOptions(features="top_k", top_k=4), 3, 5)

@@ -29,7 +29,7 @@ class Table:
 
 
 def choose(accuracy, is_halving=False, num_rows=NUM_ROWS, **changes):
-    rows = Rows(np.zeros((num_rows, 2)), np.arange(num_rows) % 2 == 0, np.arange(num_rows) % 5)
+    rows = Rows(np.zeros((num_rows, 2)), np.arange(num_rows) % 2 == 0, np.arange(num_rows) % 5, np.zeros(num_rows, int))
     table = Table(accuracy)
     options = ShadowSvmOptions(**changes)
     choice = choose_pair(rows, rows.shadow, options, is_halving=is_halving, workers=table, progress=lambda: None)

@@ -15,26 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mia.attacks import run_attack
-from mia.attacks.calibration import CalibrationOptions
-from mia.attacks.confidence import ConfidenceOptions, EntropyOptions, LossOptions, ModifiedEntropyOptions
-from mia.attacks.gap import GapOptions
-from mia.attacks.lira import LiraOfflineOptions, LiraOnlineOptions
-from mia.attacks.rmia import RmiaOfflineOptions, RmiaOnlineOptions
+from mia.attacks import ATTACKS, run_attack
 from mia.records import Signals
 
-ATTACKS = {
-    "gap": GapOptions(),
-    "loss": LossOptions(),
-    "confidence": ConfidenceOptions(),
-    "entropy": EntropyOptions(),
-    "modified_entropy": ModifiedEntropyOptions(),
-    "calibration": CalibrationOptions(),
-    "lira_online": LiraOnlineOptions(),
-    "lira_offline": LiraOfflineOptions(),
-    "rmia_online": RmiaOnlineOptions(),
-    "rmia_offline": RmiaOfflineOptions(),
-}
+QUICK = [
+    *("gap", "loss", "confidence", "entropy", "modified_entropy", "calibration", "lira_online", "lira_offline"),
+    *("lira_online:variance=moderated", "lira_offline:variance=moderated", "rmia_online", "rmia_offline"),
+    *("base_online", "base_offline", "pmia"),
+]
+"""All that need no classifier and no question to the models."""
 
 
 def write_file(path: Path, records: int, shadows: int, classes: int) -> None:
@@ -86,15 +75,18 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--shadows", type=int, default=256)
     parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--attacks", nargs="+", default=QUICK, help="names, with options as name:key=value,key=value")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "signals.npz"
         write_file(path, arguments.records, arguments.shadows, arguments.classes)
         with stage("read"):
             signals = read_file(path)
-    for name, chosen in ATTACKS.items():
-        with stage(name):
-            run_attack(name, signals, chosen, seed=0)
+    for asked in arguments.attacks:
+        name, _, given = asked.partition(":")
+        options = dict(one.split("=") for one in given.split(",") if one)
+        with stage(asked):
+            run_attack(name, signals, ATTACKS[name].options(**options), seed=0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     file_bytes = sum(np.asarray(array).nbytes for array in (signals.shadow_outputs, signals.population_outputs))
     result = {

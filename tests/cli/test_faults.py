@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 
 from mia.checks import RequestError
 from mia.machine import usable_cores
-from mia.sweeper.base import ResumingSweeper
 from mia.sweeper.grid import GridSweeper
+from mia.sweeper.resuming import ResumingSweeper
 from mia.tracking import Tracker, TrackingOptions
 
 SMALL_BUT_SIZE = ["model.hidden=[4]", "train.epochs=2", "split.num_shadows=2", "attack=[gap]"]

@@ -7,6 +7,9 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import yaml
+
+from mia.attacks import ATTACKS
 
 WRONG = [
     # unknown names, with what was probably meant
@@ -204,3 +207,22 @@ def test_a_hostile_file_is_refused_and_does_no_harm(mia, tmp_path, kind, name):
     assert err.count("\n") == 1
     assert name in err
     assert set(tmp_path.rglob("*")) == before
+
+
+def chosen(mia, home, *overrides):
+    code, printed, err = mia(home, "--cfg", "job", *overrides)
+    assert code == 0, err
+    return {name for name, options in yaml.safe_load(printed)["attack"].items() if isinstance(options, dict)}
+
+
+def test_attacks_are_chosen_by_preset_and_left_out_by_name(mia, tmp_path):
+    usual = chosen(mia, tmp_path)
+    assert chosen(mia, tmp_path, "~attack.shadow_svm") == usual - {"shadow_svm"}
+    quick, full = (chosen(mia, tmp_path, f"attack={preset}", "split=pool") for preset in ("quick", "full"))
+    assert {"lira_online", "rmia_offline"} <= quick
+    assert full - quick == {name for name, spec in ATTACKS.items() if spec.is_slow}
+    assert chosen(mia, tmp_path, "attack=full", "split=pool", "~attack.shadow_svm") == full - {"shadow_svm"}
+    assert chosen(mia, tmp_path, "attack=full") == {name for name in full if "in_models" not in ATTACKS[name].needs}
+    code, _, err = mia(tmp_path, "~attack.shadow_svn")
+    assert code == 2
+    assert "did you mean 'attack.shadow_svm'" in err

@@ -7,7 +7,7 @@ import pytest
 
 from mia.checks import RequestError
 from mia.overrides import GROUPS
-from mia.sweeper.files import MOST_BYTES, asked_for, header, read_bounded, read_sweep
+from mia.sweep_files import MOST_BYTES, asked_for, header, read_bounded, read_sweep
 
 KEYS = ["seed", "data", "split", "train", "attack", "attacker", "rerun", "tracking"]
 CALL = "{_target_: os.mkdir, path: HARMED}"

@@ -7,13 +7,13 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from mia.attacks.options import attack_schema
+from mia.attacks.options import attack_schema, from_schema
 from mia.checks import RequestError
 from mia.config import Config, schemas
 from mia.data.digits import DigitsOptions
 from mia.defences.options import LabelOnlyOptions, NoneOptions, TemperatureOptions, TopKOptions
 from mia.experiment.identity import pool_identity, run_identity
-from mia.experiment.options import AttackerOptions
+from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.fingerprint import fingerprint
 from mia.models.options import MlpOptions
 from mia.records import Dataset
@@ -44,7 +44,10 @@ ANOTHER_RUN = {
     "defence.*",
     "shadow_data.*",
 }
-NEITHER = {"limit.*", "engine.models_per_batch", "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun"}
+NEITHER = {
+    "limit.*", "engine.models_per_batch", "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun", "dry_run",
+    "stop_after_failures",
+}  # fmt: skip
 BY_ITS_RECORDS = {"data.*"}
 """What the data set is asked for with counts through the records that come of it."""
 
@@ -158,6 +161,11 @@ def others(value: Any) -> list[Any]:
     return [7, 0.5, "sqlite:////x.db"] if value is None else [*WORDS, 0.01, "word"]
 
 
+def experiment_of(config: Config) -> ExperimentOptions:
+    """Return what `to_options` makes of a config: its attacks by name."""
+    return replace(config, attack=from_schema(config.attack)).experiment()
+
+
 def verdict(key: str) -> str:
     if key == "attack.gap":
         return "neither"  # it stands beside every attack, named or not
@@ -175,7 +183,7 @@ def verdict(key: str) -> str:
 
 @pytest.mark.parametrize(("key", "base", "changed"), [pytest.param(*case, id=case[0]) for case in cases()])
 def test_a_key_counts_where_it_must_and_nowhere_else(key, base, changed):
-    one, other = base.experiment(), changed.experiment()
+    one, other = experiment_of(base), experiment_of(changed)
     is_other_pool = pool_identity(one, DATA, one.train) != pool_identity(other, DATA, other.train)
     is_other_run = run_identity(one, DATA) != run_identity(other, DATA)
     assert (is_other_pool, is_other_run) == {
@@ -193,12 +201,12 @@ def test_every_verdict_is_about_a_key_that_is_there():
     "change", [{"y": (DATA.y + 1) % 3}, {"scale": 2.0}, {"x": DATA.x + 1}], ids=["y", "scale", "x"]
 )
 def test_other_records_name_another_pool(change):
-    options, other = BASE.experiment(), replace(DATA, **change)
+    options, other = experiment_of(BASE), replace(DATA, **change)
     assert pool_identity(options, DATA, options.train) != pool_identity(options, other, options.train)
 
 
 def test_the_strict_split_keeps_the_name_it_had_before_it_could_be_relaxed():
-    options = BASE.experiment()
+    options = experiment_of(BASE)
     assert pool_identity(options, DATA, options.train)["split"] == {"protocol": "disjoint", "size": 300}
     assert run_identity(options, DATA)["split"] == {"protocol": "disjoint", "size": 300, "num_shadows": 3}
 
@@ -212,7 +220,7 @@ def test_the_strict_split_keeps_the_name_it_had_before_it_could_be_relaxed():
 ], ids=str)  # fmt: skip
 def test_without_a_defence_no_attacker_knows_more_than_another(parts):
     knowing, unknowing = (
-        replace(BASE, attacker=AttackerOptions(adaptive), **parts).experiment() for adaptive in (True, False)
+        experiment_of(replace(BASE, attacker=AttackerOptions(adaptive), **parts)) for adaptive in (True, False)
     )
     assert run_identity(knowing, DATA) == run_identity(unknowing, DATA)
     assert pool_identity(knowing, DATA, knowing.shadow_train) == pool_identity(unknowing, DATA, unknowing.shadow_train)
@@ -226,14 +234,14 @@ def test_without_a_defence_no_attacker_knows_more_than_another(parts):
 ], ids=str)  # fmt: skip
 def test_behind_a_defence_the_attackers_knowledge_makes_another_run(parts):
     knowing, unknowing = (
-        replace(BASE, attacker=AttackerOptions(adaptive), **parts).experiment() for adaptive in (True, False)
+        experiment_of(replace(BASE, attacker=AttackerOptions(adaptive), **parts)) for adaptive in (True, False)
     )
     assert run_identity(knowing, DATA) != run_identity(unknowing, DATA)
 
 
 def test_pools_of_before_are_found_again():
     """Their names rest on nothing that this version changed: this one was computed by the version before."""
-    options = BASE.experiment()
+    options = experiment_of(BASE)
     assert fingerprint(pool_identity(options, DATA, options.train)) == "a6c8f7bd639437fd26bb"
 
 

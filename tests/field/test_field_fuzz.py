@@ -12,7 +12,7 @@ from field_makers import RECORDS, csv_of, deep_png, files, npy, npz, parquet, pe
 
 from mia.checks import RequestError
 from mia.data import DATASETS, load
-from mia.sweeper.files import read_sweep
+from mia.sweep_files import read_sweep
 
 ROUNDS = 60
 ODD = b"\0\xff\x80\x7f\r\n\"',;\t -+.%:[]{}()&*!\x1b\xef\xbb\xbf1e9"

@@ -8,7 +8,7 @@ from scipy.stats import binom, binomtest, norm
 from sklearn.metrics import roc_curve
 
 from mia.metrics.rates import clopper_pearson
-from mia.metrics.roc import FPR_LIMITS, hindsight_balanced_accuracy, roc, tpr_at_low_fpr
+from mia.metrics.roc import FPR_LIMITS, exposed, hindsight_balanced_accuracy, roc, thinned_roc, tpr_at_low_fpr
 
 TIED = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=40)
 
@@ -138,3 +138,25 @@ def test_hindsight_balanced_accuracy_is_the_best_threshold():
     score, is_member = generator.normal(size=60), generator.random(60) < 0.5
     best = max((np.mean(score[is_member] >= t) + np.mean(score[~is_member] < t)) / 2 for t in [np.inf, *score])
     assert hindsight_balanced_accuracy(roc(score, is_member)) == pytest.approx(best)
+
+
+def test_roc_line_joins_ties() -> None:
+    fpr, tpr = thinned_roc(np.array([9.0, 9.0, 5.0, 5.0]), np.array([True, False, True, False]))
+    assert (fpr.tolist(), tpr.tolist()) == ([0, 0.5, 1], [0, 0.5, 1])
+
+
+def test_thinned_roc_keeps_points_of_the_exact_curve() -> None:
+    rng = np.random.default_rng(0)
+    is_member = np.arange(20_000) < 10_000
+    score = rng.normal(size=20_000) + is_member
+    fpr, tpr = thinned_roc(score, is_member)
+    exact = thinned_roc(score, is_member, points=10**9)
+    assert len(fpr) < 300
+    assert set(zip(fpr, tpr, strict=True)) <= set(zip(*exact, strict=True))
+    assert (fpr[0], tpr[0], fpr[-1], tpr[-1]) == (0, 0, 1, 1)
+
+
+def test_exposed_members_stand_above_all_but_one_percent() -> None:
+    score = np.concatenate([np.arange(200.0), [150, 197, 198, 199.5, np.nan]])
+    is_member = np.arange(205) >= 200
+    assert exposed(score, is_member).tolist() == [False] * 200 + [False, False, True, True, False]

@@ -10,10 +10,12 @@ import vl_convert
 from report_fakes import STRENGTHS, failed, fake_run, fake_sweep, fetch_file, run_of
 
 from mia.metrics.auc import auc_difference
+from mia.metrics.roc import exposed
 from mia.report import look
-from mia.report.evidence import Evidence, exposed, roc_line
-from mia.report.figures import UTILITY, data_of, sweep_figures
-from mia.report.frame import KNOWS_NOT, NO_DEFENCE, read_study
+from mia.report.evidence import Evidence, data_of
+from mia.report.figures import UTILITY, sweep_figures
+from mia.report.frame import read_study
+from mia.report.study import KNOWS_NOT, NO_DEFENCE
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +71,8 @@ def scene_of(figure, data):
 
 
 def test_a_sweep_over_defences_has_every_figure(figures) -> None:
-    assert list(figures) == ["grid", "frontier", "leakage_by_strength", "leakage_by_size", "attacks", "roc", "per_class",
-                             "differences", "exposure", "gap", "cost"]  # fmt: skip
+    assert list(figures) == ["grid", "frontier", "leakage_by_strength", "leakage_by_size", "attacks", "roc",
+                             "per_class", "differences", "exposure", "gap", "cost"]  # fmt: skip
 
 
 def test_specifications_keep_to_the_schema(figures, data) -> None:
@@ -87,10 +89,10 @@ def test_figures_name_their_data_and_hold_none(figures, data) -> None:
 
 @pytest.mark.slow
 def test_every_figure_is_drawn_as_png_and_pdf(figures, data) -> None:
-    for figure in figures.values():
-        svg = look.draw_svg(figure, data)
-        assert look.as_png(svg).startswith(b"\x89PNG")
-        assert look.as_pdf(svg).startswith(b"%PDF")
+    files = look.picture_files(list(figures.values()), data)
+    assert {name for name, content in files.items() if content[:4] in (b"\x89PNG", b"%PDF")} == {
+        f"figures/{name}.{kind}" for name in figures for kind in ("png", "pdf")
+    }
 
 
 def test_frontier_points_are_the_rows(study, figures, data) -> None:
@@ -106,7 +108,7 @@ def test_frontier_points_are_the_rows(study, figures, data) -> None:
 
 
 def test_no_two_of_fourteen_defences_share_colour_and_mark() -> None:
-    names, colours, marks = look.by_category([f"d{k}" for k in range(14)] + [NO_DEFENCE], NO_DEFENCE)
+    names, colours, marks = look.by_category([f"d{k}" for k in range(14)] + [NO_DEFENCE], NO_DEFENCE).values()
     assert len(set(zip(colours, marks, strict=True))) == len(names) == 15
     assert (names[0], colours[0], marks[0]) == (NO_DEFENCE, look.INK, "circle")
     assert len(set(colours[1:10])) == len(set(marks[1:10])) == 9
@@ -138,8 +140,15 @@ def test_labels_of_nine_defences_cover_neither_one_another_nor_a_mark(nine) -> N
     scene = scene_of(figures["frontier"], data)
     words = {text for values in STRENGTHS.values() for v in values for text in (f"{v:g}", f"k = {v:g}")}
     words |= {"none", "1e-4", "1e-3", "5e-3"}
-    texts = [(item, x, y) for item, x, y in items_of(scene, "text") if item.get("text") in words and item.get("opacity", 1) > 0
-             and item.get("fontSize") == 10 and "angle" not in item and item.get("fill") == look.INK]  # fmt: skip
+    texts = [
+        (item, x, y)
+        for item, x, y in items_of(scene, "text")
+        if item.get("text") in words
+        and item.get("opacity", 1) > 0
+        and item.get("fontSize") == 10
+        and "angle" not in item
+        and item.get("fill") == look.INK
+    ]
     shown = [(item, *_box(item, x, y)) for item, x, y in texts]
     assert len(shown) > 20
     for (_, a, b, c, d), (_, e, f, g, h) in itertools.combinations(shown, 2):
@@ -162,9 +171,23 @@ def test_guides_have_their_names_outside_of_the_plot(nine) -> None:
     for item, _, _ in items_of(scene_of(figures["frontier"], data), "text"):
         if item.get("text") == "chance":
             assert item.get("y", 0) <= 0
+    panel = figures["leakage_by_strength"].spec["concat"][0]["width"]
     for item, _, _ in items_of(scene_of(figures["leakage_by_strength"], data), "text"):
         if item.get("text") == "chance":
-            assert item["x"] >= look.WIDTH
+            assert item["x"] >= panel
+
+
+def test_every_choice_has_a_whole_label(figures) -> None:
+    chosen = [one["bind"] for figure in figures.values() for one in figure.spec.get("params", ()) if "bind" in one]
+    assert any(KNOWS_NOT in one["options"] for one in chosen)
+    for one in chosen:
+        assert len(one["labels"]) == len(one["options"])
+        assert all(len(text) > 1 for text in one["labels"])
+
+
+def test_sizes_on_an_axis_keep_their_digits(figures, data) -> None:
+    texts = [str(item.get("text")) for item, *_ in items_of(scene_of(figures["leakage_by_size"], data), "text")]
+    assert {"2,500", "5,000"} <= set(texts)
 
 
 def test_lines_start_at_no_defence(data, study) -> None:
@@ -210,28 +233,6 @@ def test_size_against_strength_leads_where_both_vary(figures, data, study) -> No
     plain = next(k for k in study.finished if not study.rows[k].defences)
     for metric in (UTILITY, f"attack/{study.attacks[0]}/auc"):
         assert f"{study.estimate(plain, metric).value:.3f}" in texts
-
-
-def test_roc_line_joins_ties() -> None:
-    fpr, tpr = roc_line(np.array([9.0, 9.0, 5.0, 5.0]), np.array([True, False, True, False]))
-    assert (fpr.tolist(), tpr.tolist()) == ([0, 0.5, 1], [0, 0.5, 1])
-
-
-def test_thinned_roc_keeps_points_of_the_exact_curve() -> None:
-    rng = np.random.default_rng(0)
-    is_member = np.arange(20_000) < 10_000
-    score = rng.normal(size=20_000) + is_member
-    fpr, tpr = roc_line(score, is_member)
-    exact = roc_line(score, is_member, points=10**9)
-    assert len(fpr) < 300
-    assert set(zip(fpr, tpr, strict=True)) <= set(zip(*exact, strict=True))
-    assert (fpr[0], tpr[0], fpr[-1], tpr[-1]) == (0, 0, 1, 1)
-
-
-def test_exposed_members_stand_above_all_but_one_percent() -> None:
-    score = np.concatenate([np.arange(200.0), [150, 197, 198, 199.5, np.nan]])
-    is_member = np.arange(205) >= 200
-    assert exposed(score, is_member).tolist() == [False] * 200 + [False, False, True, True, False]
 
 
 def test_exposure_counts_records_that_stay(study, evidence) -> None:

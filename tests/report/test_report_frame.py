@@ -8,7 +8,8 @@ from scipy import stats
 
 from mia.checks import RequestError
 from mia.metrics.rates import clopper_pearson
-from mia.report.frame import EITHER, KNOWS, KNOWS_NOT, NO_DEFENCE, latest_attempts, read_study
+from mia.report.frame import latest_attempts, read_study
+from mia.report.study import EITHER, KNOWS, KNOWS_NOT, NO_DEFENCE
 from mia.report.where import parse_where
 
 AUC = "attack/gap/auc"

@@ -12,7 +12,7 @@ from report_fakes import failed, fake_run, fake_sweep, fetch_file, run_of
 
 from mia.report import look
 from mia.report.frame import read_study
-from mia.report.page import kept, report_files, shared_warnings, write_report
+from mia.report.page import library, report_files, shared_warnings, write_report
 
 EVIL = "<script>alert('x')</script>&\"</pre>{{ 7 * 7 }}"
 
@@ -169,8 +169,8 @@ def test_no_runs_make_a_page_too(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_a_page_of_two_hundred_runs_is_small(tmp_path) -> None:
-    runs = fake_sweep(tmp_path, sizes=(2500, 5000, 10000), keys=("train.l2", "train.dropout", "train.mixup", "defence.k"),
-                      seeds=(0, 1), records=300)  # fmt: skip
+    keys = ("train.l2", "train.dropout", "train.mixup", "defence.k")
+    runs = fake_sweep(tmp_path, (2500, 5000, 10000), keys, seeds=(0, 1), records=300)
     assert len(runs) > 190
     page = report_files(read_study(runs, fetch_file), title="x")["report.html"]
     assert len(page) < 2e6
@@ -184,18 +184,20 @@ def test_warnings_that_differ_in_numbers_only_are_said_once() -> None:
     assert shared_warnings(runs) == [(lines[0], 2), (lines[2], 2)]
 
 
-def test_what_is_kept_is_made_once_and_again_when_it_is_damaged(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("mia.report.page.cache_folder", lambda: tmp_path)
+def test_the_library_is_bundled_once_and_again_when_its_copy_is_damaged(tmp_path, monkeypatch) -> None:
     made = []
 
-    def make():
+    def bundle(**_):
         made.append(1)
-        return gzip.compress(b"x")
+        return "library"
 
-    assert kept("a", make) == kept("a", make)
+    monkeypatch.setattr("vl_convert.javascript_bundle", bundle)
+    monkeypatch.setattr("mia.report.page.cache_folder", lambda: tmp_path)
+    assert library.__wrapped__() == library.__wrapped__()
     assert len(made) == 1
-    (tmp_path / "report" / "a").write_bytes(b"damaged")
-    assert gzip.decompress(kept("a", make)) == b"x"
-    monkeypatch.setattr("mia.report.page.cache_folder", lambda: tmp_path / "report" / "a")
-    assert gzip.decompress(kept("a", make)) == b"x"
+    (path,) = (tmp_path / "report").iterdir()
+    path.write_bytes(b"damaged")
+    assert gzip.decompress(library.__wrapped__()) == b"library"
+    monkeypatch.setattr("mia.report.page.cache_folder", lambda: path)  # a file: nothing can be kept
+    assert gzip.decompress(library.__wrapped__()) == b"library"
     assert len(made) == 3

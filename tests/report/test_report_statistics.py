@@ -5,10 +5,10 @@ import pytest
 from report_fakes import fetch_file, run_of
 
 from mia.metrics.auc import auc
+from mia.metrics.estimates import Estimate, best_difference, mean_of_intervals, of_mean
 from mia.metrics.rates import Estimate as Interval
 from mia.report.frame import read_study
 from mia.report.sentences import change_words, price_words, slope_words
-from mia.report.statistics import Estimate, best_difference, mean_of_intervals, of_mean
 
 UTILITY, AUC = "target/test_accuracy", "attack/gap/auc"
 

@@ -5,10 +5,13 @@ import math
 import pytest
 from report_fakes import failed, fake_sweep, fetch_file, run_of
 
+from mia.metrics.estimates import Estimate
 from mia.report.frame import read_study
 from mia.report.tables import (
     Cell,
     Table,
+    estimate_cell,
+    number_text,
     run_rows,
     summary_markdown,
     summary_rows,
@@ -77,7 +80,7 @@ def test_no_runs_and_only_failed_runs() -> None:
 
 def test_numbers_that_differ_in_the_seventh_digit_are_sorted_apart() -> None:
     values = [0.5 + 3e-7, 0.5, 0.5 + 1e-7, 0.5 + 2e-7, math.nan, 0.5]
-    table = Table({"x": [Cell(f"{v:.3f}", v) for v in values]}, tuple(range(6)), 0)
+    table = Table({"x": [Cell(f"{v:.3f}", v) for v in values]}, 0)
     assert [place for _, place in table.page_columns()["x"]] == [3, 0, 1, 2, 4, 0]
 
 
@@ -93,7 +96,7 @@ def test_strengths_are_sorted_by_strength_and_not_by_their_text() -> None:
 
 
 def test_latex_is_literal_and_rows_agree(runs) -> None:
-    odd = Table({r"50% of a_b & #1 \ {x} ~^$": [Cell("1 ± 2 & 3"), Cell("x_y", is_best=True)]}, (0, 1), 1)
+    odd = Table({r"50% of a_b & #1 \ {x} ~^$": [Cell("1 ± 2 & 3"), Cell("x_y", is_best=True)]}, 1)
     text = table_latex(odd)
     assert r"50\% of a\_b \& \#1 \textbackslash" in text
     assert r"1 $\pm$ 2 \& 3 \\" in text
@@ -157,3 +160,9 @@ def test_numbers_of_a_large_sweep_are_those_of_its_runs(tmp_path) -> None:
         row = study.rows[k]
         wanted = f"{row.runs[0].metrics['attack/loss/auc']:.3f}" if row.runs else "-"
         assert cell.text == wanted
+
+
+def test_no_zero_is_negative_and_intervals_below_zero_can_be_read() -> None:
+    assert number_text(-0.0001) == "0.000"
+    assert estimate_cell(Estimate(0.055, -0.0123, 0.122)).interval == "-0.012 to 0.122"
+    assert estimate_cell(Estimate(0.5, 0.4, 0.6)).interval == "0.400-0.600"

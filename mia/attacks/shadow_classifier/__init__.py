@@ -7,6 +7,7 @@ where its score is above 0; `Scores.details` holds what was chosen.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from mia.attacks.spec import attack
 from mia.checks import RequestError, at_least, one_of, positive
@@ -14,6 +15,10 @@ from mia.records import Scores, Signals
 
 NEEDS = ("shadows", "classes")
 SHOKRI = "Shokri, Stronati, Song, Shmatikov: Membership inference attacks against machine learning models, S&P 2017"
+FEATURES = ("probabilities", "top_k", "logits", "sorted", "true_class", "loss", "calibrated_loss")
+"""Probabilities by class; the largest few; logits; all probabilities, sorted (Salem et al. 2019); that of the true
+class; its loss; the loss less its mean over shadows that never saw the record (He et al. 2024)."""
+UNBOUNDED = ("logits", "loss", "calibrated_loss")
 Progress = Callable[[int, int], None]
 """Called with the fits done and their total."""
 
@@ -22,13 +27,35 @@ Progress = Callable[[int, int], None]
 class ShadowClassifierOptions:
     """What every classifier fitted on the shadows' own records has: what it sees, and of how many rows."""
 
-    features: str = "probabilities"  # probabilities, top_k (the largest, sorted) or logits
+    features: Any = "probabilities"  # one of FEATURES, or a list of several
     top_k: int = 3  # of features=top_k
     per_class: bool = True  # a model per true class; false: one for all, which sees the true class's value too
     max_rows: int = 40_000  # a model is fitted on at most so many: whole shadows, as many as fit; 0: on all
 
-    def _check(self, name: str) -> None:
-        one_of(f"attack.{name}.features", self.features, ("probabilities", "top_k", "logits"))
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The features, each once, in the order given."""
+        given = [self.features] if isinstance(self.features, str) else list(self.features)
+        return tuple(dict.fromkeys(map(str, given)))
+
+    @property
+    def is_unbounded(self) -> bool:
+        """Whether some feature has no scale of its own."""
+        return any(kind in UNBOUNDED for kind in self.kinds)
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether losses are among the features."""
+        return any("loss" in kind for kind in self.kinds)
+
+    def check(self, name: str) -> None:
+        """Check what all have, for the attack `name`."""
+        if not isinstance(self.features, str | list | tuple) or not self.kinds:
+            raise RequestError(
+                f"attack.{name}.features={self.features!r} must be one or several of {', '.join(FEATURES)}"
+            )
+        for kind in self.kinds:
+            one_of(f"attack.{name}.features", kind, FEATURES)
         at_least(f"attack.{name}.top_k", self.top_k, 1)
         at_least(f"attack.{name}.max_rows", self.max_rows, 0)
         if 0 < self.max_rows < 100:
@@ -44,7 +71,7 @@ class ShadowSvmOptions(ShadowClassifierOptions):
     folds: int = 5
 
     def __post_init__(self) -> None:
-        self._check("shadow_svm")
+        self.check("shadow_svm")
         one_of("attack.shadow_svm.grid", self.grid, ("study", "wide"))
         one_of("attack.shadow_svm.search", self.search, ("full", "halving", "auto"))
         at_least("attack.shadow_svm.folds", self.folds, 2)
@@ -59,7 +86,7 @@ class ShadowMlpOptions(ShadowClassifierOptions):
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        self._check("shadow_mlp")
+        self.check("shadow_mlp")
         if not self.hidden:
             raise RequestError("attack.shadow_mlp.hidden=[] must name at least one layer, such as [64]")
         for width in self.hidden:
@@ -76,7 +103,7 @@ class ShadowForestOptions(ShadowClassifierOptions):
     min_leaf: int = 5  # rows in a leaf, at least
 
     def __post_init__(self) -> None:
-        self._check("shadow_forest")
+        self.check("shadow_forest")
         at_least("attack.shadow_forest.trees", self.trees, 1)
         at_least("attack.shadow_forest.min_leaf", self.min_leaf, 1)
 
@@ -88,7 +115,7 @@ class ShadowLogisticOptions(ShadowClassifierOptions):
     c: float = 1.0  # inverse strength of its L2 penalty
 
     def __post_init__(self) -> None:
-        self._check("shadow_logistic")
+        self.check("shadow_logistic")
         positive("attack.shadow_logistic.c", self.c)
 
 
@@ -101,7 +128,7 @@ class ShadowBoostingOptions(ShadowClassifierOptions):
     max_leaves: int = 31
 
     def __post_init__(self) -> None:
-        self._check("shadow_boosting")
+        self.check("shadow_boosting")
         at_least("attack.shadow_boosting.rounds", self.rounds, 1)
         positive("attack.shadow_boosting.learning_rate", self.learning_rate)
         at_least("attack.shadow_boosting.max_leaves", self.max_leaves, 2)

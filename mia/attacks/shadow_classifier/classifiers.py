@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from mia.attacks import shadow_classifier as settings
 
@@ -45,6 +45,8 @@ class Scored:
 
     score: Float[np.ndarray, "Q"]
     has_converged: bool
+    placebo: Float[np.ndarray, "P"]  # of other questions, by the same classifier
+    held_out: Float[np.ndarray, "R"]  # of its own rows, each by a classifier fitted on the other folds
 
 
 def make_classifier(options: settings.ShadowClassifierOptions, pair: Pair | None, seed: int) -> Any:
@@ -109,12 +111,33 @@ def fit_and_decide(
     features: Float[np.ndarray, "R F"],
     is_member: Bool[np.ndarray, "R"],
     questions: Float[np.ndarray, "Q F"],
+    placebo: Float[np.ndarray, "P F"] | None = None,
+    fold: Int[np.ndarray, "R"] | None = None,
 ) -> Scored:
-    """Fit on the rows and return what the classifier says of the questions.
+    """Fit on the rows and return what the classifier says of the questions, and of its own rows fold by fold.
 
     Rows that are all of one kind give that kind's answer everywhere.
+
+    Args:
+        recipe: Which classifier.
+        features: Of the rows.
+        is_member: Of the rows.
+        questions: What is asked.
+        placebo: What is asked beside that.
+        fold: Of each row: its score comes from a classifier that was fitted on the rows of all others. None: no row's
+            score is wanted.
     """
-    return _fit(make_classifier(recipe.options, recipe.pair, recipe.seed), features, is_member, questions)
+    beside = questions[:0] if placebo is None else placebo
+    (score, beside), has_converged = _fit(_made(recipe), features, is_member, questions, beside)
+    held_out = np.full(len(features), np.nan)
+    for number in () if fold is None else np.unique(fold):
+        mine = fold == number
+        (held_out[mine],), _ = _fit(_made(recipe), features[~mine], is_member[~mine], features[mine])
+    return Scored(score, has_converged, beside, held_out)
+
+
+def _made(recipe: Recipe) -> Any:
+    return make_classifier(recipe.options, recipe.pair, recipe.seed)
 
 
 def fold_accuracies(
@@ -144,7 +167,7 @@ def fold_accuracies(
     else:
         machines = [make_classifier(options, pair, seed=0) for pair in pairs]
     scored = [_fit(machine, known, is_member[~is_held_out], asked) for machine in machines]
-    return [float(np.mean((one.score > 0) == is_member[is_held_out])) for one in scored]
+    return [float(np.mean((score > 0) == is_member[is_held_out])) for (score,), _ in scored]
 
 
 def rbf_kernel(x: Float[np.ndarray, "R F"], y: Float[np.ndarray, "S F"], gamma: float) -> Float[np.ndarray, "R S"]:
@@ -210,8 +233,8 @@ def _boosting(options: settings.ShadowBoostingOptions, seed: int) -> Any:
 
 
 def _scaled(classifier: Any, options: settings.ShadowClassifierOptions) -> Any:
-    """Put standardisation before a classifier that sees logits, whose size is arbitrary; probabilities stay."""
-    if options.features != "logits":
+    """Put standardisation before a classifier that sees logits or losses, of any size; probabilities stay."""
+    if not options.is_unbounded:
         return classifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -220,18 +243,19 @@ def _scaled(classifier: Any, options: settings.ShadowClassifierOptions) -> Any:
 
 
 def _fit(
-    classifier: Any, features: np.ndarray, is_member: Bool[np.ndarray, "R"], questions: Float[np.ndarray, "Q F"]
-) -> Scored:
+    classifier: Any, features: np.ndarray, is_member: Bool[np.ndarray, "R"], *questions: Float[np.ndarray, "Q F"]
+) -> tuple[list[Float[np.ndarray, "Q"]], bool]:
+    """Return what the classifier says of each set of questions, and whether its fit converged."""
     from sklearn.exceptions import ConvergenceWarning
 
     if is_member.all() or not is_member.any():
-        return Scored(np.full(len(questions), 1.0 if is_member.all() else -1.0), has_converged=True)
+        return [np.full(len(asked), 1.0 if is_member.all() else -1.0) for asked in questions], True
     with _thread_pools().limit(limits=1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
         classifier.fit(features, is_member.astype(np.int64))
-        score = _decide_once_each(classifier, questions) if len(questions) else np.empty(0)
-    return Scored(score, has_converged=not caught)
+        scores = [_decide_once_each(classifier, asked) if len(asked) else np.empty(0) for asked in questions]
+    return scores, not caught
 
 
 def _decide_once_each(classifier: Any, questions: Float[np.ndarray, "Q F"]) -> Float[np.ndarray, "Q"]:

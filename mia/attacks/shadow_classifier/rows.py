@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mia.attacks.shadow_classifier import ShadowClassifierOptions
+from mia.attacks.shadow_classifier.losses import Losses
 from mia.attacks.shadow_classifier.stable_order import Hasher, sort_shadows, tell_apart
 from mia.checks import RequestError
 from mia.probabilities import softmax
@@ -27,6 +28,7 @@ class Rows:
     features: Float[np.ndarray, "R F"]
     is_member: Bool[np.ndarray, "R"]  # of the shadow that gave the answer
     shadow: Int[np.ndarray, "R"]  # which that was
+    labels: Int[np.ndarray, "R"]  # true classes
 
     def __len__(self) -> int:
         return len(self.is_member)
@@ -48,6 +50,7 @@ class RowSource:
     def __init__(self, signals: Signals, options: ShadowClassifierOptions, seed: int) -> None:
         self._signals = signals
         self._options = options
+        self._losses = Losses(signals, seed) if options.has_losses else None
         self._hasher = Hasher(seed, signals.num_classes)
         self._shadows = sort_shadows(signals, self._hasher)
         self._is_own = signals.shadow_own[self._shadows] & np.isin(signals.shadow_membership[self._shadows], (IN, OUT))
@@ -74,23 +77,53 @@ class RowSource:
         chosen = np.argsort(keys, kind="stable")
         if len(chosen) > limit:
             chosen = chosen[_equal_shares(position[chosen] * 2 + is_member[chosen], limit / len(chosen))]
-        features = make_features(
-            outputs[chosen],
-            labels[chosen],
+        features = self._features(outputs[chosen], shadow[chosen] + 1, record[chosen], is_pooled=label is None)
+        known = ~np.isnan(features).any(axis=1)
+        kept = chosen[known]
+        return Rows(features[known], is_member[kept], position[kept], labels[kept])
+
+    def questions(self, place: Int[np.ndarray, "q"], *, is_pooled: bool, row: int = 0) -> Float[np.ndarray, "q F"]:
+        """Return the features of a model's answers for some of the candidates; NaN where one cannot be had.
+
+        Args:
+            place: Of the records among the candidates.
+            is_pooled: As for `make_features`.
+            row: 0: the target; k: shadow k, counted from 1.
+        """
+        record = self._signals.candidates[place]
+        outputs = self._signals.shadow_outputs[row - 1] if row else self._signals.target_outputs
+        return self._features(outputs[record], np.full(len(record), row), record, is_pooled=is_pooled)
+
+    def _features(
+        self,
+        outputs: Float[np.ndarray, "R C"],
+        row: Int[np.ndarray, "R"],
+        record: Int[np.ndarray, "R"],
+        *,
+        is_pooled: bool,
+    ) -> Float[np.ndarray, "R F"]:
+        return make_features(
+            outputs,
+            self._signals.labels[record],
             self._options,
             is_probability=self._signals.is_probability,
-            is_pooled=label is None,
+            is_pooled=is_pooled,
+            losses=self._losses.of(row, record) if self._losses else None,
         )
-        return Rows(features, is_member[chosen], position[chosen])
 
 
-def check_features(name: str, options: ShadowClassifierOptions, num_classes: int) -> None:
+def check_features(name: str, options: ShadowClassifierOptions, num_classes: int, num_shadows: int) -> None:
     """Check that the features exist.
 
     Raises:
-        RequestError: more of the largest probabilities are wanted than there are classes.
+        RequestError: more of the largest probabilities are wanted than there are classes, or a calibrated loss without
+            a second shadow.
     """
-    if options.features == "top_k" and options.top_k > num_classes:
+    if "calibrated_loss" in options.kinds and num_shadows < 2:
+        raise RequestError(
+            f"attack.{name}.features=calibrated_loss needs 2 shadows or more, there is {num_shadows}: set features=loss"
+        )
+    if "top_k" in options.kinds and options.top_k > num_classes:
         raise RequestError(f"attack.{name}.top_k={options.top_k} must be at most {num_classes}, the number of classes")
 
 
@@ -101,6 +134,7 @@ def make_features(
     *,
     is_probability: bool,
     is_pooled: bool,
+    losses: Float[np.ndarray, "R 2"] | None = None,
 ) -> Float[np.ndarray, "R F"]:
     """Return the features of R answers.
 
@@ -111,16 +145,29 @@ def make_features(
         is_probability: What the outputs are.
         is_pooled: Whether the classifier serves all classes: the true class's value then comes first, since such a
             classifier cannot know the class from anything else.
+        losses: Plain and calibrated, where they are among the features.
     """
-    values = np.asarray(outputs, np.float64)
-    if options.features == "logits":
-        values = np.log(np.maximum(values, SMALLEST)) if is_probability else values
-    elif not is_probability:
-        values = softmax(values)
-    of_true_class = np.take_along_axis(values, labels[:, None].astype(np.intp), axis=1)
-    if options.features == "top_k":
-        values = -np.sort(-values, axis=1)[:, : options.top_k]
-    return np.ascontiguousarray(np.hstack([of_true_class, values]) if is_pooled else values)
+    given = np.asarray(outputs, np.float64)
+    index = labels[:, None].astype(np.intp)
+    blocks: list[Float[np.ndarray, "R f"]] = []
+    for kind in options.kinds:
+        if kind in ("loss", "calibrated_loss"):
+            assert losses is not None, "losses that are features are given"
+            column = int(kind == "calibrated_loss")
+            blocks.append(losses[:, column : column + 1])
+            continue
+        if kind == "logits":
+            values = np.log(np.maximum(given, SMALLEST)) if is_probability else given
+        else:
+            values = given if is_probability else softmax(given)
+        of_true_class = np.take_along_axis(values, index, axis=1)
+        if kind == "true_class" or is_pooled:
+            blocks.append(of_true_class)
+        if kind in ("top_k", "sorted"):
+            blocks.append(-np.sort(-values, axis=1)[:, : options.top_k if kind == "top_k" else None])
+        elif kind != "true_class":
+            blocks.append(values)
+    return np.ascontiguousarray(np.hstack(blocks))
 
 
 def assign_folds(rows: Rows, num_folds: int) -> Int[np.ndarray, "R"]:

@@ -5,35 +5,26 @@ the order of records and shadows nor the number of cores changes what is chosen.
 them, so that those of all classes never lie in memory together.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from mia.attacks.placebo import placebo_model
 from mia.attacks.shadow_classifier import ShadowClassifierOptions, ShadowSvmOptions
-from mia.attacks.shadow_classifier.classifiers import Recipe, fit_and_decide, svm_library
+from mia.attacks.shadow_classifier.classifiers import Recipe, fit_and_decide
 from mia.attacks.shadow_classifier.plan import POOLED, Plan, Progress, make_plan
-from mia.attacks.shadow_classifier.rows import RowSource, assign_folds, check_features, make_features
+from mia.attacks.shadow_classifier.rows import RowSource, assign_folds, check_features
 from mia.attacks.shadow_classifier.search import Choice, choose_pair
+from mia.attacks.shadow_classifier.words import Fitted, describe, list_warnings
 from mia.attacks.shadow_classifier.workers import Workers
-from mia.records import Scores, Signals
+from mia.records import Scores, Signals, StandIn
 
-NAMED = 12
-"""Classes that a warning lists before it only counts."""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """One model's scores, and what it was fitted on."""
-
-    place: Int[np.ndarray, "q"]  # of the records it serves, among the candidates
-    score: Float[np.ndarray, "q"]
-    num_rows: int
-    num_in: int  # shadows that gave member rows
-    num_out: int
-    has_converged: bool
+STAND_IN_FOLDS = 3
+"""Parts of the shadows, each of which is scored by a classifier fitted on the others: for thresholds at low rates."""
+PARTS = ("score", "is_member", "labels")
 
 
 def fit_and_score(
@@ -58,7 +49,7 @@ def fit_and_score(
     Raises:
         RequestError: an option does not suit the signals.
     """
-    check_features(name, options, signals.num_classes)
+    check_features(name, options, signals.num_classes, signals.num_shadows)
     plan = make_plan(signals, options)
     source = RowSource(signals, options, seed)
     count = Progress(plan.num_fits, progress)
@@ -67,7 +58,7 @@ def fit_and_score(
         fitted = fit_models(
             signals, options, plan, seed=seed, source=source, choices=choices, workers=workers, progress=count
         )
-    score, num_in, num_out = _collect(fitted, len(signals.candidates))
+    score, placebo, num_in, num_out = _collect(fitted, len(signals.candidates))
     return Scores(
         score=score,
         is_predicted=score > 0,
@@ -75,6 +66,8 @@ def fit_and_score(
         num_out=num_out,
         warnings=list_warnings(name, plan, options, num_shadows=signals.num_shadows, choices=choices, fitted=fitted),
         details=describe(plan, choices, fitted),
+        stand_in=_stand_in(fitted),
+        placebo=placebo,
     )
 
 
@@ -105,29 +98,61 @@ def fit_models(
     labels = signals.labels[signals.candidates]
     places = {model: np.flatnonzero(np.isin(labels, classes)) for model, classes in plan.served.items()}
     sizes: list[tuple[int, int, int]] = []
+    known: list[StandIn] = []  # without the scores, which come later
+    model_of_placebo = placebo_model(signals)
+    unknown = np.zeros((2, len(labels)), bool)  # without an OUT shadow to calibrate a loss by: questions, placebo
+
+    def questions(model: int | None, place: Int[np.ndarray, "q"], row: int) -> Float[np.ndarray, "q F"]:
+        found = source.questions(place, is_pooled=model is POOLED, row=row)
+        unknown[min(row, 1), place] = np.isnan(found).any(axis=1)
+        return np.nan_to_num(found)
 
     def jobs() -> Iterator[tuple[Any, ...]]:
         for model, place in places.items():
             rows = source.gather(model, plan.num_folds)
             sizes.append((len(rows), rows.num_in, rows.num_out))
             pair = choices[model].pair if model in choices else None
-            questions = make_features(
-                signals.target_outputs[signals.candidates[place]],
-                labels[place],
-                options,
-                is_probability=signals.is_probability,
-                is_pooled=model is POOLED,
+            known.append(StandIn(np.empty(0), rows.is_member, rows.labels))
+            fold = assign_folds(rows, min(STAND_IN_FOLDS, plan.num_folds))
+            yield (
+                Recipe(options, pair, _model_seed(seed, model)),
+                rows.features,
+                rows.is_member,
+                questions(model, place, 0),
+                None if model_of_placebo is None else questions(model, place, model_of_placebo + 1),
+                fold,
             )
-            yield Recipe(options, pair, _model_seed(seed, model)), rows.features, rows.is_member, questions
 
     scored = []
     for one in workers.run(fit_and_decide, jobs(), len(places)):
         scored.append(one)
         progress()
     return {
-        model: Fitted(place, one.score, *size, one.has_converged)
-        for (model, place), one, size in zip(places.items(), scored, sizes, strict=True)
+        model: Fitted(
+            place,
+            np.where(unknown[0, place], np.nan, one.score),
+            np.where(unknown[1, place[: len(one.placebo)]], np.nan, one.placebo),
+            _of_classes(replace(rows, score=one.held_out), plan.served[model]),
+            *size,
+            one.has_converged,
+        )
+        for (model, place), one, size, rows in zip(places.items(), scored, sizes, known, strict=True)
     }
+
+
+def _of_classes(rows: StandIn, classes: tuple[int, ...]) -> StandIn:
+    """Return the rows of the classes that a model serves: one of all classes may serve but a few."""
+    mine = np.isin(rows.labels, classes)
+    return StandIn(rows.score[mine], rows.is_member[mine], rows.labels[mine], rows.score[mine] > 0)
+
+
+def _stand_in(fitted: Mapping[int | None, Fitted]) -> StandIn | None:
+    """Return all models' own rows together."""
+    known = [one.stand_in for one in fitted.values()]
+    if not known:
+        return None
+    score, is_member, labels = (np.concatenate([getattr(one, part) for one in known]) for part in PARTS)
+    return StandIn(score, is_member, labels, score > 0)
 
 
 def _model_seed(seed: int, model: int | None) -> int:
@@ -135,121 +160,17 @@ def _model_seed(seed: int, model: int | None) -> int:
     return int(sequence.generate_state(1)[0])
 
 
-def _collect(fitted: Mapping[int | None, Fitted], num_candidates: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return scores and numbers of IN and OUT models in the candidates' order; NaN and 0 where no model serves."""
-    score = np.full(num_candidates, np.nan)
+def _collect(
+    fitted: Mapping[int | None, Fitted], num_candidates: int
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
+    """Return scores, the placebo's, and numbers of IN and OUT models in the candidates' order.
+
+    NaN and 0 where no model serves; no placebo where there is no shadow for it.
+    """
+    score, placebo = np.full(num_candidates, np.nan), np.full(num_candidates, np.nan)
     num_in, num_out = np.zeros(num_candidates, np.int64), np.zeros(num_candidates, np.int64)
     for one in fitted.values():
         score[one.place], num_in[one.place], num_out[one.place] = one.score, one.num_in, one.num_out
-    return score, num_in, num_out
-
-
-def list_warnings(
-    name: str,
-    plan: Plan,
-    options: ShadowClassifierOptions,
-    *,
-    num_shadows: int,
-    choices: Mapping[int | None, Choice],
-    fitted: Mapping[int | None, Fitted],
-) -> tuple[str, ...]:
-    """Return a line for each thing that may mislead.
-
-    Args:
-        name: The attack.
-        plan: Which models there are.
-        options: The attack's options.
-        num_shadows: All shadows there are.
-        choices: By model, for a support vector machine.
-        fitted: The models.
-    """
-    stopped_early = [model for model, one in fitted.items() if not one.has_converged]
-    lines = [
-        _of_few_rows(plan),
-        _of_folds(plan, options, num_shadows) if choices else "",
-        _of_edge(choices, options) if isinstance(options, ShadowSvmOptions) else "",
-        _of_cut(name, plan, options, num_shadows, fitted),
-        _of_imbalance(plan),
-        f"the fit of {_models(stopped_early)} stopped before it had converged" if stopped_early else "",
-    ]
-    return tuple(f"{name}: {line}" for line in lines if line)
-
-
-def describe(
-    plan: Plan, choices: Mapping[int | None, Choice], fitted: Mapping[int | None, Fitted]
-) -> dict[str, str | float]:
-    """Return what was chosen for each model, by `<what>/class_<number>` or `<what>/all_classes`."""
-    found: dict[str, str | float] = {}
-    if choices:
-        found["library"] = svm_library()
-        found["search"] = "halving" if plan.halving else "full"
-    for model, one in fitted.items():
-        of = "all_classes" if model is POOLED else f"class_{model}"
-        found[f"rows/{of}"] = float(one.num_rows)
-        if model in choices:
-            choice = choices[model]
-            found[f"C/{of}"], found[f"gamma/{of}"] = choice.pair.c, choice.pair.gamma
-            found[f"cv_accuracy/{of}"], found[f"cv_rows/{of}"] = choice.accuracy, float(choice.num_rows)
-    return found
-
-
-def _of_few_rows(plan: Plan) -> str:
-    if not plan.too_few:
-        return ""
-    records = ", ".join(
-        f"class {label} has {plan.counts[label][1]} in and {plan.counts[label][0]} out"
-        for label in plan.too_few[:NAMED]
-    )
-    fate = "their records are not scored" if plan.unserved else "a model of all classes scores their records"
-    return f"too few records of shadows for a model of their own in {_models(plan.too_few)} ({records}): {fate}"
-
-
-def _of_folds(plan: Plan, options: ShadowClassifierOptions, num_shadows: int) -> str:
-    if num_shadows == 1:
-        return (
-            "with one shadow the folds split its records, so the accuracy that C and gamma were chosen by is optimistic"
-        )
-    if isinstance(options, ShadowSvmOptions) and num_shadows < options.folds:
-        return f"{num_shadows} shadows make {plan.num_folds} folds instead of {options.folds}"
-    return ""
-
-
-def _of_edge(choices: Mapping[int | None, Choice], options: ShadowSvmOptions) -> str:
-    on_edge = [model for model, choice in choices.items() if choice.is_on_edge]
-    if not on_edge:
-        return ""
-    hint = ": attack.shadow_svm.grid=wide looks beyond" if options.grid == "study" else ""
-    return f"C and gamma lie on the edge of grid={options.grid} in {_models(on_edge)}{hint}"
-
-
-def _of_cut(
-    name: str, plan: Plan, options: ShadowClassifierOptions, num_shadows: int, fitted: Mapping[int | None, Fitted]
-) -> str:
-    cut = [
-        model
-        for model in plan.served
-        if 0 < options.max_rows < (plan.counts.sum() if model is POOLED else plan.counts[model].sum())
-    ]
-    if not cut:
-        return ""
-    least = min(max(fitted[model].num_in, fitted[model].num_out) for model in cut)
-    limit = f"attack.{name}.max_rows={options.max_rows}"
-    return f"{limit} cuts the rows of {_models(cut)}: {least} of {num_shadows} shadows are used"
-
-
-def _of_imbalance(plan: Plan) -> str:
-    rows = plan.counts.sum(axis=0)
-    share = rows[1] / max(rows.sum(), 1)
-    if 1 / 3 <= share <= 2 / 3:
-        return ""
-    return f"{share:.0%} of the shadows' rows are members: the boundary between the two leans to the more frequent"
-
-
-def _models(models: Iterable[int | None]) -> str:
-    listed = list(models)
-    if listed == [POOLED]:
-        return "the model of all classes"
-    labels = [str(model) for model in listed if model is not POOLED]
-    text = ("class " if len(labels) == 1 else "classes ") + ", ".join(labels[:NAMED])
-    text += f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
-    return text + (" and the model of all classes" if POOLED in listed else "")
+        if len(one.placebo):
+            placebo[one.place] = one.placebo
+    return score, None if np.isnan(placebo).all() else placebo, num_in, num_out

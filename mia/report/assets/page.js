@@ -93,6 +93,7 @@
     const look = themed(config);
     look.legend.columns = Math.max(1, Math.floor(width / 190));
     look.legend.labelLimit = Math.max(120, width - 80);
+    look.axis.labelLimit = Math.min(look.axis.labelLimit, Math.floor(width * 0.45));
     look.title.limit = width;
     const options = { mode: "vega-lite", logLevel: 1, ast: true, renderer: "svg", actions: { export: true, source: false, compiled: false, editor: false }, defaultStyle: false, config: look, patch: patched, tooltip: { theme: isDark.matches ? "dark" : "light" } };
     const made = await vegaEmbed(place, spec, options);

@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 
 from mia.compose import compose_with, is_preset, open_hydra
 from mia.overrides import parsed, quote
-from mia.sweeper.base import ResumingSweeper, Task
 from mia.sweeper.grid import GridSweeper
+from mia.sweeper.resuming import ResumingSweeper, Task
 from mia.tracking.process import is_gone
 
 SWEEPERS: dict[str, type[ResumingSweeper]] = {"grid": GridSweeper}

@@ -1,6 +1,6 @@
-"""What a study's numbers say, and how sure that is: means over seeds, paired differences, the best of many.
+"""Estimates of many runs: means over seeds, paired differences, the best of many; each with its 95% interval.
 
-Takes numbers, gives estimates with 95% intervals. Reads nothing and draws nothing.
+Takes numbers, gives estimates. Reads nothing and draws nothing.
 """
 
 import math

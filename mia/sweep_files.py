@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mia.checks import RequestError, did_you_mean
-from mia.sweeper.options import SWEEPERS
+from mia.sweep_options import SWEEPERS
 
 MOST_BYTES, MOST_NODES, DEEPEST = 256 * 1024, 50_000, 10
 """A file may be so large: thousands of variants, and no bomb."""

@@ -1,0 +1,49 @@
+"""A stored run read back as a `Result`: what its artifacts hold, and nothing made up.
+
+Takes a run and a callable that finds its files; never opens a pickle. Stores nothing.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mia.records import Curves, Result, Scores, StoredRun
+from mia.tables import number, read_rows
+
+CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+"""Arrays of `curves.npz`: the fields of `Curves`."""
+Fetch = Callable[[StoredRun, str], Path | None]
+"""Finds an artifact of a run; None where it has none."""
+
+
+def stored_result(run: StoredRun, fetch: Fetch) -> Result:
+    """Return the result of a stored run, as far as its artifacts hold it.
+
+    Raises:
+        FileNotFoundError: it has no scores.
+    """
+    path = fetch(run, "scores.npz")
+    if path is None:
+        raise FileNotFoundError(f"run {run.id} has no scores.npz")
+    tables = {name: read_rows(fetch(run, f"{name}.csv")) for name in ("records", "per_class", "growth")}
+    arrays, curves = _arrays(path), fetch(run, "curves.npz")
+    index, member = arrays.pop("index"), arrays.pop("member").astype(bool)
+    by_index = {row["index"]: row for row in tables["records"]}
+    rows = [by_index.get(str(k), {}) for k in index]
+    nobody = np.zeros(len(index), int)
+    return Result(
+        metrics=run.metrics, index=index, is_member=member,
+        labels=np.array([int(row.get("label", 0)) for row in rows], int),
+        confidence=np.array([number(row.get("confidence")) for row in rows]),
+        scores={name: Scores(score, None, nobody, nobody) for name, score in arrays.items()},
+        per_class=tables["per_class"], curves=Curves(**_arrays(curves)) if curves else None, shadow_accuracy=None,
+        class_names=(), warnings=tuple(filter(None, run.tags.get("mia.warnings", "").splitlines())),
+        growth=[{key: value if key == "attack" else float(value) for key, value in row.items() if value}
+                for row in tables["growth"]],
+    )  # fmt: skip
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
