@@ -69,21 +69,22 @@ def judge_attacks(
             heard.setdefault(line.removeprefix(f"{name}: "), []).append(name)
     everyone = len(scores)
     warnings = [line if len(names) == everyone > 1 else f"{', '.join(names)}: {line}" for line, names in heard.items()]
-    if task.is_independent:
-        bounds, why_not = _bounds(task, scores, terms, seed)
-        metrics, warnings = metrics | bounds, [*why_not, *warnings]
-    return metrics, warnings
+    bounds, why_not = _bounds(task, scores, terms, seed)
+    return metrics | bounds, [*why_not, *warnings]
 
 
 def _bounds(
     task: AttackTask, scores: Mapping[str, Scores], terms: Terms, seed: int
 ) -> tuple[dict[str, float], list[str]]:
-    """Return lower bounds on epsilon; none, and why, where the members cannot have been drawn by fair coins."""
-    if reason := why_no_bound(task.is_member):
+    """Return lower bounds on epsilon where members were drawn by coins; none, and why, where they cannot have been."""
+    coins = np.broadcast_to(task.is_independent, len(task.is_member))
+    if not coins.any():
+        return {}, []
+    if reason := why_no_bound(task.is_member[coins]):
         return {}, [reason]
     found = audit_privacy(
-        {name: one.score for name, one in scores.items()},
-        task.is_member,
+        {name: one.score[coins] for name, one in scores.items()},
+        task.is_member[coins],
         delta=terms.delta,
         confidence=terms.confidence,
         seed=stage_seed(seed, "epsilon", task.target),
