@@ -11,9 +11,10 @@ from jaxtyping import Bool, Float
 
 from mia.checks import RequestError, one_of
 from mia.experiment.shadows_say import judge_by_shadows
+from mia.metrics.decision import confusion
 from mia.metrics.evaluation import evaluate
 from mia.metrics.groups import GROUP_SCORES, group_metrics
-from mia.metrics.privacy_bounds import audit_privacy, why_no_bound
+from mia.metrics.privacy_bounds import audit_privacy, bayesian_epsilon, why_no_bound
 from mia.records import IN, OUT, AttackTask, Scores, Signals
 from mia.seeds import stage_seed
 from mia.train.options import TrainOptions
@@ -89,6 +90,11 @@ def _bounds(
         confidence=terms.confidence,
         seed=stage_seed(seed, "epsilon", task.target),
     )
+    for name, one in scores.items():
+        if one.is_predicted is not None:
+            counts = confusion(one.is_predicted[coins], task.is_member[coins])
+            belief = bayesian_epsilon(counts, delta=terms.delta, confidence=terms.confidence)
+            found |= belief.named(f"attack/{name}/bayesian_epsilon")
     return found, []
 
 

@@ -142,6 +142,8 @@ def test_a_run_judges_canaries_and_tells_use_by_ordinary_records(digits, tmp_pat
     for name in ("epsilon_one_run", "epsilon_one_run_fdp", "epsilon_clopper_pearson", "mu_gdp"):
         assert result.metrics[f"attack/lira_offline/{name}"] >= 0
     assert "privacy/epsilon_lower_bound" in result.metrics
+    belief = [result.metrics[f"attack/gap/bayesian_epsilon{end}"] for end in ("_low", "", "_high")]
+    assert belief == sorted(belief)
     assert "attack/lira_offline/placebo_auc" in result.metrics
     again = run_experiment(options, digits, PoolStore(tmp_path))
     assert again.metrics["pool/models_trained"] == 0
