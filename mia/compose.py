@@ -131,7 +131,8 @@ def spell_attacks(overrides: list[str], config_of: Callable[[list[str]], config.
     from mia.attacks import check_possible
 
     split = config_of([one for one in overrides if key_of(one).partition(".")[0] != "attack"]).split
-    names = [name for name, spec in ATTACKS.items() if not (chosen[-1] == "attack=quick" and spec.is_slow)]
+    is_quick = chosen[-1] == "attack=quick"
+    names = [name for name, spec in ATTACKS.items() if not spec.is_owners and not (is_quick and spec.is_slow)]
     possible = []
     for name in names:
         with suppress(RequestError):

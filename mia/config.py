@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mia.attacks import ATTACKS
 from mia.attacks.options import AttackOptions, attack_schema, from_schema
-from mia.checks import RequestError, did_you_mean
+from mia.checks import RequestError, at_least, did_you_mean
 from mia.data import DATASETS, DataOptions
 from mia.defences import DEFENCES, DefenceOptions
 from mia.experiment.options import AttackerOptions, BoundOptions, ExperimentOptions
@@ -52,6 +52,11 @@ class Config:
     audit: BoundOptions = field(default_factory=BoundOptions)
     limit: LimitOptions = field(default_factory=LimitOptions)
     rerun: bool = False
+    dry_run: bool = False  # say what would be done, and do nothing
+    stop_after_failures: int = 0  # of a sweep's configurations; 0: go on whatever fails
+
+    def __post_init__(self) -> None:
+        at_least("stop_after_failures", self.stop_after_failures, 0)
 
     def experiment(self) -> ExperimentOptions:
         """Return the part that an experiment is made of."""
@@ -129,6 +134,54 @@ class PoolsConfig:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
+@dataclass
+class RunsConfig:
+    """The config of `mia runs`."""
+
+    sweep: str | None = None  # the runs that count in it: a sweep's name or id
+    where: str | None = None  # which runs count, such as split.size=2500 and train.l2>0
+    sort: str | None = None  # a config key or a metric; -KEY for the largest first
+    columns: str | None = None  # config keys and metrics, with commas between
+    limit: int | None = None  # at most so many; left out: 20 in a table, else all
+    format: str = "table"  # table, csv or json
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+@dataclass
+class StatusConfig:
+    """The config of `mia status`."""
+
+    sweep: str | None = None  # a sweep's name or id; left out: those in progress, else the last
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+@dataclass
+class DiffConfig:
+    """The config of `mia diff A B`."""
+
+    a: str | None = None
+    b: str | None = None
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+@dataclass
+class NoteConfig:
+    """The config of `mia note RUN text=...`."""
+
+    run: str | None = None
+    text: str | None = None  # empty text takes the note away; left out: it is shown
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
+@dataclass
+class RmConfig:
+    """The config of `mia rm RUN`."""
+
+    run: str | None = None
+    yes: bool = False  # do not ask
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+
+
 GROUPS: dict[str, tuple[type, Callable[[], dict[str, type]]]] = {
     "data": (DataOptions, lambda: {name: entry.options for name, entry in DATASETS.items()}),
     "model": (ModelOptions, lambda: {name: entry.options for name, entry in MODELS.items()}),
@@ -171,7 +224,8 @@ def schemas() -> Iterator[tuple[str, str, Any]]:
     """Yield group, name and node of all that Hydra is to know: schemas, and the choices that may have no YAML file."""
     for name, node in (
         ("config", Config), ("audit", AuditConfig), ("ui", UiConfig), ("report", ReportConfig), ("pools", PoolsConfig),
-        ("plan", PlanConfig),
+        ("plan", PlanConfig), ("runs", RunsConfig), ("status", StatusConfig), ("diff", DiffConfig),
+        ("note", NoteConfig), ("rm", RmConfig),
     ):  # fmt: skip
         yield "schema", name, node
     for group in GROUPS:

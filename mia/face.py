@@ -150,7 +150,9 @@ def choose_attacks(attacks: Attacks) -> tuple[dict[str, Any], bool]:
 
     if attacks is None or (isinstance(attacks, str) and attacks in ("quick", "full")):
         names = [
-            n for n, spec in ATTACKS.items() if "oracle" not in spec.needs and (attacks == "full" or not spec.is_slow)
+            n
+            for n, spec in ATTACKS.items()
+            if "oracle" not in spec.needs and not spec.is_owners and (attacks == "full" or not spec.is_slow)
         ]
         chosen: dict[str, Any] = {name: ATTACKS[name].options() for name in names}
     elif isinstance(attacks, Mapping):

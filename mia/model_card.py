@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mia.attacks import attack_words, is_owners
 from mia.records import Result
 from mia.tables import attacks_by_auc
 
@@ -36,6 +37,7 @@ class About:
 def verdict(result: Result) -> str:
     """Return in plain words what the strongest attack found, with its interval, and what that does not mean."""
     names = [name for name in attacks_by_auc(result) if _has(result.metrics, f"attack/{name}/auc")]
+    names = [name for name in names if not is_owners(name)] or names
     if not names:
         return "No attack could rank these records."
     value, low, high = (result.metrics.get(f"attack/{names[0]}/auc{end}", math.nan) for end in ("", "_low", "_high"))
@@ -86,7 +88,9 @@ def _table(result: Result) -> str:
     if not shown:
         return ""
     rows = [["attack", *(COLUMNS[metric] for metric in shown)], ["---"] * (len(shown) + 1)]
-    rows += [[_plain(name), *(_estimate(result.metrics, name, metric) for metric in shown)] for name in names]
+    rows += [
+        [_plain(attack_words(name)), *(_estimate(result.metrics, name, metric) for metric in shown)] for name in names
+    ]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from mia.attacks import is_owners
 from mia.records import Result
 
 Cell = str | int | float
@@ -37,9 +38,9 @@ def record_rows(result: Result) -> list[dict[str, Cell]]:
 
 
 def attacks_by_auc(result: Result) -> list[str]:
-    """Return the attacks by falling AUC, those without one last."""
+    """Return the attacks by falling AUC, those without one last; after them all what only the owner can do."""
     areas = {name: result.metrics.get(f"attack/{name}/auc", math.nan) for name in result.scores}
-    return sorted(areas, key=lambda name: -areas[name] if math.isfinite(areas[name]) else 1.0)
+    return sorted(areas, key=lambda name: (is_owners(name), -areas[name] if math.isfinite(areas[name]) else 1.0))
 
 
 def _row(

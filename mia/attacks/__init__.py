@@ -6,7 +6,7 @@ Our own lie in this folder; an installed package adds one through an entry point
 
 from typing import TYPE_CHECKING, Any
 
-from mia.attacks.spec import ATTACKS, AttackSpec, attack
+from mia.attacks.spec import ATTACKS, AttackSpec, attack, attack_words, is_owners
 
 if TYPE_CHECKING:
     from mia.attacks.run import AttackError, check_possible, check_signals, run_attack
@@ -19,8 +19,10 @@ __all__ = [
     "Scores",
     "Signals",
     "attack",
+    "attack_words",
     "check_possible",
     "check_signals",
+    "is_owners",
     "run_attack",
 ]
 

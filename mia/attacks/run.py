@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from mia.attacks.design import with_equal_counts
 from mia.attacks.placebo import placebo_signals
@@ -66,7 +67,15 @@ def fewest_shadows(name: str, options: Any, protocol: str | None) -> int:
     return 2 if "in_models" in spec.needs else 1
 
 
-def run_attack(name: str, signals: Signals, options: Any, seed: int, progress: Progress | None = None) -> Scores:
+def run_attack(
+    name: str,
+    signals: Signals,
+    options: Any,
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    is_member: Bool[np.ndarray, "Q"] | None = None,
+) -> Scores:
     """Run one attack.
 
     Args:
@@ -75,6 +84,8 @@ def run_attack(name: str, signals: Signals, options: Any, seed: int, progress: P
         options: The attack's options.
         seed: For attacks that draw at random.
         progress: Called by slow attacks with the steps done and the steps in all.
+        is_member: The candidates' true membership. It reaches the attacks of the owner's view that say they need it,
+            and no other.
 
     Returns:
         Scores of the candidate records, in their order.
@@ -88,9 +99,12 @@ def run_attack(name: str, signals: Signals, options: Any, seed: int, progress: P
     assert isinstance(options, spec.options), f"options of {name} are {type(options).__name__}"
     check_signals(name, signals)
     signals, left_out = with_equal_counts(signals, seed)
-    scores = _as_scores(name, _call(spec, signals, options, seed, progress), len(signals.candidates))
+    more = _more(spec, progress, is_member)
+    scores = _as_scores(name, _call(spec, signals, options, seed, more), len(signals.candidates))
     scores = replace(scores, warnings=(*scores.warnings, *left_out)) if left_out else scores
-    if scores.placebo is None and not (ATTACKS.is_ours(name) or spec.is_slow or "oracle" in spec.needs):
+    if scores.placebo is None and not (
+        ATTACKS.is_ours(name) or spec.is_slow or {"oracle", "membership"} & {*spec.needs}
+    ):
         scores = with_placebo(scores, signals, lambda asked: _run_placebo(spec, asked, options, seed))
     if np.isnan(scores.score).all():
         why = f": {'; '.join(scores.warnings)}" if scores.warnings else ""
@@ -120,11 +134,21 @@ def with_placebo(scores: Scores, signals: Signals, run: Callable[[Signals], Any]
 def _run_placebo(spec: AttackSpec, signals: Signals, options: Any, seed: int) -> Any:
     check_signals(spec.name, signals)
     signals, _ = with_equal_counts(signals, seed)
-    return _call(spec, signals, options, seed, None)
+    return _call(spec, signals, options, seed, {})
 
 
-def _call(spec: AttackSpec, signals: Signals, options: Any, seed: int, progress: Progress | None) -> Any:
-    more = {"progress": progress} if spec.is_slow else {}
+def _more(spec: AttackSpec, progress: Progress | None, is_member: Bool[np.ndarray, "Q"] | None) -> dict[str, Any]:
+    """Return what some attacks are called with beside signals, options and seed."""
+    more: dict[str, Any] = {"progress": progress} if spec.is_slow else {}
+    if "membership" in spec.needs:
+        assert spec.is_owners, "the truth is for the owner alone"
+        if is_member is None:
+            raise RequestError(f"attack={spec.name} needs the target's membership, which is not given here")
+        more["is_member"] = is_member.copy()
+    return more
+
+
+def _call(spec: AttackSpec, signals: Signals, options: Any, seed: int, more: dict[str, Any]) -> Any:
     if ATTACKS.is_ours(spec.name):
         return spec.function(signals, options, seed, **more)
     try:
@@ -186,7 +210,7 @@ def check_signals(name: str, signals: Signals) -> None:
         "needs an answer for each class, losses alone are not enough: leave it out",
     )
     for need in spec.needs:
-        there, message = lacking[need]
+        there, message = lacking.get(need, (True, ""))
         if not there:
             raise RequestError(f"attack={name} {message}")
 

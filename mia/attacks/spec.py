@@ -13,9 +13,9 @@ from mia.registry import Registry
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-NEEDS = ("shadows", "in_models", "out_models", "oracle", "classes")
+NEEDS = ("shadows", "in_models", "out_models", "oracle", "classes", "membership")
 """What an attack may be unable to do without; `in_models`: shadows trained on the candidates; `classes`: an answer
-for each class, which losses alone are not."""
+for each class, which losses alone are not; `membership`: the truth itself, for attacks of the owner's view alone."""
 VIEWS = ("attacker", "owner")
 SHARED_KEYS = ("prior", "growth")
 """Keys beside the attacks' names in `attack.*`."""
@@ -35,6 +35,11 @@ class AttackSpec:
     instead: str = ""  # the attack that does the same without shadows trained on the candidates
     fewest_shadows: Callable[[Any, str], int] | None = None  # from options and protocol; None: by its needs
     is_slow: bool = False  # says how far it has come
+
+    @property
+    def is_owners(self) -> bool:
+        """Whether only the model's owner can do it: such a one is no attack that others must fear."""
+        return self.view == "owner"
 
     @property
     def summary(self) -> str:
@@ -59,12 +64,13 @@ def attack(
     """Enter the decorated function as an attack: `(signals, options, seed) -> Scores`, or an array of scores [Q].
 
     A function with a fourth parameter `progress` is called with one: `progress(done, total)` moves the bar, and may be
-    None.
+    None. One of the owner's view that needs `membership` is called with `is_member` too, a boolean for each candidate.
+    No other ever sees the truth.
 
     Args:
         name: What it is called in configs: `attack=[name]`, `attack.name.<option>`.
         options: A dataclass; its defaults are what `attack=[name]` runs, its `__post_init__` checks values.
-        needs: What it cannot do without, of `shadows`, `in_models`, `out_models`, `oracle`, `classes`.
+        needs: What it cannot do without, of `shadows`, `in_models`, `out_models`, `oracle`, `classes`, `membership`.
         citation: Whom to cite.
         label: What people call it; the name where empty.
         view: `attacker`, or `owner` for an attack that sees into the models.
@@ -72,7 +78,8 @@ def attack(
         fewest_shadows: From options and protocol, the number of shadows below which it could score no record.
 
     Raises:
-        RequestError: the options are no dataclass, a need is unknown, or the name is taken.
+        RequestError: the options are no dataclass, a need is unknown, an attacker wants the truth, or the name is
+            taken.
     """
     if not name.isidentifier() or name in SHARED_KEYS:
         taken = " and ".join(SHARED_KEYS)
@@ -82,6 +89,8 @@ def attack(
     for need in needs:
         one_of(f"attack={name}: needs", need, NEEDS)
     one_of(f"attack={name}: view", view, VIEWS)
+    if "membership" in needs and view != "owner":
+        raise RequestError(f"attack={name}: needs=membership is for view='owner' alone, no attacker has it")
 
     def enter(function: Function) -> Function:
         is_slow = "progress" in inspect.signature(function).parameters
@@ -92,3 +101,13 @@ def attack(
         return function
 
     return enter
+
+
+def is_owners(name: str) -> bool:
+    """Tell whether an attack is one that only the model's owner can do; of an unknown name, that it is not."""
+    return name in ATTACKS and ATTACKS[name].is_owners
+
+
+def attack_words(name: str) -> str:
+    """Return an attack's name for a list that people read: what is the owner's says so."""
+    return f"{name} (owner's view)" if is_owners(name) else name

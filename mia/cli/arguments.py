@@ -1,6 +1,8 @@
 """Arguments of the subcommands: overrides alone, or a request for help."""
 
+import re
 import sys
+from collections.abc import Sequence
 
 from mia.checks import RequestError
 
@@ -13,6 +15,12 @@ USAGE = {
     "report": "mia report sweep=NAME[,NAME...] [where='train.dropout < 0.5'] [pictures=true] [out=DIR], "
     "or mia report run=ID",
     "pools": "mia pools [prune=true] [yes=true]",
+    "runs": "mia runs [sweep=NAME] [where='split.size=2500 and train.l2>0'] [sort=-attack/loss/auc] "
+    "[columns=name,target/test_accuracy] [limit=20] [format=table|csv|json]",
+    "status": "mia status [sweep=NAME]; exit code 1 if something failed",
+    "diff": "mia diff RUN RUN (ids, names or latest)",
+    "note": "mia note RUN text='what I think of it'",
+    "rm": "mia rm RUN [yes=true]",
 }
 
 
@@ -29,3 +37,15 @@ def only_overrides(arguments: list[str], command: str) -> list[str]:
         if one.startswith("-") or ("=" not in one and not one.startswith("~")):
             raise RequestError(f"{one!r} is not KEY=VALUE; usage: {USAGE[command]}")
     return arguments
+
+
+def as_text(override: str, keys: Sequence[str]) -> str:
+    """Return an override whose value Hydra takes literally, if its key is one of `keys` and it is not quoted.
+
+    Commas, comparisons and spaces in such a value are not Hydra's.
+    """
+    key, _, value = override.partition("=")
+    if key not in keys or re.fullmatch(r"'[^']*'|\"[^\"]*\"", value) or value in ("", "null"):
+        return override
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"

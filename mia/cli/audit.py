@@ -109,8 +109,8 @@ def read_presets(overrides: list[str]) -> tuple[list[str], set[str]]:
     from mia.attacks import ATTACKS
 
     presets = {
-        "attack=quick": [name for name, spec in ATTACKS.items() if not spec.is_slow],
-        "attack=full": [name for name, spec in ATTACKS.items() if "oracle" not in spec.needs],
+        "attack=quick": [name for name, spec in ATTACKS.items() if not spec.is_slow and not spec.is_owners],
+        "attack=full": [name for name, spec in ATTACKS.items() if "oracle" not in spec.needs and not spec.is_owners],
     }
     left_out = {one.removeprefix("~attack.") for one in overrides if one.startswith("~attack.")}
     for name in left_out:

@@ -4,6 +4,9 @@ import shlex
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig
+
 from mia.checks import RequestError
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL, judge
 from mia.compose import compose_with, know_all_sweeps, open_hydra, read_request, spell_attacks
@@ -42,13 +45,22 @@ def command(arguments: list[str]) -> int:
     elif asked.cfg:
         hydra.show_cfg("config", overrides, asked.cfg, asked.package, asked.resolve)
     else:
-        from mia.cli.job import Job, run_job
-
-        outcome = run_job(Job.of(composed, overrides, home()))
-        if outcome.status == "failed":
-            return A_RUN_FAILED
-        return judge(check_limits(outcome.metrics, config.limit))
+        return _run_or_tell(config, composed, overrides, hydra.config_loader)
     return ALL_IS_WELL
+
+
+def _run_or_tell(config: Config, composed: DictConfig, overrides: list[str], loader: ConfigLoader) -> int:
+    """Run one experiment, or say what that would do; return the exit code."""
+    if config.dry_run:
+        from mia.cli.forecast import tell
+        from mia.sweeper.check import LastData, check_all
+
+        data = LastData()
+        return tell(check_all([overrides], Composer(loader), data), home(), data)
+    from mia.cli.job import Job, run_job
+
+    outcome = run_job(Job.of(composed, overrides, home()))
+    return A_RUN_FAILED if outcome.status == "failed" else judge(check_limits(outcome.metrics, config.limit))
 
 
 class _Parser(ArgumentParser):

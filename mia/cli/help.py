@@ -17,6 +17,11 @@ mia: how much does a trained classifier tell about who was in its training set?
   mia audit signals=FILE.npz out=DIR     attack predictions that any other program made (or plan=, scores=)
   mia plan records=N [framework=torch]   who trains on what, for models trained elsewhere; the code to copy
   mia pools [prune=true]                 list the trained models on disk, remove those that no run needs
+  mia runs [where='train.l2>0']          list runs (sort=, columns=, limit=, format=table|csv|json)
+  mia status                             how far sweeps are; exit code 1 if something failed
+  mia diff RUN RUN                       the keys and metrics in which two runs differ
+  mia note RUN text='...'                keep a note with a run
+  mia rm RUN                             take a run out of the store, after saying who counts on it
   mia --cfg job [KEY=VALUE ...]          print the config, run nothing
   mia --hydra-help                       what Hydra itself can do
 

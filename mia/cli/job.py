@@ -139,6 +139,7 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
             name=job.name, fingerprint=name, params=job.values, tags=describe(job, data), parent_id=job.sweep_id
         ) as run:
             begun.append(run)
+            run.doing = lambda: observer.doing
             run.log_dataset(data)
             if data.columns:
                 run.log_text("".join(f"{column.words}\n" for column in data.columns), "columns.txt")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mia.limits import Verdict
 
-COMMANDS = {"ui": "ui", "report": "report", "audit": "audit", "plan": "plan", "pools": "pools"}
+COMMANDS = {name: name for name in ("ui", "report", "audit", "plan", "pools", "runs", "status", "diff", "note", "rm")}
 ALL_IS_WELL, A_RUN_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 

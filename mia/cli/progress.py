@@ -26,6 +26,7 @@ class ConsoleObserver:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last_line = time.monotonic()
+        self.doing = "starting"  # in words, for those who ask from elsewhere
         self._bar = Bar(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -56,6 +57,7 @@ class ConsoleObserver:
         """Show an event."""
         match event:
             case StageBegan(name):
+                self.doing = name
                 self._bar.reset(self._task, description=name, total=None)
             case PoolNeeded(fingerprint):
                 self._bar.update(self._task, description=f"train: pool {fingerprint}")
@@ -74,6 +76,7 @@ class ConsoleObserver:
         self._show(text, progress.fraction, 1.0)
 
     def _show(self, text: str, done: float, total: float) -> None:
+        self.doing = text
         self._bar.update(self._task, description=text, completed=done, total=total)
         if not self._console.is_terminal and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable
 from multiprocessing import current_process
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from mia.cli.forecast import tell
 from mia.cli.job import Job, one_line, run_job
 from mia.cli.main import A_RUN_FAILED, INTERRUPTED, complain, judge
 from mia.cli.summary import write_summary
@@ -20,9 +20,6 @@ from mia.files import StorageError
 from mia.limits import Verdict, check_limits
 from mia.sweeper.request import run_request
 from mia.sweeper.resuming import Swept, Task
-
-if TYPE_CHECKING:
-    pass
 
 CORE_VARIABLES = ("MIA_CORES", "NPROC")
 """What bounds our devices, and XLA's own threads; joblib bounds those of BLAS."""
@@ -36,9 +33,8 @@ def run_sweep(request: Request, command: str, home: Path) -> int:
         StorageError: the store failed.
     """
     name, question = request.title()
-    return run_request(
-        request.overrides, Task(run_sweep_job, finish, home, name, question, command, request.variants, _with_bar)
-    )
+    task = Task(run_sweep_job, finish, home, name, question, command, request.variants, _with_bar, tell)
+    return run_request(request.overrides, task)
 
 
 def _with_bar(jobs: list[list[str]]) -> Iterable[list[str]]:
@@ -62,6 +58,9 @@ def run_sweep_job(task: Task, composed: DictConfig) -> None:
     print(f"[{number + 1}/{len(task.launched)}] {' '.join(overrides)}", file=sys.stderr, flush=True)
     job = Job.of(composed, overrides, task.home, task.sweep_id)
     try:
+        if _has_failed_enough(job):
+            print("not begun: stop_after_failures", file=sys.stderr)
+            return
         run_job(job, task.data)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong fails this configuration alone
         complain(error, A_RUN_FAILED)
@@ -69,6 +68,15 @@ def run_sweep_job(task: Task, composed: DictConfig) -> None:
             job.tracker().fail(job.name, task.launched[number], one_line(error), task.sweep_id)
         except Exception as second:  # noqa: BLE001 - it is said above, and the sweep counts it as not run
             complain(second, A_RUN_FAILED)
+
+
+def _has_failed_enough(job: Job) -> bool:
+    """Tell whether so many of the sweep have failed since its command was given that nothing more is begun."""
+    most = job.config.stop_after_failures
+    if not most:
+        return False
+    outcomes = job.tracker().outcomes(job.sweep_id or "")
+    return sum(one.status == "failed" for one in outcomes.values()) >= most
 
 
 def finish(swept: Swept) -> int:

@@ -16,7 +16,7 @@ from mia.attacks.run import with_placebo
 from mia.checks import RequestError
 from mia.experiment.observer import Observe, Scored, Step
 from mia.metrics.evaluation import evaluate
-from mia.records import AttackTask, Scores, Signals
+from mia.records import AttackTask, Scores
 from mia.seeds import stage_seed
 
 GROWTH_METRICS = ("auc", "balanced_accuracy", "tpr_at_1pct_fpr", "tpr_at_0.1pct_fpr")
@@ -44,7 +44,7 @@ def attack_target(
     scores = {}
     for name, chosen in attacks.items():
         try:
-            scores[name] = _run(name, task.signals, chosen, _seed_of(seed, name), _step(observe, f"attack: {name}"))
+            scores[name] = _run(name, task, chosen, _seed_of(seed, name), _step(observe, f"attack: {name}"))
         except RequestError as error:
             if leave_out is None:
                 raise
@@ -94,10 +94,11 @@ def quick_first(options: AttackOptions) -> dict[str, Any]:
     return {name: chosen[name] for name in sorted(chosen, key=lambda name: ATTACKS[name].is_slow)}
 
 
-def _run(name: str, signals: Signals, chosen: Any, seed: int, progress: Callable[[int, int], None]) -> Scores:
-    """Run an attack by name, or a function `(signals, seed) -> Scores, or an array [Q]`."""
+def _run(name: str, task: AttackTask, chosen: Any, seed: int, progress: Callable[[int, int], None]) -> Scores:
+    """Run an attack by name, or a function `(signals, seed) -> Scores, or an array [Q]`, which never sees the truth."""
+    signals = task.signals
     if not callable(chosen):
-        return run_attack(name, signals, chosen, seed, progress=progress)
+        return run_attack(name, signals, chosen, seed, progress=progress, is_member=task.is_member)
     given = chosen(signals, seed)
     if isinstance(given, Scores):
         return with_placebo(given, signals, lambda asked: chosen(asked, seed)) if given.placebo is None else given

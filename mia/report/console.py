@@ -1,6 +1,6 @@
-"""What a terminal shows: the tables of a run, two lines for a run of a sweep, and a sweep's answer at its end.
+"""What a terminal shows: the tables of a run, and a sweep's answer at its end.
 
-Takes a `Result` or a study, gives something that rich can print, or lines. Prints nothing itself.
+Takes a `Result` or a study, gives something that rich can print. Prints nothing itself.
 """
 
 import math
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mia.attacks import attack_words
 from mia.metrics.words import METRICS, Metric
 from mia.records import Result, Scores, StoredRun
 from mia.report.page import shared_warnings
@@ -45,19 +46,6 @@ def console_table(result: Result) -> "Group":
     if (bound := "privacy/epsilon_lower_bound") in metrics:
         parts.append(Text(f"Audited: epsilon is at least {metrics[bound]:.3g} (canaries drawn by coins, one run)"))
     return Group(*parts, *(Text(f"! {line}", style="yellow") for line in result.warnings))
-
-
-def run_lines(result: Result, name: str) -> list[str]:
-    """Return two lines for a run of a sweep: what it was, and what came out under the strongest attack."""
-    metrics, found = result.metrics, []
-    if "target/test_accuracy" in metrics:
-        found.append(f"test accuracy {number_text(metrics['target/test_accuracy'])}")
-    if order := attacks_by_auc(result):
-        value, low, high = (
-            number_text(metrics.get(f"attack/{order[0]}/auc{end}", math.nan)) for end in ("", "_low", "_high")
-        )
-        found.append(f"AUC of {order[0]} {value} ({low}-{high})")
-    return [name, f"  {', '.join(found) or 'no result'}"]
 
 
 def _plain_table(title: str) -> "Table":
@@ -97,7 +85,7 @@ def _leakage_table(result: Result) -> "Table":
     for heading in (*(one.heading for one in shown), "models\nin/out"):
         table.add_column(heading, justify="right")
     for name, *row in zip(order, *shown.values(), strict=True):
-        table.add_row(Text(name), *row, models_words(result.scores[name]))
+        table.add_row(Text(attack_words(name).replace(" (", "\n(")), *row, models_words(result.scores[name]))
     return table
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mia.attacks import is_owners
 from mia.config import from_stored
 from mia.metrics.estimates import Estimate, of_mean
 from mia.metrics.rates import clopper_pearson
@@ -200,7 +201,7 @@ def _estimates(row: Row) -> Iterable[tuple[str, Estimate]]:
 
 
 def _attacks(estimates: Mapping[tuple[int, str], Estimate]) -> tuple[str, ...]:
-    """Return the attacks' names: those of most settings first, then by mean AUC."""
+    """Return the attacks' names: those of most settings first, then by mean AUC; last what only the owner can do."""
     rows: dict[str, set[int]] = {}
     areas: dict[str, list[float]] = {}
     for (k, name), estimate in estimates.items():
@@ -208,4 +209,6 @@ def _attacks(estimates: Mapping[tuple[int, str], Estimate]) -> tuple[str, ...]:
         if attack:
             rows.setdefault(attack, set()).add(k)
             areas.setdefault(attack, []).extend([estimate.value] if metric == "auc" else [])
-    return tuple(sorted(rows, key=lambda name: (-len(rows[name]), -float(np.mean(areas[name] or [0.0])))))
+    return tuple(
+        sorted(rows, key=lambda name: (is_owners(name), -len(rows[name]), -float(np.mean(areas[name] or [0.0]))))
+    )

@@ -47,7 +47,7 @@ BY_LABEL_MARKS = ["circle", *MARKS]
 CONFIG = {
     "background": PAPER, "font": "Helvetica Neue, Helvetica, Arial, sans-serif", "view": {"stroke": None},
     "axis": {"gridColor": GRID, "domainColor": INK, "tickColor": INK, "labelColor": INK, "titleColor": INK,
-             "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 220,
+             "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 300,
              "labelOverlap": "greedy", "labelSeparation": 6},
     "legend": {"orient": "bottom", "labelColor": INK, "titleColor": INK, "labelFontSize": 11, "titleFontSize": 11,
                "titleFontWeight": "normal", "labelLimit": 240, "symbolSize": 90, "symbolStrokeWidth": 1.6, "columns": 4,

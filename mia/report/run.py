@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from mia import __version__
+from mia.attacks import attack_words
 from mia.checks import RequestError, one_of
 from mia.contact_sheet import contact_sheet
 from mia.metrics.estimates import Estimate
@@ -209,7 +210,7 @@ def figure(result: Result, name: str) -> "alt.TopLevelMixin":
 def attack_table(result: Result) -> Table:
     """Return a line per attack, with the leakage that it found and the controls."""
     order = attacks_by_auc(result)
-    columns: dict[str, list[Cell]] = {"attack": [Cell(name, name) for name in order]}
+    columns: dict[str, list[Cell]] = {"attack": [Cell(attack_words(name), name) for name in order]}
     for one in of_kind("leakage", "control"):
         found = [_estimate(result.metrics, f"attack/{name}/{one.name}") for name in order]
         columns |= {one.words: [estimate_cell(e) for e in found]} if any(e.is_known for e in found) else {}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mia.attacks import attack_words
 from mia.metrics.estimates import Estimate
 from mia.metrics.words import METRICS, metric_of
 from mia.records import StoredRun
@@ -65,7 +66,7 @@ def summary_table(study: Study, attack: str = "") -> Table:
 
 def attack_table(study: Study, metric: str = "auc") -> Table:
     """Return one metric of every attack for every row."""
-    return _table(study, {f"attack/{attack}/{metric}": attack for attack in study.attacks})
+    return _table(study, {f"attack/{attack}/{metric}": attack_words(attack) for attack in study.attacks})
 
 
 def _table(study: Study, metrics: Mapping[str, str]) -> Table:

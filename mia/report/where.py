@@ -14,6 +14,8 @@ from typing import Any
 from mia.checks import RequestError, did_you_mean
 
 _NAME = re.compile(r"""("[^"]*"|'[^']*')|(?<![\w.])([^\W\d]\w*(?:[./][\w.%]+)*)""")
+_SINGLE = re.compile(r"""("[^"]*"|'[^']*')|(?<![<>=!])=(?!=)""")
+"""An equals sign by itself, as keys and values are typed elsewhere."""
 _WORDS = {word: word for word in ("and", "or", "not", "in", "True", "False", "None")}
 _WORDS |= {"true": "True", "false": "False", "null": "None", "none": "None"}
 _DO: dict[type, Callable[..., Any]] = {
@@ -86,8 +88,9 @@ def parse_where(text: str) -> Where:
         word = found[2]
         return found[0] if word is None else _WORDS.get(word) or f"k{names.setdefault(word, len(names))}"
 
+    doubled = _SINGLE.sub(lambda found: found[1] or "==", text.strip())
     try:
-        tree = ast.parse(_NAME.sub(placeholder, text.strip()), mode="eval").body
+        tree = ast.parse(_NAME.sub(placeholder, doubled), mode="eval").body
     except (SyntaxError, ValueError) as error:
         raise RequestError(f"where={text!r} cannot be read; for example where='train.dropout < 0.5'") from error
     for node in ast.walk(tree):

@@ -47,6 +47,7 @@ class Task:
     command: str = ""
     variants: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)  # sweep -> variant -> overrides
     watch: Callable[[list[list[str]]], Iterable[list[str]]] = iter  # shows how far the check is
+    foretell: Callable[[list[Configuration], Path, LastData, int], int] | None = None  # in the place of a dry run
     data: LastData = field(default_factory=LastData)
     sweep_id: str = ""
     launched: tuple[str, ...] = ()  # fingerprints of the jobs, by number
@@ -105,6 +106,8 @@ class ResumingSweeper(Sweeper):
         jobs = self.jobs(arguments)
         workers = self.workers(len(jobs))
         found = check_all(self.task.watch(jobs), Composer(self._context.config_loader), self.task.data)
+        if self.task.foretell and any(one.config.dry_run for one in found):
+            return self.task.foretell(found, self.task.home, self.task.data, workers)
         from mia.tracking import Tracker
 
         with terminate_as_interrupt():

@@ -12,7 +12,7 @@ runs by `mlflow.parentRunId` and by tags `mia.linked.<run>` of their own; they a
 import json
 import os
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -101,6 +101,11 @@ class Reader:
             raise StorageError(f"the runs in {self.where}: there is no run {run_id}")
         return found[0]
 
+    def whole(self, runs: Sequence[StoredRun]) -> list[StoredRun]:
+        """Return runs with all their params and metrics, in the same order."""
+        found = {run.id: run for run in self._source.get([run.id for run in runs])} if runs else {}
+        return [found[run.id] for run in runs if run.id in found]
+
     def find(self, wanted: str) -> list[StoredRun]:
         """Return the experiment's runs of any kind whose id begins with this, without params and metrics."""
         return [run for run in self._search({}, is_light=True) if run.id.startswith(wanted)]
@@ -147,6 +152,16 @@ class Reader:
         """Return the runs of sweeps, of all or of one name, latest first."""
         return [run for run in self.runs(kind="sweep") if name in (None, run.tags.get("mia.sweep"))]
 
+    def sweeps_of(self, run: StoredRun) -> list[StoredRun]:
+        """Return the runs of the sweeps that count a run among theirs, latest first."""
+        return [
+            sweep
+            for sweep in self.sweeps()
+            if run.tags.get(mark(sweep.id)) == COUNTS
+            or f"{LINK}{run.id}" in sweep.tags
+            or run.tags.get("mlflow.parentRunId") == sweep.id
+        ]
+
     def runs(
         self,
         *,
@@ -155,6 +170,7 @@ class Reader:
         status: str | None = None,
         limit: int = 0,
         is_light: bool = False,
+        keys: Sequence[str] = (),
     ) -> list[StoredRun]:
         """Return the experiment's runs that fit, latest first.
 
@@ -164,10 +180,11 @@ class Reader:
             status: FINISHED, FAILED, KILLED or RUNNING.
             limit: at most so many, unless it is 0.
             is_light: params and metrics may be left out, which takes a quarter of the time.
+            keys: all params and metrics but these may be left out, which takes half of it; empty: none may.
         """
         wanted = {"mia.kind": kind, "mia.fingerprint": fingerprint}
         tags = {key: value for key, value in wanted.items() if value}
-        return self._search(tags, status=status or "", limit=limit, is_light=is_light)
+        return self._search(tags, status=status or "", limit=limit, is_light=is_light, keys=keys)
 
     def runs_with_pools(self) -> list[StoredRun]:
         """Return the finished and the running runs of every experiment that name their pools (tag `mia.pools`)."""
@@ -199,11 +216,17 @@ class Reader:
         return found
 
     def _search(
-        self, tags: Mapping[str, str | None], *, status: str = "", limit: int = 0, is_light: bool = False
+        self,
+        tags: Mapping[str, str | None],
+        *,
+        status: str = "",
+        limit: int = 0,
+        is_light: bool = False,
+        keys: Sequence[str] = (),
     ) -> list[StoredRun]:
         if not self.experiment_id:
             return []
-        return self._source.search([self.experiment_id], tags, status=status, limit=limit, is_light=is_light)
+        return self._source.search([self.experiment_id], tags, status=status, limit=limit, is_light=is_light, keys=keys)
 
 
 def latest_attempts(runs: Iterable[StoredRun]) -> list[StoredRun]:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 Entity: TypeAlias = Union["Metric", "Param", "RunTag"]
 ERROR = "mia.error"  # a tag: why a run failed, in one line
+DOING = "mia.doing"  # a tag: what a run was doing when it last said that it lives, for people
 KINDS = {"Metric": "metrics", "Param": "params", "RunTag": "tags"}
 MAX_DATASET, MAX_DIGEST = 500, 36
 
@@ -57,6 +58,7 @@ class Run:
         self._held: list[Entity] | None = None
         self.id = run_id
         self.name = name
+        self.doing: Callable[[], str] | None = None  # asked every minute of `alive`
         self.folder = local_path(uri)  # of its files; None where a server keeps them
 
     @property
@@ -188,7 +190,8 @@ class Run:
 
         def beat() -> None:
             while not ended.wait(process.BEAT_SECONDS):
-                for name, value in process.heartbeat().items():
+                doing = {DOING: self.doing()} if self.doing else {}
+                for name, value in {**process.heartbeat(), **as_tags(doing)}.items():
                     with suppress(Exception):  # the next one may get through; whoever works with the run will be told
                         self._client.set_tag(self.id, name, value)
 

@@ -38,6 +38,7 @@ class Source(Protocol):
         status: str = "",
         limit: int = 0,
         is_light: bool = False,
+        keys: Sequence[str] = (),
     ) -> list[StoredRun]:
         """Return the runs that fit, latest first.
 
@@ -47,6 +48,7 @@ class Source(Protocol):
             status: of the runs; any if empty.
             limit: at most so many, unless it is 0.
             is_light: params and metrics are not needed, and may be left out.
+            keys: the params and metrics that are needed; others may be left out. Empty: all are.
         """
 
     def get(self, ids: Sequence[str]) -> list[StoredRun]:
@@ -86,6 +88,7 @@ class SqliteRuns:
         status: str = "",
         limit: int = 0,
         is_light: bool = False,
+        keys: Sequence[str] = (),
     ) -> list[StoredRun]:
         """Return the runs that fit, latest first."""
         conditions = [f"experiment_id IN ({_marks(experiments)})", "lifecycle_stage = 'active'"]
@@ -99,7 +102,8 @@ class SqliteRuns:
             values.append(status)
         order = "ORDER BY start_time DESC, run_uuid" + (f" LIMIT {limit}" if limit else "")
         with self._reading() as ask:
-            return self._read(ask, f"{' AND '.join(conditions)} {order}", values, TAGS_ONLY if is_light else EVERYTHING)
+            kinds = TAGS_ONLY if is_light else EVERYTHING
+            return self._read(ask, f"{' AND '.join(conditions)} {order}", values, kinds, keys)
 
     def get(self, ids: Sequence[str]) -> list[StoredRun]:
         """Return the runs with these ids, latest first, as far as they are there."""
@@ -121,7 +125,12 @@ class SqliteRuns:
         return _in_folder(run, path)
 
     def _read(
-        self, ask: Callable[..., Any], which: str, values: Sequence[object], kinds: Sequence[str]
+        self,
+        ask: Callable[..., Any],
+        which: str,
+        values: Sequence[object],
+        kinds: Sequence[str],
+        keys: Sequence[str] = (),
     ) -> list[StoredRun]:
         columns = "run_uuid, name, status, start_time, artifact_uri"
         rows = ask(f"SELECT {columns} FROM runs WHERE {which}", values)  # noqa: S608 - conditions of our own, values apart
@@ -132,7 +141,9 @@ class SqliteRuns:
         for kind in kinds:
             value = "value, is_nan" if kind == "latest_metrics" else "value"
             query = f"SELECT run_uuid, key, {value} FROM {kind} WHERE run_uuid IN ({ids})"  # noqa: S608 - as above
-            for run_id, key, *stored in ask(query, values):
+            some = list(keys) if kind != "tags" else []
+            query += f" AND key IN ({_marks(some)})" if some else ""
+            for run_id, key, *stored in ask(query, [*values, *some]):
                 found[run_id][kind][key] = stored[0] if len(stored) == 1 else _number(*stored)
         return [self._stored(row, found[row[0]]) for row in rows]
 
@@ -178,6 +189,7 @@ class ClientRuns:
         status: str = "",
         limit: int = 0,
         is_light: bool = False,  # noqa: ARG002 - a server sends everything
+        keys: Sequence[str] = (),  # noqa: ARG002 - as above
     ) -> list[StoredRun]:
         """Return the runs that fit, latest first."""
         conditions = [f"tags.`{key}` " + ("!= ''" if value is None else f"= '{value}'") for key, value in tags.items()]

@@ -182,6 +182,10 @@ class Tracker(Reader):
             self._call(self._client.set_tag, found.id, REUSED, now)
         return f"run {found.id} was made by commit {made[:10]}, not {now[:10]}; rerun=true makes it again"
 
+    def remove(self, run_id: str) -> None:
+        """Put a run into MLflow's bin: nothing finds it any more, and MLflow can bring it back."""
+        self._call(self._client.delete_run, run_id)
+
     def close_dead_runs(self) -> list[StoredRun]:
         """Close the runs of every experiment whose process is known to have ended as KILLED, and return them."""
         dead = [run for run in self.running() if process.is_gone(run.tags)]

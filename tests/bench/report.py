@@ -28,9 +28,11 @@ def main() -> None:
         seeds = range(-(-arguments.runs // 196))
         runs = fake_sweep(Path(folder), sizes, tuple(STRENGTHS), seeds, records=arguments.records)[: arguments.runs]
         start, cpu = time.perf_counter(), time.process_time()
+        from mia.report.frame import read_study
         from mia.report.page import write_report
 
-        page = write_report(runs, Path(folder) / "out", title="bench", question="How long?", fetch=fetch_file)
+        study = read_study(runs, fetch_file)
+        page = write_report(study, Path(folder) / "out", title="bench", question="How long?")
         line = {
             "runs": len(runs),
             "seconds": round(time.perf_counter() - start, 2),

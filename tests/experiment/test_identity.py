@@ -45,7 +45,10 @@ ANOTHER_RUN = {
     "defence.*",
     "shadow_data.*",
 }
-NEITHER = {"limit.*", "engine.models_per_batch", "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun"}
+NEITHER = {
+    "limit.*", "engine.models_per_batch", "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun", "dry_run",
+    "stop_after_failures",
+}  # fmt: skip
 BY_ITS_RECORDS = {"data.*"}
 """What the data set is asked for with counts through the records that come of it."""
 

@@ -15,7 +15,7 @@ from mia.checks import RequestError
 from mia.contact_sheet import contact_sheet, most_exposed
 from mia.records import Result, Scores
 from mia.report import look
-from mia.report.console import console_table, run_lines
+from mia.report.console import console_table
 from mia.report.run import RUN_FIGURES, audit_page, figure, run_data, run_figures, run_files
 from mia.stored_result import stored_result
 
@@ -153,13 +153,6 @@ def test_console_table_says_utility_leakage_and_models(result: Result) -> None:
     for wanted in ("0.990", "0.460", "lira_online", "10/10", "1% FPR", "400 members", "! careful", "10 shadows"):
         assert wanted in text
     assert f"{result.metrics['attack/lira_online/auc_low']:.3f}-" in text
-
-
-def test_a_run_of_a_sweep_takes_two_lines(result: Result) -> None:
-    lines = run_lines(result, "digits mlp n=100")
-    assert lines[0] == "digits mlp n=100"
-    assert lines[1].strip().startswith("test accuracy 0.460, AUC of lira_online 0.")
-    assert len(lines) == 2
 
 
 def test_most_exposed_are_members_in_order(result: Result) -> None:

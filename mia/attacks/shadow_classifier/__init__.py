@@ -48,7 +48,8 @@ class ShadowClassifierOptions:
         """Whether losses are among the features."""
         return any("loss" in kind for kind in self.kinds)
 
-    def _check(self, name: str) -> None:
+    def check(self, name: str) -> None:
+        """Check what all have, for the attack `name`."""
         if not isinstance(self.features, str | list | tuple) or not self.kinds:
             raise RequestError(
                 f"attack.{name}.features={self.features!r} must be one or several of {', '.join(FEATURES)}"
@@ -70,7 +71,7 @@ class ShadowSvmOptions(ShadowClassifierOptions):
     folds: int = 5
 
     def __post_init__(self) -> None:
-        self._check("shadow_svm")
+        self.check("shadow_svm")
         one_of("attack.shadow_svm.grid", self.grid, ("study", "wide"))
         one_of("attack.shadow_svm.search", self.search, ("full", "halving", "auto"))
         at_least("attack.shadow_svm.folds", self.folds, 2)
@@ -85,7 +86,7 @@ class ShadowMlpOptions(ShadowClassifierOptions):
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        self._check("shadow_mlp")
+        self.check("shadow_mlp")
         if not self.hidden:
             raise RequestError("attack.shadow_mlp.hidden=[] must name at least one layer, such as [64]")
         for width in self.hidden:
@@ -102,7 +103,7 @@ class ShadowForestOptions(ShadowClassifierOptions):
     min_leaf: int = 5  # rows in a leaf, at least
 
     def __post_init__(self) -> None:
-        self._check("shadow_forest")
+        self.check("shadow_forest")
         at_least("attack.shadow_forest.trees", self.trees, 1)
         at_least("attack.shadow_forest.min_leaf", self.min_leaf, 1)
 
@@ -114,7 +115,7 @@ class ShadowLogisticOptions(ShadowClassifierOptions):
     c: float = 1.0  # inverse strength of its L2 penalty
 
     def __post_init__(self) -> None:
-        self._check("shadow_logistic")
+        self.check("shadow_logistic")
         positive("attack.shadow_logistic.c", self.c)
 
 
@@ -127,7 +128,7 @@ class ShadowBoostingOptions(ShadowClassifierOptions):
     max_leaves: int = 31
 
     def __post_init__(self) -> None:
-        self._check("shadow_boosting")
+        self.check("shadow_boosting")
         at_least("attack.shadow_boosting.rounds", self.rounds, 1)
         positive("attack.shadow_boosting.learning_rate", self.learning_rate)
         at_least("attack.shadow_boosting.max_leaves", self.max_leaves, 2)

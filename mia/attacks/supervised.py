@@ -1,0 +1,105 @@
+"""The owner's upper bound without shadows: a classifier taught who the target's members are, asked about the others.
+
+Takes signals and, as the owner's attacks alone do, the target's membership; gives per record what a classifier says
+that was fitted on the other folds. An attacker has no such answers to learn from: this bounds what a threshold, or any
+other rule on these features, could find out. Folds are made of what records hold, not of where they stand.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mia.attacks.shadow_classifier import ShadowClassifierOptions
+from mia.attacks.spec import attack
+from mia.checks import RequestError, at_least, one_of
+from mia.records import Scores, Signals
+
+MODELS = ("logistic", "forest", "boosting")
+
+
+@dataclass
+class SupervisedOptions:
+    """The owner's view: a classifier cross-fitted on the target's own membership."""
+
+    model: str = "logistic"  # logistic, forest or boosting
+    features: Any = "probabilities"  # as of shadow_svm: one, or a list of several
+    top_k: int = 3  # of features=top_k
+    folds: int = 5
+
+    def __post_init__(self) -> None:
+        one_of("attack.supervised.model", self.model, MODELS)
+        at_least("attack.supervised.folds", self.folds, 2)
+        ShadowClassifierOptions(self.features, self.top_k).check("supervised")
+
+    def as_shadow_options(self) -> ShadowClassifierOptions:
+        """Return the options of the classifier fitted on shadows that sees the same."""
+        from mia.attacks import shadow_classifier as classifiers
+
+        kind = {
+            "logistic": classifiers.ShadowLogisticOptions,
+            "forest": classifiers.ShadowForestOptions,
+            "boosting": classifiers.ShadowBoostingOptions,
+        }[self.model]
+        return kind(features=self.features, top_k=self.top_k, per_class=False)
+
+
+@attack(
+    "supervised",
+    options=SupervisedOptions,
+    needs=("membership", "classes"),
+    citation="Kumar, Shokri: ML Privacy Meter, HotPETs 2020",
+    label="supervised",
+    view="owner",
+)
+def supervised(signals: Signals, options: SupervisedOptions, seed: int, is_member: Bool[np.ndarray, "Q"]) -> Scores:
+    """Score by the place of a record among those of its fold, in what a classifier of the other folds says."""
+    from mia.attacks.shadow_classifier.classifiers import Recipe, fit_and_decide
+    from mia.attacks.shadow_classifier.rows import RowSource, check_features
+
+    like = options.as_shadow_options()
+    check_features("supervised", like, signals.num_classes, signals.num_shadows)
+    fewest = min(is_member.sum(), (~is_member).sum())
+    if fewest < options.folds:
+        raise RequestError(
+            f"attack.supervised.folds={options.folds} must be at most {fewest}, the number of members or of non-members"
+        )
+    features = RowSource(signals, like, seed).questions(np.arange(len(is_member)), is_pooled=True)
+    known = ~np.isnan(features).any(axis=1)
+    order, fold = _folds(signals, is_member, options.folds, seed)
+    score, is_predicted = np.full(len(is_member), np.nan), np.zeros(len(is_member), bool)
+    for number in range(options.folds):
+        asked = order[(fold[order] == number) & known[order]]
+        taught = order[(fold[order] != number) & known[order]]
+        recipe = Recipe(like, None, seed % 2**32)
+        said = fit_and_decide(recipe, features[taught], is_member[taught], features[asked]).score
+        score[asked], is_predicted[asked] = _places(said), said > 0
+    none = np.zeros(len(is_member), np.int64)
+    line = "the owner's view: it learns from the target's own membership, which no attacker has"
+    details: dict[str, str | float] = {"model": options.model, "features": " ".join(like.kinds)}
+    return Scores(score, is_predicted, none, none, (line,), details)
+
+
+def _folds(
+    signals: Signals, is_member: Bool[np.ndarray, "Q"], count: int, seed: int
+) -> tuple[Int[np.ndarray, "Q"], Int[np.ndarray, "Q"]]:
+    """Return a pseudo-random order of the candidates made of what they hold, and folds alike in members and others."""
+    from mia.attacks.shadow_classifier.stable_order import Hasher, tell_apart
+
+    asked = signals.candidates
+    hasher = Hasher(seed, signals.num_classes)
+    keys = hasher.rows(signals.target_outputs[asked], signals.labels[asked], np.zeros(len(asked), np.int64))
+    order = np.argsort(tell_apart(keys), kind="stable")
+    fold = np.empty(len(asked), np.int64)
+    for kind in (True, False):
+        mine = order[is_member[order] == kind]
+        fold[mine] = np.arange(len(mine)) % count
+    return order, fold
+
+
+def _places(score: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """Return the share of a fold's scores below each, ties counted half: what makes folds comparable."""
+    ordered = np.sort(score)
+    below, up_to = (np.searchsorted(ordered, score, side) for side in ("left", "right"))
+    return (below + up_to) / 2 / max(len(score), 1)

@@ -1,0 +1,157 @@
+"""`mia diff A B`: the keys in which two runs differ, then their metrics, paired where both judged the same records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mia.checks import RequestError
+from mia.cli.arguments import as_text, only_overrides
+from mia.cli.finding import Values, find_run, name_first
+from mia.cli.main import ALL_IS_WELL
+from mia.compose import compose_config
+from mia.config import DiffConfig, to_options
+from mia.home import home
+from mia.records import Scores, StoredRun
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mia.report.frame import Fetch
+
+NOT_TOLD = ("time/", "pool/", "axis/", "curve/", "growth/", "shadows/")
+ENDS = ("_low", "_high")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of two runs; `change` is B - A."""
+
+    name: str
+    a: str
+    b: str
+    change: str
+
+
+def command(arguments: list[str]) -> int:
+    """Print the differences and return the exit code."""
+    overrides = [as_text(one, ("a", "b")) for one in only_overrides(name_first(arguments, ["a", "b"]), "diff")]
+    config: DiffConfig = to_options(compose_config(overrides, "diff"), DiffConfig)
+    if not config.a or not config.b:
+        raise RequestError("which two runs? mia diff RUN RUN; mia runs lists them")
+    from mia.cli.summary import fetcher
+    from mia.tracking import Reader
+
+    reader = Reader.open(config.tracking, home())
+    a, b = find_run(reader, config.a), find_run(reader, config.b)
+    fetch = fetcher(reader)
+    from rich.console import Console
+
+    console = Console()
+    for name, run in (("A", a), ("B", b)):
+        console.print(f"{name}  run {run.id[:8]} ({run.name}), {run.status.lower()}", highlight=False, markup=False)
+    keys = differing(values_of(a, fetch), values_of(b, fetch))
+    if keys:
+        console.print(_table(["key", "A", "B"], [[key, *map(_words, pair)] for key, pair in keys.items()]))
+    else:
+        print("no key differs")
+    pairs = paired(a, b, fetch)
+    found = metric_differences(a, b, pairs)
+    if found:
+        console.print(_table(["metric", "A", "B", "B - A"], [[one.name, one.a, one.b, one.change] for one in found]))
+    if pairs:
+        print("An interval of B - A is paired: both runs judged the same records, of the same truth.")
+    return ALL_IS_WELL
+
+
+def values_of(run: StoredRun, fetch: "Fetch") -> Mapping[str, Any]:
+    """Return a run's typed config by key; what its table says, where the config cannot be read."""
+    from mia.config import from_stored
+    from mia.report.frame import flat
+
+    path = fetch(run, "config.yaml")
+    try:
+        if path is not None:
+            return flat(from_stored(path.read_text(encoding="utf-8")).options)
+    except (RequestError, OSError, ValueError):
+        pass  # somebody else's, or an audit's
+    values = Values(run)
+    return {name: values[name] for name in run.params}
+
+
+def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the keys whose values differ, in order; None where one has no such key."""
+    return {key: (a.get(key), b.get(key)) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}
+
+
+def paired(a: StoredRun, b: StoredRun, fetch: "Fetch") -> dict[str, tuple[float, float, float]]:
+    """Return the paired difference B - A, with its interval, of each attack's AUC: {name: (value, low, high)}.
+
+    Empty unless both runs judged the same records with the same truth.
+    """
+    from mia.metrics.comparison import paired_difference
+
+    files = [_arrays(fetch(run, "scores.npz")) for run in (a, b)]
+    first, second = files
+    same = all(
+        name in first and name in second and np.array_equal(first[name], second[name]) for name in ("index", "member")
+    )
+    if not same:
+        return {}
+    member = first["member"].astype(bool)
+    found = {}
+    for attack in first.keys() & second.keys() - {"index", "member"}:
+        none = np.zeros(len(member), np.int32)
+        of_b, of_a = (Scores(one[attack].astype(float), None, none, none) for one in (second, first))
+        judged = paired_difference(of_b, of_a, member)
+        if "auc_difference" in judged:
+            ends = (judged[f"auc_difference{end}"] for end in ("", *ENDS))
+            value, low, high = ends
+            found[f"attack/{attack}/auc"] = value, low, high
+    return found
+
+
+def _arrays(path: Any) -> dict[str, np.ndarray]:
+    if path is None:
+        return {}
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def metric_differences(a: StoredRun, b: StoredRun, pairs: Mapping[str, tuple[float, float, float]]) -> list[Difference]:
+    """Return the metrics that both have, with their intervals; differences have one where records are paired."""
+    found = []
+    for name in a.metrics:
+        if name not in b.metrics or name.endswith(ENDS) or name.startswith(NOT_TOLD):
+            continue
+        change = f"{b.metrics[name] - a.metrics[name]:+.3f}"
+        if name in pairs:
+            value, low, high = pairs[name]
+            change = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+        found.append(Difference(name, _estimate(a, name), _estimate(b, name), change))
+    return found
+
+
+def _estimate(run: StoredRun, name: str) -> str:
+    metrics = run.metrics
+    low, high = (metrics.get(f"{name}{end}") for end in ENDS)
+    ends = f" ({low:.3f}-{high:.3f})" if low is not None and high is not None else ""
+    return f"{metrics[name]:.3f}{ends}"
+
+
+def _words(value: Any) -> str:
+    return "-" if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _table(headings: list[str], rows: list[list[str]]) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading == "B - A")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

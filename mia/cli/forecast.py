@@ -1,0 +1,169 @@
+"""`dry_run=true`: what a run or a sweep would do, and about how long that takes here. Leaves nothing in the store.
+
+The estimate rests on finished runs of the same data set and model here: the seconds that a record took in training for
+an epoch, and those of everything else in a run. Without such runs there is none.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from mia.checks import RequestError
+from mia.cli.finding import as_value, seconds_taken, span_words
+from mia.records import StoredRun
+from mia.sweeper.check import Configuration, LastData
+
+if TYPE_CHECKING:
+    from mia.experiment.options import ExperimentOptions
+    from mia.records import Dataset
+    from mia.store import PoolStore
+
+TRAINING, TRAINED = "time/train_seconds", "pool/models_trained"
+Kind = tuple[str, str]  # data set and model
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one configuration needs."""
+
+    configuration: Configuration
+    done_as: str = ""  # the id of the run that is finished
+    models: int = 0  # to be trained, and needed by none before it
+    samples: float = 0.0  # records x epochs of all of them
+
+    @property
+    def kind(self) -> Kind:
+        """What earlier runs must be like to tell how long it takes."""
+        config = self.configuration.config
+        return config.data.name, config.model.name
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast things went here."""
+
+    per_sample: Mapping[Kind, float] = field(default_factory=dict)  # seconds of training per record and epoch
+    rest: Mapping[Kind, float] = field(default_factory=dict)  # seconds of a run beside training
+
+    def seconds(self, work: Work) -> float | None:
+        """Return how long a configuration takes; None if nothing tells."""
+        if work.done_as:
+            return 0.0
+        if work.kind not in self.rest or (work.models and work.kind not in self.per_sample):
+            return None
+        return work.samples * self.per_sample.get(work.kind, 0.0) + self.rest[work.kind]
+
+
+def tell(configurations: Sequence[Configuration], home: Path, data: LastData, jobs: int = 1, trials: int = 0) -> int:
+    """Print what would be done, and return the exit code.
+
+    Args:
+        configurations: What would run, each once.
+        home: The folder of the store.
+        data: Loads data sets.
+        jobs: How many would run at once.
+        trials: Of a search, which decides only then what runs; the configurations are examples. 0: no search.
+    """
+    runs = finished_runs(configurations, home)
+    works = plan(configurations, runs, home / "pools", data)
+    pace = pace_of([run for run in runs if run.status == "FINISHED"])
+    for line in lines(works, pace, jobs, trials):
+        print(line)
+    return 0
+
+
+def finished_runs(configurations: Sequence[Configuration], home: Path) -> list[StoredRun]:
+    """Return the finished runs of the store, latest first; none where there is no store yet."""
+    from mia.tracking import Reader
+
+    options = configurations[0].config.tracking
+    if options.uri is None and not (home / "mlflow.db").exists():
+        return []
+    try:
+        return Reader.open(options, home).runs(kind="run", status="FINISHED")
+    except RequestError:
+        if options.uri is None:
+            raise
+        return []  # a file that is made at the first run
+
+
+def plan(configurations: Iterable[Configuration], runs: Iterable[StoredRun], pools: Path, data: LastData) -> list[Work]:
+    """Return what each configuration needs that is not there, and none before it trains."""
+    from mia.store import PoolStore
+
+    finished: dict[str, str] = {}
+    for run in runs:
+        finished.setdefault(run.tags.get("mia.fingerprint", ""), run.id)
+    store, claimed = PoolStore(pools), set[tuple[str, int]]()
+    works = []
+    for one in configurations:
+        if one.fingerprint in finished and not one.config.rerun:
+            works.append(Work(one, done_as=finished[one.fingerprint]))
+            continue
+        options = one.config.experiment()
+        models = set(_missing(options, data.load(options.data), store, one.fingerprint)) - claimed
+        claimed |= models
+        samples = float(len(models)) * options.split.size * options.train.epochs
+        works.append(Work(one, models=len(models), samples=samples))
+    return works
+
+
+def _missing(options: "ExperimentOptions", data: "Dataset", store: "PoolStore", name: str) -> list[tuple[str, int]]:
+    """Return the models that are not in their pools: the pool's fingerprint and the model's number.
+
+    Shadows on the attacker's own records have a pool that is known only when these are made: they count as missing.
+    """
+    from mia.experiment.identity import pool_identity
+
+    target = store.pool(pool_identity(options, data, options.train))
+    shadows = range(1, options.split.num_shadows + 1)
+    found = [(target.fingerprint, row) for row in target.missing([0])]
+    if options.shadow_data.name != "real":
+        return found + [(f"own records of {name}", row) for row in shadows]
+    pool = store.pool(pool_identity(options, data, options.shadow_train))
+    return found + [(pool.fingerprint, row) for row in pool.missing(shadows)]
+
+
+def pace_of(runs: Iterable[StoredRun]) -> Pace:
+    """Return how fast finished runs went, by kind: medians."""
+    per_sample: dict[Kind, list[float]] = {}
+    rest: dict[Kind, list[float]] = {}
+    for run in runs:
+        kind = run.params.get("data.name", ""), run.params.get("model.name", "")
+        training = run.metrics.get(TRAINING, 0.0)
+        rest.setdefault(kind, []).append(seconds_taken(run) - training)
+        size, epochs = (as_value(run.params.get(key, "")) for key in ("split.size", "train.epochs"))
+        trained = run.metrics.get(TRAINED, 0.0)
+        if trained and isinstance(size, int) and isinstance(epochs, int):
+            per_sample.setdefault(kind, []).append(training / (trained * size * epochs))
+    middle: Callable[[dict[Kind, list[float]]], dict[Kind, float]] = lambda found: {  # noqa: E731
+        kind: median(values) for kind, values in found.items()
+    }
+    return Pace(middle(per_sample), middle(rest))
+
+
+def lines(works: Sequence[Work], pace: Pace, jobs: int, trials: int) -> list[str]:
+    """Return a line for each configuration, then what all of it comes to."""
+    found = []
+    for number, work in enumerate(works, start=1):
+        said = f"finished as run {work.done_as[:8]}" if work.done_as else f"{work.models} models to train"
+        found.append(f"[{number}/{len(works)}] {work.configuration.name or 'the defaults'}: {said}")
+    todo = [work for work in works if not work.done_as]
+    if trials:
+        found.append(f"a search of {trials} trials like the {len(works)} above, which it chooses as it goes")
+    models = sum(work.models for work in works)
+    share = trials / len(works) if trials else 1.0
+    done = len(works) - len(todo)
+    if not trials:
+        found.append(f"{len(works)} configurations: {done} finished, {len(todo)} to run; {models} models to train")
+    times = [pace.seconds(work) for work in todo]
+    known = [one for one in times if one is not None]
+    if not todo:
+        return [*found, "nothing to do"]
+    if len(known) < len(times):
+        kinds = sorted({f"{d} with {m}" for (d, m) in (w.kind for w in todo if pace.seconds(w) is None)})
+        return [*found, f"no estimate of the time: no run of {', '.join(kinds)} is finished here"]
+    beside = f", {jobs} at a time" if jobs > 1 else ""
+    return [*found, f"about {span_words(sum(known) * share / jobs)}{beside}, as earlier runs of this kind went here"]

@@ -1,0 +1,233 @@
+"""`mia runs`, `status`, `diff`, `note`, `rm`: what a person asks of a store from another terminal."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from mia.cli.finding import Values, as_value, name_first, span_words
+from mia.metrics.auc import auc_difference
+from mia.records import StoredRun
+from mia.tracking import Tracker, TrackingOptions
+
+CONFIG = "seed: 0\nsplit:\n  size: {size}\ntrain:\n  l2: {l2}\n"
+RUNS = [("small", 200, 0.0, 0.8, 0.7), ("small l2", 200, 0.1, 0.75, 0.6), ("large", 500, 0.0, 0.9, 0.55)]
+
+
+def scores(seed, shift):
+    draws = np.random.default_rng(seed)
+    member = np.arange(100) % 2
+    return {"index": np.arange(100), "member": member.astype(np.int8), "loss": draws.normal(size=100) + shift * member}
+
+
+@pytest.fixture
+def store(empty_home):
+    """Three finished runs, of which two count in a sweep that has ended; the fourth configuration failed."""
+    tracker = Tracker.open(TrackingOptions(), empty_home)
+    names = {f"f{k}": name for k, (name, *_) in enumerate(RUNS)} | {"f3": "train.l2=9"}
+    sweep = tracker.open_sweep("sizes", "s", {"mia.command": "mia -m split.size=200,500"}, names)
+    ids = {"sweep": sweep.id}
+    for k, (name, size, l2, accuracy, area) in enumerate(RUNS):
+        params = {"split.size": size, "train.l2": l2, "data.name": "digits", "rerun": False}
+        tags = {"mia.pools": f"pool{size}"}
+        parent = sweep.id if k != 1 else None
+        with tracker.run(name=name, fingerprint=f"f{k}", params=params, tags=tags, parent_id=parent) as run:
+            run.log_metrics({"target/test_accuracy": accuracy, "attack/loss/auc": area, "attack/gap/auc": 0.5})
+            run.log_metrics({"attack/loss/auc_low": area - 0.1, "attack/loss/auc_high": area + 0.1})
+            run.log_metrics({"time/train_seconds": 60.0})
+            run.log_text(CONFIG.format(size=size, l2=l2), "config.yaml")
+            run.log_arrays("scores.npz", scores(k, k))
+        ids[name] = run.id
+    ids["failed"] = tracker.fail("broken", "f3", "the loss is not a number", sweep.id)
+    sweep.finish("FAILED")
+    return empty_home, ids, tracker
+
+
+def listed(mia, home, *arguments):
+    code, out, err = mia(home, "runs", "format=json", *arguments)
+    assert code == 0, err
+    return [one["name"] for one in json.loads(out)]
+
+
+def test_runs_are_chosen_and_sorted_by_keys_and_metrics(store, mia):
+    home, _, _ = store
+    assert listed(mia, home, "where=split.size=200 and train.l2>0") == ["small l2"]
+    assert listed(mia, home, "where=status='failed'") == ["broken"]
+    assert listed(mia, home, "where=status='finished'", "sort=-attack/loss/auc") == ["small", "small l2", "large"]
+    assert listed(mia, home, "sort=target/test_accuracy", "limit=2") == ["small l2", "small"]
+    assert listed(mia, home, "where=largest_auc < 0.65") == ["large", "small l2"]
+    assert listed(mia, home, "sweep=sizes", "sort=name") == ["broken", "large", "small"]
+
+
+def test_runs_are_exported_with_all_their_values(store, mia):
+    home, ids, _ = store
+    _, out, _ = mia(home, "runs", "format=csv", "where=train.l2=0.1")
+    (row,) = csv.DictReader(io.StringIO(out))
+    assert row["id"] == ids["small l2"]
+    assert float(row["attack/loss/auc_high"]) == pytest.approx(0.7)
+    assert row["data.name"] == "digits"
+    _, out, _ = mia(home, "runs", "columns=split.size,rerun", "format=json", "limit=1", "sort=-split.size")
+    assert json.loads(out) == [{"split.size": 500, "rerun": False}]
+
+
+def test_the_table_names_the_strongest_attack(store, mia):
+    home, ids, _ = store
+    _, out, _ = mia(home, "runs", "where=train.l2>0")
+    assert ids["small l2"][:8] in out
+    assert "0.6 loss" in out
+    assert "1 runs" in out
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [("where=split.sise=2", "did you mean 'split.size'"), ("sort=attack/los/auc", "did you mean 'attack/loss/auc'"),
+     ("columns=nme", "did you mean 'name'"), ("format=xml", "format="), ("limit=-1", "limit=-1"),
+     ("where=__import__('os')", "not allowed"), ("sweep=none", "sizes")],
+)  # fmt: skip
+def test_what_no_run_has_is_refused_in_one_line(store, mia, argument, said):
+    code, _, err = mia(store[0], "runs", argument)
+    assert code == 2
+    assert said in err
+
+
+def test_status_tells_what_failed_and_why(store, mia):
+    home, _, _ = store
+    code, out, _ = mia(home, "status")
+    assert code == 1
+    assert "2 of 4 done, 1 waiting, 1 failed; failed" in out
+    assert "failed: train.l2=9: the loss is not a number" in out
+
+
+def test_status_of_a_sweep_in_progress(store, mia):
+    home, _, tracker = store
+    sweep = tracker.open_sweep("going", "g", {}, {"f0": "one", "f1": "two", "x": "three", "y": "four"})
+    code, out, _ = mia(home, "status")
+    assert code == 0
+    assert "sweep going" in out
+    assert "sizes" not in out
+    with tracker.run(name="small", fingerprint="x", parent_id=sweep.id) as run:
+        run.set_tags({"mia.doing": "train: model 2 of 3, epoch 4/9"})
+        _, out, _ = mia(home, "status")
+        assert "1 running, 3 waiting" in out
+        assert "running: three: for 0 s, train: model 2 of 3, epoch 4/9" in out
+        run.log_metrics({"time/train_seconds": 600.0})
+    _, out, _ = mia(home, "status", "sweep=going")
+    assert "1 of 4 done, 3 waiting; about 30 min left" in out
+
+
+def test_status_tells_of_processes_that_died(store, mia):
+    home, _, tracker = store
+    sweep = tracker.open_sweep("dead", "d", {"mia.command": "mia -m seed=1,2"}, {"x": "seed=1"})
+    run = tracker.start("seed 1", {"mia.kind": "run", "mia.fingerprint": "x"}, sweep.id)
+    for one in (sweep, run):
+        one.set_tags({"mia.pid": 2**22 + 5, "mia.pid_start": ""})
+    code, out, _ = mia(home, "status")
+    assert code == 1
+    assert "1 died; its process died: mia -m seed=1,2 goes on" in out
+
+
+def test_nothing_to_tell(empty_home, mia):
+    code, out, _ = mia(empty_home, "status")
+    assert code == 0
+    assert "nothing is running" in out
+
+
+def test_diff_names_keys_that_differ_and_pairs_what_judged_the_same_records(store, mia):
+    home, ids, _ = store
+    code, out, err = mia(home, "diff", "small", ids["small l2"][:8])
+    assert code == 0, err
+    text = " ".join(out.split())
+    assert "train.l2 0.0 0.1" in text
+    assert "split.size" not in text
+    a, b = scores(0, 0), scores(1, 1)
+    truth = auc_difference(b["loss"], a["loss"], a["member"].astype(bool), 0.95).named("d")
+    assert f"{truth['d']:+.3f} ({truth['d_low']:+.3f} to {truth['d_high']:+.3f})" in out
+    assert "paired" in out
+    assert "-0.050" in text  # accuracy, of which no records are stored
+
+
+def test_records_of_other_targets_are_not_paired(store, mia):
+    home, ids, tracker = store
+    arrays = scores(0, 0) | {"member": 1 - scores(0, 0)["member"]}
+    tracker.resume(ids["large"]).log_arrays("scores.npz", arrays)
+    _, out, _ = mia(home, "diff", "small", "large")
+    assert "paired" not in out
+    assert "-0.150" in out
+
+
+@pytest.mark.parametrize(("arguments", "said"), [(["small"], "which two runs"), (["small", "smal"], "'smal'"),
+                                                 (["a", "b", "c"], "too many"), ([], "which two")])  # fmt: skip
+def test_diff_needs_two_runs(store, mia, arguments, said):
+    code, _, err = mia(store[0], "diff", *arguments)
+    assert code == 2
+    assert said in err
+
+
+def test_a_note_is_kept_replaced_and_taken_away(store, mia):
+    home, ids, tracker = store
+    tracker.resume(ids["sweep"]).set_note("| a | table |")
+    for text in ("good, isn't it?", "better; a, b"):
+        assert mia(home, "note", "sizes", f"text={text}")[0] == 0
+        assert tracker.get(ids["sweep"]).tags["mlflow.note.content"] == f"{text}\n\n| a | table |"
+    assert mia(home, "note", "sizes")[1].strip() == "better; a, b"
+    mia(home, "note", "sizes", "text=")
+    assert tracker.get(ids["sweep"]).tags["mlflow.note.content"] == "| a | table |"
+    mia(home, "note", ids["large"], "text=look here")
+    assert listed(mia, home, "where=note='look here'") == ["large"]
+
+
+def test_rm_says_what_hangs_on_a_run_and_asks(store, mia):
+    home, ids, tracker = store
+    code, out, err = mia(home, "rm", "large")
+    assert code == 1
+    assert "counts in the sweep sizes" in out
+    assert "pool500" in out
+    assert "yes=true" in err
+    assert tracker.finished("f2").id == ids["large"]
+    code, out, _ = mia(home, "rm", "large", "yes=true")
+    assert code == 0
+    assert tracker.finished("f2") is None
+    assert tracker.outcomes(ids["sweep"])["f2"].status == "waiting"
+    _, out, _ = mia(home, "rm", "small")
+    assert "pool200" not in out  # another run needs it
+
+
+def test_a_run_that_goes_on_is_not_removed(store, mia):
+    home, _, tracker = store
+    with tracker.run(name="busy"):
+        code, _, err = mia(home, "rm", "busy", "yes=true")
+    assert code == 2
+    assert "end it first" in err
+
+
+def test_names_ids_and_latest(store, mia):
+    home, ids, _ = store
+    assert ids["failed"][:8] in mia(home, "note", "latest")[1]
+    code, _, err = mia(home, "note", "smal")
+    assert code == 2
+    assert "did you mean 'small'" in err
+
+
+def test_a_name_may_look_like_an_override():
+    assert name_first(["digits mlp n=200 l2=0.1", "a", "tracking.uri=x"], ["a", "b"]) == [
+        "a=digits mlp n=200 l2=0.1", "b=a", "tracking.uri=x",
+    ]  # fmt: skip
+
+
+def test_values_are_what_they_were_printed_as():
+    run = StoredRun("i", "n", "FINISHED", 0, {"a": "1e-3", "b": "True", "c": "5", "d": "x,y"}, {"m": 0.5}, {}, "")
+    assert {key: Values(run)[key] for key in ("a", "b", "c", "d", "m")} == {
+        "a": 1e-3,
+        "b": True,
+        "c": 5,
+        "d": "x,y",
+        "m": 0.5,
+    }
+    assert as_value("None") is None
+    assert "largest_auc" not in Values(run)
+
+
+def test_spans():
+    assert [span_words(s) for s in (5, 600, 7800, 3e5)] == ["5 s", "10 min", "2 h 10 min", "3.5 days"]
