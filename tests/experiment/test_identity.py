@@ -56,6 +56,7 @@ DATA = Dataset("blobs", np.zeros((400, 6), np.float32), np.arange(400, dtype=np.
 WORDS = [
     "forest",
     "pool",
+    "forest",
     "relu",
     "batch",
     "laplace",
@@ -251,7 +252,7 @@ def test_the_version_of_dp_sgd_names_its_trainings_alone(monkeypatch):
     plain, private = TrainOptions(), TrainOptions(dp=DpOptions(clipping_norm=1.0))
 
     def names(train):
-        chosen = replace(BASE, train=train).experiment()
+        chosen = experiment_of(replace(BASE, train=train))
         return fingerprint(pool_identity(chosen, DATA, train)), fingerprint(run_identity(chosen, DATA))
 
     before = names(plain), names(private)
