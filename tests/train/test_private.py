@@ -50,7 +50,7 @@ MODELS = {
 @pytest.mark.parametrize("is_on_cpu", [True, False], ids=["CPU", "elsewhere"])
 @pytest.mark.parametrize("name", MODELS)
 def test_clipped_gradients_equal_those_of_one_record_after_another(name, is_on_cpu, monkeypatch):
-    monkeypatch.setattr(convolution, "_is_on_cpu", lambda: is_on_cpu)
+    monkeypatch.setattr(convolution, "is_on_cpu", lambda: is_on_cpu)
     model, shape = MODELS[name]
     network = Network(model, shape, 3)
     parameters, _ = network.initialise(KEY)
