@@ -36,6 +36,7 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
         "data": data.fingerprint,
         "split": {"protocol": options.split.protocol, "size": options.split.size}
         | ({"overlap": True} if options.split.overlap else {})
+        | ({"canaries": options.split.canaries} if options.split.protocol == "canary" else {})
         | _people(data),
         "model": {"name": options.model.name} | distinct(options.model),
         "train": distinct(train.effective()),
@@ -74,6 +75,7 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
         "attack": attacks,
         "prior": options.attack.prior,
         **({"growth": True} if options.attack.growth else {}),
+        **({"audit": distinct(options.audit)} if options.split.protocol == "canary" else {}),
         "seed": options.seed,
     } | ({} if options.shadow_data.name == "real" else {"shadow_data": shadow_data})
 

@@ -169,7 +169,7 @@ def _of_each_backward(pool: int, saved: tuple[Array, ...], grad: Array) -> tuple
 _pooled_of_each.defvjp(_of_each_forward, _of_each_backward)
 
 
-def _members(products: Float[Array, "R m*F"], filters: int) -> list[Float[Array, "R F"]]:
+def _members(products: Float[Array, "R mF"], filters: int) -> list[Float[Array, "R F"]]:
     return [products[:, i : i + filters] for i in range(0, products.shape[1], filters)]
 
 
@@ -232,7 +232,7 @@ def _stacked(rows: np.ndarray, columns: np.ndarray) -> Int[np.ndarray, "n 2"]:
     return np.stack(np.broadcast_arrays(rows, columns), axis=-1).reshape(-1, 2)
 
 
-def take_patches(x: Float[Array, "B H W C"], size: int, corners: Int[np.ndarray, "n 2"]) -> Float[Array, "B*n k*k*C"]:
+def take_patches(x: Float[Array, "B H W C"], size: int, corners: Int[np.ndarray, "n 2"]) -> Float[Array, "B*n taps"]:
     """Return the size x size patches at `corners` of every picture, flattened in the order row, column, channel."""
     batch, height, width, channels = x.shape
     pictures, rows = np.ogrid[:batch, :size]

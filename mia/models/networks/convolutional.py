@@ -59,7 +59,7 @@ class Cnn(nnx.Module):
         self.dense1 = Dense(height * width * channels, HIDDEN, rngs)
         self.dense2 = Dense(HIDDEN, num_classes, rngs)
 
-    def __call__(self, x: Float[Array, "B H W C"], training: Training | None = None) -> Float[Array, "B C"]:
+    def __call__(self, x: Float[Array, "B H W C"], training: Training | None = None) -> Float[Array, "B classes"]:
         """Return logits."""
         x = self.conv2(self.conv1(x, training), training)
         x = jnp.tanh(self.dense1(x.reshape(len(x), -1), training))
