@@ -61,10 +61,14 @@ def _pooled_by_slices(x: Array, kernel: Array, bias: Array, pool: int) -> Array:
     return _pool_tanh(_times(take_slices(x, size, shape, 1), kernel), bias, pool)
 
 
-@partial(jax.checkpoint, static_argnums=(2,))  # slices are taken again: deep networks could not keep them all
 def _by_slices(x: Array, kernel: Array, stride: int) -> Array:
     size = kernel.shape[0]
-    return _times(take_slices(x, size, _output_shape(x, size, stride), stride), kernel)
+
+    @jax.checkpoint  # slices are taken again: deep networks could not keep them all
+    def product(x: Array, kernel: Array) -> Array:
+        return _times(take_slices(x, size, _output_shape(x, size, stride), stride), kernel)
+
+    return product(x, kernel)
 
 
 def take_slices(x: Float[Array, "B H W C"], size: int, shape: tuple[int, int], stride: int) -> Float[Array, "B P Q K"]:
