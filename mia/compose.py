@@ -103,7 +103,10 @@ def read_request(typed: Iterable[str]) -> Request:
     files = {name: read_sweep(name, HOME, keys, groups) for name in asked_for(overrides, paths, {*keys, *groups})}
     for name, file in files.items():
         ConfigStore.instance().store(group="sweeps", name=name, node=file.node, package="_global_")
-    return Request(overrides, files)
+    typed_keys = {key_of(one) for one in overrides}
+    own = () if "hydra/sweeper" in typed_keys else files.values()  # another sweeper has other options
+    chosen = [one for file in own for one in file.sweeper if key_of(one) not in typed_keys]
+    return Request([*chosen, *overrides], files)
 
 
 def compose_config(typed: list[str], name: str = "config") -> DictConfig:

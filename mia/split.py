@@ -33,7 +33,7 @@ CANARIES = 1000
 """Canaries unless a number is given: as many as published one-run audits take."""
 EMPTY = -1
 """A place among the training records that nobody takes."""
-Indices = Int[np.ndarray, "n"]
+Indices = Int[np.ndarray, "_"]
 
 
 @dataclass

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mia.checks import RequestError, did_you_mean
+from mia.overrides import quote
 from mia.sweep_options import SWEEPERS
 
 MOST_BYTES, MOST_NODES, DEEPEST = 256 * 1024, 50_000, 10
@@ -42,6 +43,7 @@ class SweepFile:
     question: str = ""  # its header
     node: dict[str, Any] = field(default_factory=dict)  # for Hydra: defaults, values, and what is swept
     variants: dict[str, list[str]] = field(default_factory=dict)  # name -> overrides as one would type them
+    sweeper: tuple[str, ...] = ()  # overrides: which sweeper, and its options but for what is swept
 
 
 def sweep_paths(home: Path) -> dict[str, Path]:
@@ -195,16 +197,24 @@ def _checked(name: str, question: str, found: dict[Any, Any], rules: _Rules) -> 
     """Return the file's content, part by part."""
     node: dict[str, Any] = {}
     variants: dict[str, list[str]] = {}
+    own: list[str] = []
     for key, value in found.items():
         if key == "defaults":
             elements = value if isinstance(value, list) else [value]
             for element in elements:
                 rules.check_choice(element)
-            node[key] = elements
+            chosen = [one for one in elements if one != "_self_" and next(iter(one)).endswith("hydra/sweeper")]
+            # our config names a sweeper, and Hydra lets no file below it choose another
+            own += [f"hydra/sweeper={next(iter(one.values()))}" for one in chosen[-1:]]
+            node[key] = [one for one in elements if one not in chosen]
         elif key == "variants":
             variants = _variants(value, rules)
         elif key == "hydra":
-            node[key] = _hydra(value, rules)
+            hydra = _hydra(value, rules)
+            options = dict(hydra.get("sweeper", {}))
+            node[key] = hydra
+            hydra["sweeper"] = {name: options.pop(name) for name in ("params",) if name in options}
+            own += [f"hydra.sweeper.{name}={_spelt(one)}" for name, one in options.items()]
         else:
             rules.check_key(str(key))
             _refuse_hidden(str(key), value)
@@ -212,7 +222,14 @@ def _checked(name: str, question: str, found: dict[Any, Any], rules: _Rules) -> 
     if variants:
         sweeper = node.setdefault("hydra", {}).setdefault("sweeper", {})
         sweeper["params"] = {**sweeper.get("params", {}), f"+{name}": ",".join(variants)}
-    return SweepFile(name, question, node, variants)
+    return SweepFile(name, question, node, variants, tuple(own))
+
+
+def _spelt(value: Any) -> str:
+    """Return a plain value as Hydra's grammar reads it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_spelt, value))}]"
+    return quote(value) if isinstance(value, str) else "null" if value is None else str(value).lower()
 
 
 def _variants(found: Any, rules: _Rules) -> dict[str, list[str]]:

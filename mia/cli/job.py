@@ -17,6 +17,7 @@ from mia.sweeper.check import LastData
 
 if TYPE_CHECKING:
     from mia.records import ColumnSummary, Dataset
+    from mia.store import PoolStore
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
@@ -30,7 +31,7 @@ SAID_ELSEWHERE = ("data.", "split.size", "tracking.", "engine.", "limit.")
 class Outcome:
     """What became of a configuration."""
 
-    status: Literal["finished", "reused", "failed"]
+    status: Literal["finished", "reused", "pruned", "failed"]
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -80,12 +81,13 @@ class Job:
         return Tracker.open(self.config.tracking, self.home)
 
 
-def run_job(job: Job, loaded: LastData | None = None) -> Outcome:
+def run_job(job: Job, loaded: LastData | None = None, floor: tuple[str, float] | None = None) -> Outcome:
     """Run the experiment, unless a finished run has the same numbers.
 
     Args:
         job: What to run.
         loaded: The data set that was read last, if others of a sweep share it.
+        floor: A metric of the target, and how low it may be for its shadows to be trained.
 
     Raises:
         RequestError: the request cannot work; nothing was left in the store.
@@ -115,7 +117,7 @@ def run_job(job: Job, loaded: LastData | None = None) -> Outcome:
                 observer.close()
                 print_stored(tracker, found)
             return Outcome("reused", found.metrics)
-        return _run(job, data, name, tracker, observer)
+        return _run(job, data, name, tracker, observer, floor)
 
 
 def describe(job: Job, data: "Dataset") -> dict[str, str]:
@@ -127,10 +129,30 @@ def describe(job: Job, data: "Dataset") -> dict[str, str]:
     }
 
 
-def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any) -> Outcome:
+def _stop_below(
+    floor: tuple[str, float], job: Job, data: "Dataset", store: "PoolStore", run: "Run", observer: Any
+) -> None:
+    """End the run if its target is below the floor; only the target is trained for that."""
+    from mia.experiment.floor import target_utility
+    from mia.tracking.reading import PRUNED
+    from mia.tracking.run import StoppedError
+
+    found = target_utility(job.config.experiment(), data, store, observer)
+    name, least = floor
+    if found[name] < least:
+        reason = f"{name}={found[name]:.4g} is below the floor {least:g}"
+        run.log_metrics(found)
+        run.set_tags({PRUNED: reason})
+        raise StoppedError(reason)
+
+
+def _run(
+    job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any, floor: tuple[str, float] | None
+) -> Outcome:
     from mia.cli.publish import print_result, publish
     from mia.experiment.run import run_experiment
     from mia.store import PoolStore, User
+    from mia.tracking.run import StoppedError
 
     begun: list[Run] = []
     options = job.config.experiment()
@@ -149,9 +171,16 @@ def _run(job: Job, data: "Dataset", name: str, tracker: "Tracker", observer: Any
             run.log_text("".join(f"- {one}\n" for one in job.overrides), "overrides.yaml")
             _prepare_jax()
             user = User(tracker.store_id, tracker.where)
-            result = run_experiment(options, data, PoolStore(job.home / "pools", user), observer)
+            store = PoolStore(job.home / "pools", user)
+            if floor:
+                _stop_below(floor, job, data, store, run, observer)
+            result = run_experiment(options, data, store, observer)
             run.log_metrics(job.axes())
             publish(run, result, data.x if data.is_image else None)
+    except StoppedError as error:
+        observer.close()
+        print(f"{job.name}\n  pruned: {error}; run {begun[0].id}", flush=True)
+        return Outcome("pruned")
     except Exception as error:
         if not begun:
             raise

@@ -21,7 +21,7 @@ from mia.records import StoredRun
 if TYPE_CHECKING:
     from mia.tracking.reading import Outcome, Reader
 
-DONE = ("finished", "reused")
+DONE = ("finished", "reused", "pruned")
 MOST_LINES = 20
 """Running or failed configurations that are listed one by one."""
 

@@ -61,7 +61,7 @@ def run_sweep_job(task: Task, composed: DictConfig) -> None:
         if _has_failed_enough(job):
             print("not begun: stop_after_failures", file=sys.stderr)
             return
-        run_job(job, task.data)
+        run_job(job, task.data, task.floor)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong fails this configuration alone
         complain(error, A_RUN_FAILED)
         try:
@@ -83,9 +83,12 @@ def finish(swept: Swept) -> int:
     """Write the summary into the sweep's run, say how it went, and return the exit code."""
     if swept.error is not None:
         complain(swept.error, A_RUN_FAILED)
-    counts = Counter(one.status for one in swept.outcomes.values())
+    asked = {one.fingerprint for one in swept.configurations}
+    counts = Counter(one.status for name, one in swept.outcomes.items() if name in asked)
     line = f"{counts['reused']} reused, {counts['finished']} trained, {counts['failed']} failed"
-    if unfinished := len(swept.configurations) - counts["reused"] - counts["finished"] - counts["failed"]:
+    line += f", {counts['pruned']} pruned" if counts["pruned"] else ""
+    ended = sum(counts[one] for one in ("reused", "finished", "pruned", "failed"))
+    if unfinished := len(swept.configurations) - ended:
         line += f", {unfinished} not run"
     failures = {
         one.name: swept.outcomes[one.fingerprint].reason

@@ -45,7 +45,7 @@ class DefendedAnswers:
         self._made: dict[int, Defence] = {}
         self._last: tuple[int, Predictor] | None = None
 
-    def answers(self, row: int, *records: Int[np.ndarray, "R"]) -> list[tuple[Float[np.ndarray, "R C"], bool]]:
+    def answers(self, row: int, *records: Int[np.ndarray, "_"]) -> list[tuple[Float[np.ndarray, "_ C"], bool]]:
         """Return what model `row` says about each of several sets of records, and whether that is probabilities."""
         logits = self._logits(row)
         defence = self._defence(row, logits)

@@ -19,9 +19,10 @@ from mia.compose import compose_with, is_preset, open_hydra
 from mia.overrides import parsed, quote
 from mia.sweeper.grid import GridSweeper
 from mia.sweeper.resuming import ResumingSweeper, Task
+from mia.sweeper.search import SearchSweeper
 from mia.tracking.process import is_gone
 
-SWEEPERS: dict[str, type[ResumingSweeper]] = {"grid": GridSweeper}
+SWEEPERS: dict[str, type[ResumingSweeper]] = {"grid": GridSweeper, "optuna": SearchSweeper}
 """By their name in `hydra/sweeper=NAME`. Hydra itself would make a plug-in only by a target that a config names."""
 
 

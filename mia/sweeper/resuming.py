@@ -47,8 +47,9 @@ class Task:
     command: str = ""
     variants: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)  # sweep -> variant -> overrides
     watch: Callable[[list[list[str]]], Iterable[list[str]]] = iter  # shows how far the check is
-    foretell: Callable[[list[Configuration], Path, LastData, int], int] | None = None  # in the place of a dry run
+    foretell: Callable[..., int] | None = None  # in the place of a dry run
     data: LastData = field(default_factory=LastData)
+    floor: tuple[str, float] | None = None  # a metric of the target, below which its shadows are not trained
     sweep_id: str = ""
     launched: tuple[str, ...] = ()  # fingerprints of the jobs, by number
     cores: int = 0  # of a job that has others beside it; 0: all

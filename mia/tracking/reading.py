@@ -30,13 +30,14 @@ LINK = "mia.linked."  # in earlier versions a tag of a sweep's run, followed by 
 OPENED = "mia.opened"  # a tag of a sweep's run: when its command was last given, in milliseconds since 1970
 CONFIGURATIONS = "configurations.json"  # an artifact of a sweep's run: fingerprint -> name
 IGNORED, TOLD = "MLFLOW_TRACKING_URI", "MIA_TOLD_OF_TRACKING_URI"
+PRUNED = "mia.pruned"  # a tag of a run that was ended on purpose: below which floor
 ENDINGS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
 
 
 class Outcome(NamedTuple):
     """What became of a configuration since the sweep's command was last given."""
 
-    status: str  # finished, reused (finished before), failed, killed, running, or waiting
+    status: str  # finished, reused (finished before), pruned, failed, killed, running, or waiting
     run_id: str = ""
     reason: str = ""  # why it failed, one line
 
@@ -248,6 +249,8 @@ def tell_what_is_ignored() -> None:
 
 def _outcome(attempts: list[StoredRun], opened: float, goes_on: bool) -> Outcome:
     """Judge a configuration by its attempts, latest first."""
+    if attempts and attempts[0].tags.get(PRUNED):
+        return Outcome("pruned", attempts[0].id, attempts[0].tags[PRUNED])
     since = [run for run in attempts if run.started >= opened]
     before = [run for run in attempts if run.status == "FINISHED"]
     if not since and before:

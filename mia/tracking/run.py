@@ -49,6 +49,10 @@ KINDS = {"Metric": "metrics", "Param": "params", "RunTag": "tags"}
 MAX_DATASET, MAX_DIGEST = 500, 36
 
 
+class StoppedError(Exception):
+    """Whoever makes a run has ended it early and on purpose: nothing is broken."""
+
+
 class Run:
     """One run in the store."""
 
@@ -171,10 +175,11 @@ class Run:
 
     def end_after(self, error: BaseException) -> None:
         """Close a run that did not get to its end: FAILED with its traceback, or KILLED; the error is its tag."""
-        is_interrupt = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
+        is_interrupt = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | StoppedError)
         first_line = (str(error).splitlines() or [""])[0]
         self.finish("KILLED" if is_interrupt else "FAILED")
-        self.set_tags({ERROR: f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__})
+        kind = [] if isinstance(error, StoppedError) else [type(error).__name__]
+        self.set_tags({ERROR: ": ".join([*kind, *([first_line] if first_line else [])])})
         if not is_interrupt:
             self.log_text(without_secrets("".join(traceback.format_exception(error))), "traceback.txt")
 

@@ -54,6 +54,7 @@ BY_ITS_RECORDS = {"data.*"}
 
 DATA = Dataset("blobs", np.zeros((400, 6), np.float32), np.arange(400, dtype=np.int32) % 3, 3)
 WORDS = [
+    "forest",
     "pool",
     "forest",
     "relu",
@@ -245,3 +246,16 @@ def test_pools_of_before_are_found_again():
     """Their names rest on nothing that this version changed: this one was computed by the version before."""
     options = experiment_of(BASE)
     assert fingerprint(pool_identity(options, DATA, options.train)) == "a6c8f7bd639437fd26bb"
+
+
+def test_the_version_of_dp_sgd_names_its_trainings_alone(monkeypatch):
+    plain, private = TrainOptions(), TrainOptions(dp=DpOptions(clipping_norm=1.0))
+
+    def names(train):
+        chosen = experiment_of(replace(BASE, train=train))
+        return fingerprint(pool_identity(chosen, DATA, train)), fingerprint(run_identity(chosen, DATA))
+
+    before = names(plain), names(private)
+    monkeypatch.setattr("mia.experiment.identity.PRIVATE_VERSION", 99)
+    assert names(plain) == before[0]
+    assert all(now != then for now, then in zip(names(private), before[1], strict=True))

@@ -1,0 +1,149 @@
+"""What a search may try: Hydra's own sweep syntax read as axes, and a trial's numbers spelt as overrides.
+
+Takes parsed overrides; gives axes. A list of numbers keeps its order, so that a sampler knows what lies beside what;
+names, variants of a sweep file among them, have none. Knows nothing of Optuna.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+
+from mia.checks import RequestError
+
+Choice = str | int | float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Any number of an interval, its ends included."""
+
+    low: float
+    high: float
+    is_log: bool = False
+    is_integer: bool = False
+
+    def spell(self, chosen: Choice) -> str:
+        """Return the value as one would type it."""
+        if self.is_integer:
+            return str(int(chosen))
+        return repr(min(max(float(f"{chosen:.4g}"), self.low), self.high))  # what a person can read and type again
+
+    def find(self, text: str) -> Choice | None:
+        """Return the choice that a value is, or None if it lies outside."""
+        value = _number(text)
+        if value is None or not self.low <= value <= self.high or (self.is_integer and value != int(value)):
+            return None
+        return int(value) if self.is_integer else value
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """One of some numbers; the choice is its place among them, rising."""
+
+    values: tuple[str, ...]
+
+    def spell(self, chosen: Choice) -> str:
+        """Return the value as one would type it."""
+        return self.values[int(chosen)]
+
+    def find(self, text: str) -> Choice | None:
+        """Return the choice that a value is, or None if it is none of them."""
+        value = _number(text)
+        return next((place for place, one in enumerate(self.values) if float(one) == value), None)
+
+
+@dataclass(frozen=True)
+class Names:
+    """One of some names."""
+
+    values: tuple[str, ...]
+
+    def spell(self, chosen: Choice) -> str:
+        """Return the value as one would type it."""
+        return str(chosen)
+
+    def find(self, text: str) -> Choice | None:
+        """Return the choice that a value is, or None if it is none of them."""
+        return next((one for one in self.values if one.lower() == text.lower()), None)
+
+
+Axis = Interval | Ordered | Names
+
+
+@dataclass(frozen=True)
+class Space:
+    """What all trials share, and what they differ in."""
+
+    fixed: tuple[str, ...]
+    axes: Mapping[str, Axis]  # by key, with the signs before it
+
+    def overrides(self, chosen: Mapping[str, Choice]) -> list[str]:
+        """Return the overrides of a trial."""
+        return [*self.fixed, *(f"{key}={axis.spell(chosen[key])}" for key, axis in self.axes.items())]
+
+    def find(self, params: Mapping[str, str]) -> dict[str, Choice] | None:
+        """Return the choices that a run's values are; None if the run lies outside or does not say."""
+        found = {}
+        for key, axis in self.axes.items():
+            text = params.get(key, params.get(f"{key}.name"))
+            choice = axis.find(text) if text is not None else None
+            if choice is None:
+                return None
+            found[key] = choice
+        return found
+
+
+def read_space(overrides: Sequence[Override]) -> Space:
+    """Return the space that overrides describe.
+
+    Raises:
+        RequestError: nothing varies, or an interval is empty.
+    """
+    last = {one.get_key_element(): one for one in overrides if not one.is_hydra_override()}
+    fixed, axes = [], {}
+    for key, one in last.items():
+        if one.is_sweep_override():
+            axes[key] = _axis(one)
+        else:
+            fixed.append(str(one.input_line) if one.is_delete() else f"{key}={one.get_value_element_as_str()}")
+    if not axes:
+        raise RequestError(
+            "a search needs something to vary: KEY=interval(0,1), KEY=tag(log,interval(1e-5,1e-1)), KEY=A,B,C"
+        )
+    return Space(tuple(fixed), axes)
+
+
+def _axis(one: Override) -> Axis:
+    value = one.value()
+    if isinstance(value, IntervalSweep):
+        low, high = value.start, value.end
+        is_log = "log" in value.tags
+        if low is None or high is None or not low < high or (is_log and low <= 0):
+            raise RequestError(f"{one.input_line} must rise" + (" from a number above 0" if is_log else ""))
+        return Interval(low, high, is_log, isinstance(low, int) and isinstance(high, int))
+    if (
+        isinstance(value, RangeSweep)
+        and isinstance(value.start, int)
+        and isinstance(value.step, int)
+        and value.step == 1
+    ):
+        assert isinstance(value.stop, int)
+        if value.stop <= value.start:
+            raise RequestError(f"{one.input_line} lists nothing")
+        return Interval(value.start, value.stop - 1, is_integer=True)
+    values = list(dict.fromkeys(one.sweep_string_iterator()))
+    if not values:
+        raise RequestError(f"{one.input_line} lists nothing")
+    numbers = [_number(text) for text in values]
+    if all(number is not None for number in numbers):
+        return Ordered(tuple(sorted(values, key=float)))
+    return Names(tuple(values))
+
+
+def _number(text: Any) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,228 @@
+"""A search finds most of the front with a third of the grid; and Hydra's ranges mean what they say."""
+
+import statistics
+import warnings
+
+import numpy as np
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from mia.checks import RequestError
+from mia.sweep_options import OptunaOptions
+from mia.sweeper.front import Confirmed, front_rows, front_words
+from mia.sweeper.objectives import SAMPLERS, Objectives, read_floor, read_objectives
+from mia.sweeper.space import Interval, Names, Ordered, read_space
+from mia.sweeper.study import Point, Study
+
+L2 = ["0", "1e-5", "1e-4", "1e-3", "1e-2"]
+DROPOUT = ["0.0", "0.2", "0.4", "0.6", "0.8"]
+SIZE = ["200", "400", "600", "800"]
+SOUGHT = Objectives(("accuracy",), ("leakage",))
+TRIALS, SEEDS = 30, range(10)
+
+
+def space_of(*overrides):
+    return read_space(OverridesParser.create().parse_overrides(list(overrides)))
+
+
+def grid_space():
+    return space_of(f"train.l2={','.join(L2)}", f"train.dropout={','.join(DROPOUT)}", f"split.size={','.join(SIZE)}")
+
+
+def outcome(l2, dropout, size):
+    """What a training might give: too much of a defence costs accuracy, and only little is bought by a mild one."""
+    strength = 0.0 if l2 == 0 else np.log10(l2) + 6  # 1 .. 4
+    accuracy = 0.6 + 0.1 * np.log(size / 200) - 0.02 * max(strength - 2, 0) ** 2 - 0.4 * max(dropout - 0.3, 0) ** 2
+    leakage = 0.5 + 0.45 * np.exp(-0.25 * strength**1.5) * (1 - 0.6 * dropout) * (300 / (size + 100)) ** 0.5
+    return [float(accuracy), float(leakage)]
+
+
+def found(space, trial):
+    return outcome(*(float(one.partition("=")[2]) for one in space.overrides(trial.choices)))
+
+
+def hypervolume(points, reference):
+    """The area between a front and the worst of everything: utility rises, leakage falls."""
+    area, lowest = 0.0, reference[1]
+    for accuracy, leakage in sorted(points, reverse=True):
+        if leakage < lowest and accuracy > reference[0]:
+            area += (accuracy - reference[0]) * (lowest - leakage)
+            lowest = leakage
+    return area
+
+
+def test_the_hypervolume_is_the_area():
+    assert hypervolume([(2, 1), (1, 0.5), (0.5, 0.9)], (0, 2)) == pytest.approx(2 * 1 + 1 * 0.5)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_thirty_trials_find_the_front_of_a_hundred_points(sampler):
+    space = grid_space()
+    grid = [outcome(float(a), float(b), float(c)) for a in L2 for b in DROPOUT for c in SIZE]
+    reference = min(one[0] for one in grid), max(one[1] for one in grid)
+    shares = []
+    for seed in SEEDS:
+        study = Study.open(None, space, SOUGHT, sampler, seed)
+        tried = []
+        while study.count() < TRIALS:
+            trial = study.ask()
+            tried.append(tuple(space.overrides(trial.choices)))
+            study.tell(trial, found(space, trial))
+        assert len(set(tried)) == TRIALS  # none twice
+        shares.append(hypervolume([one.values for one in study.front()], reference) / hypervolume(grid, reference))
+    assert statistics.median(shares) >= 0.95
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_choosing_beats_drawing_blindly_in_the_median(sampler):
+    """In a wide space, in which few points are near the front."""
+    space = space_of(*(f"train.k{k}=interval(0,1)" for k in range(5)))
+
+    def front_area(values):
+        return hypervolume(values, (-5.0, 5.0))
+
+    def outcome_of(choices):
+        x = np.array([choices[f"train.k{k}"] for k in range(5)])
+        far = 4 * float((x[1:] ** 2).sum())
+        return [float(x[0]) - far, float(x[0]) ** 2 + far]
+
+    def area(sampler, seed):
+        study, values = Study.open(None, space, SOUGHT, sampler, seed), []
+        for _ in range(60):
+            trial = study.ask()
+            values.append(outcome_of(trial.choices))
+            study.tell(trial, values[-1])
+        return front_area(values)
+
+    chosen, blind = (statistics.median(area(one, seed) for seed in range(5)) for one in (sampler, "qmc"))
+    assert chosen > blind
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.slow
+@pytest.mark.parametrize("killed_at", [1, 7, 12])
+def test_a_study_that_was_killed_ends_as_if_it_had_not_been(tmp_path, sampler, killed_at):
+    space = grid_space()
+
+    def run(path, kills):
+        tried, kills = [], set(kills)
+        while True:
+            study = Study.open(path, space, SOUGHT, sampler, seed=3)
+            while True:
+                pending = study.pending()
+                assert len(pending) <= 1
+                if not pending and study.count() >= 15:
+                    front = study.front()
+                    study.close()
+                    return tried, front
+                trial = (pending or [study.ask()])[0]
+                if len(tried) in kills:  # begun and never told
+                    kills.remove(len(tried))
+                    break
+                tried.append(tuple(space.overrides(trial.choices)))
+                study.tell(trial, found(space, trial))
+            study.close()
+
+    whole, cut = run(tmp_path / "whole.db", []), run(tmp_path / "cut.db", [killed_at])
+    assert len(cut[0]) == len(set(cut[0])) == 15
+    assert cut == whole
+
+
+def test_when_everything_is_tried_there_is_nothing_more():
+    space = space_of("train.dropout=0,0.5", "data=digits,mnist")
+    study = Study.open(None, space, SOUGHT, "tpe", 0)
+    tried = []
+    while trial := study.ask():
+        tried.append(tuple(space.overrides(trial.choices)))
+        study.tell(trial, [0.5, len(tried)])
+    assert len(tried) == len(set(tried)) == study.count() == 4
+
+
+def test_earlier_runs_are_told_and_count_as_no_trials():
+    space = grid_space()
+    study = Study.open(None, space, SOUGHT, "tpe", 0)
+    known = space.find({"train.l2": "0.001", "train.dropout": "0.4", "split.size": "800"})
+    assert study.add_earlier(known, [2.0, 0.1])
+    assert not study.add_earlier(known, [2.0, 0.1])
+    assert study.count() == 0
+    assert [one.values for one in study.front()] == [(2.0, 0.1)]
+    tried = set()
+    while (trial := study.ask()) and study.count() < 60:
+        tried.add(tuple(space.overrides(trial.choices)))
+        study.tell(trial, None)
+    assert tuple(space.overrides(known)) not in tried
+
+
+def test_pruned_and_failed_trials_count_and_are_on_no_front():
+    study = Study.open(None, grid_space(), SOUGHT, "tpe", 0)
+    study.tell(study.ask(), None)
+    study.tell(study.ask(), None, is_pruned=True)
+    study.tell(study.ask(), [0.5, 0.5])
+    assert study.count() == 3
+    assert len(study.front()) == 1
+
+
+def test_ranges_are_read_as_hydra_means_them():
+    space = space_of(
+        "split.size=100", "a.a=interval(0,2)", "a.b=tag(log,interval(1e-5,1e-1))", "a.c=int(interval(1,8))",
+        "a.d=range(2,6)", "a.e=choice(3,1,2)", "a.f=x,y", "+frontier=none,l2", "a.g=range(0,1,0.25)",
+    )  # fmt: skip
+    assert space.fixed == ("split.size=100",)
+    assert space.axes == {
+        "a.a": Interval(0.0, 2.0), "a.b": Interval(1e-5, 1e-1, is_log=True), "a.c": Interval(1, 8, is_integer=True),
+        "a.d": Interval(2, 5, is_integer=True), "a.e": Ordered(("1", "2", "3")), "a.f": Names(("x", "y")),
+        "+frontier": Names(("none", "l2")), "a.g": Ordered(("0.0", "0.25", "0.5", "0.75")),
+    }  # fmt: skip
+
+
+def test_values_are_short_and_within_their_ends():
+    axis = Interval(0.123456, 2 / 3)
+    assert axis.spell(0.2000049) == "0.2"
+    assert float(axis.spell(0.123456)) >= axis.low
+    assert float(axis.spell(2 / 3)) <= axis.high
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [("a.b=1", "something to vary"), ("a.b=interval(2,1)", "must rise"),
+     ("a.b=tag(log,interval(0,1))", "from a number above 0"), ("a.b=range(3,3)", "lists nothing")],
+)  # fmt: skip
+def test_empty_ranges_are_refused(override, said):
+    with pytest.raises(RequestError, match=said):
+        space_of(override)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"maximize": ["a"], "minimize": ["a"]}, {"minimize": ["a"], "n_trials": 0},
+     {"minimize": ["a"], "sampler": "anneal"}, {"minimize": ["a"], "confirm": -1}],
+)  # fmt: skip
+def test_impossible_searches_are_refused(options):
+    with pytest.raises(RequestError):
+        read_objectives(OptunaOptions(**options))
+
+
+@pytest.mark.parametrize("floor", ["0.4", "target/test_accuracy", "attack/loss/auc=0.4", "target/test_accuracy=45"])
+def test_a_floor_is_one_of_the_target_alone(floor):
+    with pytest.raises(RequestError, match="must be METRIC=VALUE"):
+        read_floor(OptunaOptions(floor=floor))
+    assert read_floor(OptunaOptions(floor="target/test_accuracy=0.45")) == ("target/test_accuracy", 0.45)
+
+
+def test_a_front_says_what_was_found_and_what_is_confirmed():
+    space = space_of("train.dropout=0,0.5")
+    point = Point({"train.dropout": 1}, (0.8, 0.6))
+    (row,) = front_rows([Confirmed(point, ((0.7, 0.62), (0.6, 0.66)))], SOUGHT.metrics, space)
+    assert row["train.dropout"] == "0.5"
+    assert row["found accuracy"] == 0.8
+    assert row["confirmed accuracy"] == pytest.approx(0.65)
+    assert row["sd leakage"] == pytest.approx(np.std([0.62, 0.66], ddof=1))
+    assert "hydra.sweeper.confirm" in front_words([row], 0, has_epsilon=False)[-1]
+    assert "privacy/epsilon" in front_words([row], 2, has_epsilon=True)[-1]
+
+
+def test_no_remarks_of_the_package_reach_people():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study = Study.open(None, grid_space(), SOUGHT, "qmc", 0)
+        study.tell(study.ask(), [0.1, 0.2])
