@@ -17,7 +17,7 @@ from mia.attacks.options import AttackOptions, attack_schema, from_schema
 from mia.checks import RequestError, at_least, did_you_mean
 from mia.data import DATASETS, DataOptions
 from mia.defences import DEFENCES, DefenceOptions
-from mia.experiment.options import AttackerOptions, ExperimentOptions
+from mia.experiment.options import AttackerOptions, BoundOptions, ExperimentOptions
 from mia.limits import LimitOptions
 from mia.models import MODELS, ModelOptions
 from mia.shadow_data import options as shadow_data_options
@@ -49,6 +49,7 @@ class Config:
     attack: AttackSchema = field(default_factory=AttackSchema)
     engine: EngineOptions = field(default_factory=EngineOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    audit: BoundOptions = field(default_factory=BoundOptions)
     limit: LimitOptions = field(default_factory=LimitOptions)
     rerun: bool = False
     dry_run: bool = False  # say what would be done, and do nothing

@@ -14,11 +14,9 @@ from mia.checks import RequestError, at_least, one_of
 from mia.files import whole_file
 from mia.records import IN, OUT, UNUSED
 from mia.seeds import stage_generator
-from mia.split import SplitOptions, make_split
+from mia.split import CANARIES, SplitOptions, make_split
 
 PROTOCOLS = ("pool", "disjoint", "canary")
-CANARIES = 1000
-"""Canaries unless a number is given: as many as published one-run audits take."""
 
 
 @dataclass(frozen=True)

@@ -117,15 +117,25 @@ class Dataset:
 class Split:
     """Which records each model trains on and which it is tested on: indices into a data set. Model 0 is the target."""
 
-    protocol: str  # "disjoint" or "pool"
-    members: Int[np.ndarray, "M n"]  # training records of each model, int32, sorted
-    nonmembers: Int[np.ndarray, "M n"]  # as many records that the model never trains on
+    protocol: str  # "disjoint", "pool" or "canary"
+    members: Int[np.ndarray, "M n"]  # training records of each model, int32, sorted; -1: an empty place, last
+    nonmembers: Int[np.ndarray, "M t"]  # records that the model never trains on; but for canaries as many
     num_records: int  # of the data set
+    canaries: Int[np.ndarray, "c"] | None = None  # sorted: those whose membership is a coin, and in question
 
     @property
     def num_models(self) -> int:
         """The target and its shadows."""
         return len(self.members)
+
+    def members_of(self, model: int) -> Int[np.ndarray, "n"]:
+        """Return the training records of a model, without its empty places."""
+        members = self.members[model]
+        return members[members >= 0]
+
+    def judged(self, model: int) -> Int[np.ndarray, "q"]:
+        """Return the records whose membership in a model is asked: its members and non-members, or the canaries."""
+        return np.concatenate([self.members[model], self.nonmembers[model]]) if self.canaries is None else self.canaries
 
 
 class Oracle(Protocol):
@@ -187,7 +197,7 @@ class AttackTask:
     target: int = 0  # which model it is, for the seeds of its own
     groups: Shaped[np.ndarray, "Q"] | None = None  # whose record each is; None: each its own
     slices: Mapping[str, Shaped[np.ndarray, "Q"]] = field(default_factory=dict)  # values to tell records apart by
-    is_independent: bool = False  # members were drawn by independent fair coins
+    is_independent: bool | Bool[np.ndarray, "Q"] = False  # members, or these records, were drawn by fair coins
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,28 @@ Guarantees:
   among the shadows' non-members, and so tell the attacker who they are;
 - `pool` (Carlini et al. 2022, section V): every model trains on a random half of the same 2 x size records; shadows
   2j-1 and 2j are each other's complement, so every record is IN for exactly half of an even number of shadows;
+- `canary`: each canary is in each model by its own fair coin, all other training records are in every model, and as
+  many further ones, if there are so many, are in none. Every model has `size` places; that of a canary that is out
+  stays empty, so that models differ by added and removed records alone, which is what a guarantee of differential
+  privacy speaks of. Were another record to take its place, it would be of exchanged ones;
 - model k's records depend on the seed, the protocol, the size and k alone: adding shadows changes none of the others.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int
 
 from mia.checks import RequestError, at_least, one_of
-from mia.records import Split
+from mia.records import Dataset, Split
 from mia.seeds import stage_generator
 
 PROTOCOLS = ("disjoint", "pool", "canary")
-Indices = Int[np.ndarray, "n"]
+CANARIES = 1000
+"""Canaries unless a number is given: as many as published one-run audits take."""
+EMPTY = -1
+"""A place among the training records that nobody takes."""
+Indices = Int[np.ndarray, "_"]
 
 
 @dataclass
@@ -38,6 +46,7 @@ class SplitOptions:
     num_targets: int = 1
     overlap: bool = False  # disjoint only: shadows draw from all records, the target's among them
     canaries: int | None = None  # canary only: records whose membership is a coin; null: 1,000, or half of the records
+    mislabel: bool = False  # canary only: canaries have wrong labels, which a model must learn by heart
 
     def __post_init__(self) -> None:
         one_of("split.protocol", self.protocol, PROTOCOLS)
@@ -56,6 +65,8 @@ class SplitOptions:
             at_least("split.canaries", self.canaries, 1)
             if self.protocol != "canary":
                 raise RequestError(f"split.canaries={self.canaries!r} needs split=canary")
+        if self.mislabel and self.protocol != "canary":
+            raise RequestError("split.mislabel=true needs split=canary: it gives canaries wrong labels")
         if self.num_targets > max(self.num_shadows, 1):
             raise RequestError(
                 f"split.num_targets={self.num_targets} must be at most split.num_shadows={self.num_shadows}: "
@@ -87,10 +98,7 @@ def make_split(
             groups do not add up to the size.
     """
     if options.protocol == "canary":
-        raise RequestError(
-            "split=canary is for models trained elsewhere: mia plan split=canary, then mia audit plan=...; our own "
-            "training takes split=disjoint or split=pool"
-        )
+        return _canary_split(options, num_records, seed, groups)
     _check_size(options, num_records, shadow_records)
     halves = _pool_halves if options.protocol == "pool" else _disjoint_halves
     if groups is not None and len(groups) < num_records:  # the attacker's own records belong to nobody
@@ -214,6 +222,35 @@ def _disjoint_halves(
     ]
     members, nonmembers = zip(target, *shadows, strict=True)
     return np.stack(members), np.stack(nonmembers)
+
+
+def _canary_split(options: SplitOptions, num_records: int, seed: int, groups: Indices | None) -> Split:
+    size = options.size
+    count = min(CANARIES, max(size // 2, 1)) if options.canaries is None else options.canaries
+    if groups is not None:
+        raise RequestError("split=canary draws records one by one: leave data.group out, whose records stay together")
+    if count > size:
+        raise RequestError(f"split.canaries={count} must be at most split.size={size}: they are among so many records")
+    if num_records <= size:
+        raise RequestError(
+            f"split.size={size} must be below {num_records}, the records that there are: some are kept for testing"
+        )
+    drawn = stage_generator(seed, "split/canary").permutation(num_records).astype(np.int32)
+    canaries, always, others = np.sort(drawn[:count]), np.sort(drawn[count:size]), np.sort(drawn[size : 2 * size])
+    models = range(options.num_shadows + 1)
+    coins = [stage_generator(seed, "split/coins", model).integers(0, 2, count) == 1 for model in models]
+    members = [np.concatenate([always, canaries[coin], np.full(count - coin.sum(), EMPTY, np.int32)]) for coin in coins]
+    return Split("canary", np.stack(members), np.stack([others for _ in models]), num_records, canaries)
+
+
+def mislabelled(data: Dataset, options: SplitOptions, split: Split, seed: int) -> Dataset:
+    """Return the data set with wrong labels for the canaries, each equally likely, where that is asked for."""
+    if not options.mislabel or split.canaries is None:
+        return data
+    y = data.y.copy()
+    off = stage_generator(seed, "split/mislabel").integers(1, data.num_classes, len(split.canaries))
+    y[split.canaries] = (y[split.canaries] + off) % data.num_classes
+    return replace(data, y=y.astype(data.y.dtype))
 
 
 def _pool_halves(

@@ -45,5 +45,5 @@ def stored_result(run: StoredRun, fetch: Fetch) -> Result:
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}

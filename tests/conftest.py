@@ -1,6 +1,9 @@
 """What tests of several rooms need."""
 
 import pytest
+import shape_checks
+
+shape_checks.begin()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ that was fitted on the other folds. An attacker has no such answers to learn fro
 other rule on these features, could find out. Folds are made of what records hold, not of where they stand.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +54,14 @@ class SupervisedOptions:
     label="supervised",
     view="owner",
 )
-def supervised(signals: Signals, options: SupervisedOptions, seed: int, is_member: Bool[np.ndarray, "Q"]) -> Scores:
+def supervised(
+    signals: Signals,
+    options: SupervisedOptions,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    is_member: Bool[np.ndarray, "Q"],
+) -> Scores:
     """Score by the place of a record among those of its fold, in what a classifier of the other folds says."""
     from mia.attacks.shadow_classifier.classifiers import Recipe, fit_and_decide
     from mia.attacks.shadow_classifier.rows import RowSource, check_features
@@ -75,6 +83,8 @@ def supervised(signals: Signals, options: SupervisedOptions, seed: int, is_membe
         recipe = Recipe(like, None, seed % 2**32)
         said = fit_and_decide(recipe, features[taught], is_member[taught], features[asked]).score
         score[asked], is_predicted[asked] = _places(said), said > 0
+        if progress is not None:
+            progress(number + 1, options.folds)
     none = np.zeros(len(is_member), np.int64)
     line = "the owner's view: it learns from the target's own membership, which no attacker has"
     details: dict[str, str | float] = {"model": options.model, "features": " ".join(like.kinds)}

@@ -32,7 +32,8 @@ Sweeps with variants (dp, frontier, mitigation): +SWEEP=VARIANT takes one of the
 What can be chosen with GROUP=NAME (attacks: attack=[NAME,NAME]); every other key of the config with KEY=VALUE:
 """
 ENDING = """
-Exit codes: 0 all is well, 1 a run failed, 2 the request was wrong and nothing ran, 130 interrupted.
+Exit codes: 0 all is well, 1 a run failed, 2 the request was wrong and nothing ran,
+  3 a limit that was set is exceeded (limit.auc=0.6 ...), 130 interrupted.
 Environment: MIA_HOME the folder of the store (default: mlruns); MIA_DATA_DIR data sets; MIA_DEBUG=1 full tracebacks."""
 GROUPS = ("data", "split", "shadow_data", "model", "train", "defence", "attack", "engine", "tracking")
 POINTS = {"data": "mia.data", "model": "mia.models", "defence": "mia.defences", "attack": "mia.attacks"}

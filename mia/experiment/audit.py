@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from mia.attacks import ATTACKS
 from mia.attacks.run import check_signals
 from mia.checks import RequestError
@@ -14,6 +16,10 @@ from mia.experiment.result import Judged, build_result, judge
 from mia.predictions.audit import Audit
 from mia.records import AttackTask, Result, Scores
 
+NOT_BY_COINS = (
+    "no bound on epsilon: it needs each record in or out of the training set by its own fair coin; where that is so, "
+    "the file says independent=true"
+)
 LARGEST_FOR_CLASSIFIERS = 200_000
 """Rows of shadow answers above which slow attacks run only when asked for by name."""
 
@@ -99,7 +105,8 @@ def _of_scores(audit: Audit, terms: Terms, seed: int, observe: Observe) -> Resul
     for name, scores in audit.scores.items():
         observe(Scored(name, scores, task.is_member))
     judged = [judge(task, audit.scores, terms, seed)]
-    return build_result(task, audit.scores, judged, class_names=audit.class_names, warnings=audit.warnings)
+    warnings = [*audit.warnings, *([] if np.any(task.is_independent) else [NOT_BY_COINS])]
+    return build_result(task, audit.scores, judged, class_names=audit.class_names, warnings=warnings)
 
 
 def _affordable(attacks: Mapping[str, Any], task: AttackTask, lines: list[str]) -> Mapping[str, Any]:

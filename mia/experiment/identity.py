@@ -13,6 +13,12 @@ from mia.train.options import TrainOptions
 
 TRAINING_VERSION = 1
 """Raised when the same options would give other weights, curves or logits than before."""
+PRIVATE_VERSION = 2
+"""The same for training by DP-SGD alone.
+
+2: gradients of single records come from one backward pass, in smaller microbatches. The same up to round-off, but
+noise is added to the rounded; models of version 1 are not used again.
+"""
 ANALYSIS_VERSION = 2
 """Raised when the same signals would give other scores or metrics than before, or a run is known by other things.
 
@@ -26,9 +32,11 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
     """Return what makes the models trained with `train`, which may be the target's options or the shadows'."""
     return {
         "training_version": TRAINING_VERSION,
+        **_private_version(train),
         "data": data.fingerprint,
         "split": {"protocol": options.split.protocol, "size": options.split.size}
         | ({"overlap": True} if options.split.overlap else {})
+        | ({"canaries": options.split.canaries} if options.split.protocol == "canary" else {})
         | _people(data),
         "model": {"name": options.model.name} | distinct(options.model),
         "train": distinct(train.effective()),
@@ -53,6 +61,7 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     shadow_data = {"name": options.shadow_data.name} | distinct(options.shadow_data)
     return {
         "training_version": TRAINING_VERSION,
+        **_private_version(options.train),
         "analysis_version": ANALYSIS_VERSION,
         "data": data.fingerprint,
         **({"slices": sorted(data.slices)} if data.slices else {}),
@@ -66,8 +75,14 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
         "attack": attacks,
         "prior": options.attack.prior,
         **({"growth": True} if options.attack.growth else {}),
+        **({"audit": distinct(options.audit)} if options.split.protocol == "canary" else {}),
         "seed": options.seed,
     } | ({} if options.shadow_data.name == "real" else {"shadow_data": shadow_data})
+
+
+def _private_version(train: TrainOptions) -> dict[str, int]:
+    """Return what tells trainings by DP-SGD from older ones; nothing for all others, whose names stay."""
+    return {"private_version": PRIVATE_VERSION} if train.dp.is_on else {}
 
 
 def _people(data: Dataset) -> dict[str, str]:

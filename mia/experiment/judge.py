@@ -11,9 +11,10 @@ from jaxtyping import Bool, Float
 
 from mia.checks import RequestError, one_of
 from mia.experiment.shadows_say import judge_by_shadows
+from mia.metrics.decision import confusion
 from mia.metrics.evaluation import evaluate
 from mia.metrics.groups import GROUP_SCORES, group_metrics
-from mia.metrics.privacy_bounds import audit_privacy, why_no_bound
+from mia.metrics.privacy_bounds import audit_privacy, bayesian_epsilon, why_no_bound
 from mia.records import IN, OUT, AttackTask, Scores, Signals
 from mia.seeds import stage_seed
 from mia.train.options import TrainOptions
@@ -69,25 +70,31 @@ def judge_attacks(
             heard.setdefault(line.removeprefix(f"{name}: "), []).append(name)
     everyone = len(scores)
     warnings = [line if len(names) == everyone > 1 else f"{', '.join(names)}: {line}" for line, names in heard.items()]
-    if task.is_independent:
-        bounds, why_not = _bounds(task, scores, terms, seed)
-        metrics, warnings = metrics | bounds, [*why_not, *warnings]
-    return metrics, warnings
+    bounds, why_not = _bounds(task, scores, terms, seed)
+    return metrics | bounds, [*why_not, *warnings]
 
 
 def _bounds(
     task: AttackTask, scores: Mapping[str, Scores], terms: Terms, seed: int
 ) -> tuple[dict[str, float], list[str]]:
-    """Return lower bounds on epsilon; none, and why, where the members cannot have been drawn by fair coins."""
-    if reason := why_no_bound(task.is_member):
+    """Return lower bounds on epsilon where members were drawn by coins; none, and why, where they cannot have been."""
+    coins = np.broadcast_to(task.is_independent, len(task.is_member))
+    if not coins.any():
+        return {}, []
+    if reason := why_no_bound(task.is_member[coins]):
         return {}, [reason]
     found = audit_privacy(
-        {name: one.score for name, one in scores.items()},
-        task.is_member,
+        {name: one.score[coins] for name, one in scores.items()},
+        task.is_member[coins],
         delta=terms.delta,
         confidence=terms.confidence,
         seed=stage_seed(seed, "epsilon", task.target),
     )
+    for name, one in scores.items():
+        if one.is_predicted is not None:
+            counts = confusion(one.is_predicted[coins], task.is_member[coins])
+            belief = bayesian_epsilon(counts, delta=terms.delta, confidence=terms.confidence)
+            found |= belief.named(f"attack/{name}/bayesian_epsilon")
     return found, []
 
 

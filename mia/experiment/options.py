@@ -22,6 +22,20 @@ class AttackerOptions:
 
 
 @dataclass
+class BoundOptions:
+    """On what terms bounds on epsilon are given (`split=canary`)."""
+
+    delta: float | None = None  # of the guarantee that they test; null: that of training
+    confidence: float = 0.95  # of the bounds
+
+    def __post_init__(self) -> None:
+        if self.delta is not None and not 0 <= self.delta < 1:
+            raise RequestError(f"audit.delta={self.delta!r} must lie in [0, 1)")
+        if not 0.5 < self.confidence < 1:
+            raise RequestError(f"audit.confidence={self.confidence!r} must lie between 0.5 and 1, both excluded")
+
+
+@dataclass
 class ExperimentOptions:
     """All that can change the numbers, and the engine, which cannot."""
 
@@ -35,6 +49,7 @@ class ExperimentOptions:
     attacker: AttackerOptions = field(default_factory=AttackerOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
     shadow_data: ShadowDataOptions = field(default_factory=RealOptions)
+    audit: BoundOptions = field(default_factory=BoundOptions)
 
     def __post_init__(self) -> None:
         self.attack = self.attack.adding("gap")  # the simplest attack stands beside every other

@@ -34,6 +34,10 @@ class OwnTraining:
         Raises:
             RequestError: shadow data that are made by asking the target again.
         """
+        if options.split.mislabel:
+            raise RequestError(
+                "split.mislabel=true needs our own training: with train=, mislabel the canaries yourself"
+            )
         if options.shadow_data.name != "real":
             raise RequestError(f"shadow_data={options.shadow_data.name} needs our own models: with train=, real alone")
 

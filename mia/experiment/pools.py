@@ -5,16 +5,20 @@ that two processes never train the same model, and each model is saved as soon a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from jaxtyping import Int
 
+from mia.checks import RequestError
 from mia.experiment.identity import foreign_pool_identity, own_pool_identity, pool_identity
 from mia.experiment.observer import Observe, PoolNeeded, Step, Trained
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.own_training import OwnTraining
+from mia.models import model_kind
 from mia.records import Curves, Dataset, Split
 from mia.seeds import stage_seed
+from mia.split import EMPTY
 from mia.store import CURVES, Pool, PoolStore, TrainedModel
 from mia.train.privacy import with_noise
 
@@ -76,7 +80,7 @@ def gather_foreign(
             todo = _missing(models)
             for done, row in enumerate(todo):
                 observe(Step(f"train: model {done + 1} of {len(todo)}", done, len(todo)))
-                logits = own.logits(data, split.members[row], stage_seed(options.seed, "train", row))
+                logits = own.logits(data, split.members_of(row), stage_seed(options.seed, "train", row))
                 curves = {name: np.empty(0, np.float32) for name in CURVES}
                 pool.save(row, TrainedModel({}, curves, logits))
     return _ensemble(tuple(models.values()), len(todo))
@@ -174,9 +178,10 @@ def _train(
     from mia.train.many import train_many
     from mia.train.predict import predict
 
+    trained_on, members = with_empty_places(given.trained_on, split.members[todo] - np.int32(given.first))
     finished = train_many(
-        given.trained_on,
-        split.members[todo] - np.int32(given.first),
+        trained_on,
+        members,
         split.nonmembers[todo] - np.int32(given.first),
         np.array([stage_seed(options.seed, "train", row) for row in todo], np.uint32),
         options.model,
@@ -189,5 +194,46 @@ def _train(
         row = todo[model.position]
         logits = predict(options.model, model.parameters, asked.x, asked.scale, asked.num_classes)
         curves = {name: getattr(model, name) for name in CURVES}
+        for name in ("train_loss", "train_accuracy"):  # means over all places
+            curves[name] = curves[name] * np.float32(split.members.shape[1] / len(split.members_of(row)))
         models[row].save(row, TrainedModel(model.parameters, curves, logits))
         told += model.warnings
+
+
+def with_empty_places(data: Dataset, members: Int[np.ndarray, "M n"]) -> tuple[Dataset, Int[np.ndarray, "M n"]]:
+    """Return a data set with a record of no class behind its own, which stands for the empty places among the members.
+
+    It has no target, so its loss is 0 and so is its gradient, to the last bit: under DP-SGD as everywhere it is as good
+    as absent. `check_places` refuses what would give it one.
+    """
+    if (members >= 0).all():
+        return data, members
+    nothing = replace(
+        data,
+        x=np.concatenate([data.x, np.zeros_like(data.x[:1])]),
+        y=np.append(data.y, np.array(EMPTY, data.y.dtype)),
+        groups=None,
+        slices={},
+    )
+    return nothing, np.where(members < 0, np.int32(len(data.x)), members).astype(np.int32)
+
+
+def check_places(options: ExperimentOptions) -> None:
+    """Refuse training that an empty place would have a part in.
+
+    Raises:
+        RequestError: a defence that gives records losses or targets of its own or sets some aside, or a model whose
+            records influence one another.
+    """
+    if options.split.protocol != "canary":
+        return
+    for defence in options.train.defences():
+        if defence.share or any(
+            defence.has(hook) for hook in ("batch", "targets", "record_losses", "mean_loss", "prepare")
+        ):
+            raise RequestError(
+                f"split=canary leaves the places of absent canaries empty, where {defence.key} would give a loss: "
+                "leave one of the two out"
+            )
+    if mixing := model_kind(options.model).mixes(options.model):
+        raise RequestError(f"split=canary leaves the places of absent canaries empty, and {mixing} would see them")

@@ -17,7 +17,7 @@ from mia.metrics.slices import slice_rows, standard_slices, value_names
 from mia.probabilities import softmax
 from mia.records import AttackTask, Curves, Result, Scores, Signals
 
-BOUND = re.compile(r"^attack/[^/]+/(epsilon_|mu_gdp)|^privacy/epsilon_lower_bound")
+BOUND = re.compile(r"^attack/[^/]+/(epsilon_|mu_gdp|bayesian_epsilon)|^privacy/epsilon_lower_bound")
 """Names of bounds on epsilon."""
 
 

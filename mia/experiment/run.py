@@ -7,6 +7,7 @@ same result, whatever the store already held.
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
 from mia.attacks import check_possible
 from mia.experiment.attacker import gather, plan_split
@@ -16,11 +17,11 @@ from mia.experiment.judge import Terms, privacy_cost
 from mia.experiment.observer import Observe, ignore
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.own_training import OwnTraining
-from mia.experiment.pools import Materials, gather_foreign
+from mia.experiment.pools import Materials, check_places, gather_foreign
 from mia.experiment.result import build_result, judge
-from mia.experiment.signals import make_tasks
+from mia.experiment.signals import make_tasks, utility_of_canary_models
 from mia.records import AttackTask, Dataset, Result
-from mia.split import relaxed_rules
+from mia.split import mislabelled, relaxed_rules
 from mia.store import PoolStore
 from mia.train.compatible import check_compatible
 
@@ -37,6 +38,7 @@ def check_request(options: ExperimentOptions, data: Dataset, own: OwnTraining | 
         check_compatible(options.train, options.model, data.x.shape[1:], options.split.size)
     else:
         own.check(options)
+    check_places(options)
     for name, attack in options.attack.chosen.items():
         check_possible(name, attack, options.split.protocol, options.split.num_shadows, options.split.num_targets)
 
@@ -65,6 +67,7 @@ def run_experiment(
     clock, attacks = Clock(observe), quick_first(options.attack)
     check_request(options, data, own)
     split = plan_split(options, data)
+    data = mislabelled(data, options.split, split, options.seed)
     if own is None:
         materials = gather(options, data, split, store, observe, clock)
     else:
@@ -83,6 +86,7 @@ def run_experiment(
     idle = options.train.idle() if own is None else []
     said = [
         *idle,
+        *why_no_bound(options),
         *data.notes,
         *copies_on_both_sides(tasks[0], data),
         *relaxed_rules(options.split, split),
@@ -94,7 +98,8 @@ def run_experiment(
         "pool/models_reused": len(ensemble.rows) - ensemble.num_trained,
     }
     with clock.stage("metrics"):
-        terms = Terms(options.attack.prior, options.train.dp.delta)
+        delta = options.train.dp.delta if options.audit.delta is None else options.audit.delta
+        terms = Terms(options.attack.prior, delta, options.audit.confidence)
         judged = [judge(task, found, terms, options.seed) for task, found in zip(tasks, scores, strict=True)]
         result = build_result(
             tasks[0],
@@ -107,7 +112,31 @@ def run_experiment(
             growth=growth,
             pools=ensemble.fingerprints,
         )
+        if split.canaries is not None:
+            result = with_utility(result, utility_of_canary_models(options, materials, split))
     return result.with_metrics(clock.metrics())
+
+
+def why_no_bound(options: ExperimentOptions) -> list[str]:
+    """Return why a run whose training promises an epsilon tells no bound on it; nothing where it does, or need not."""
+    if options.split.protocol == "canary" or not options.train.dp.is_on:
+        return []
+    line = (
+        f"no bound on epsilon: split={options.split.protocol} draws a fixed number of members; a bound needs each "
+        "record in or out by its own coin, as split=canary has it"
+    )
+    return [line]
+
+
+def with_utility(result: Result, accuracy: Float[np.ndarray, "M 2"]) -> Result:
+    """Return a result with the accuracies of the target, the first row, and of the shadows."""
+    found = dict(zip(("target/train_accuracy", "target/test_accuracy"), map(float, accuracy[0]), strict=True))
+    found["target/generalization_gap"] = found["target/train_accuracy"] - found["target/test_accuracy"]
+    shadows = accuracy[1:] if len(accuracy) > 1 else None
+    if shadows is not None:
+        means = map(float, shadows.mean(axis=0))
+        found |= dict(zip(("shadow/train_accuracy", "shadow/test_accuracy"), means, strict=True))
+    return replace(result, shadow_accuracy=shadows).with_metrics(found)
 
 
 def told_about(task: AttackTask, data: Dataset) -> AttackTask:

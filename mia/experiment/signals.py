@@ -45,7 +45,7 @@ class DefendedAnswers:
         self._made: dict[int, Defence] = {}
         self._last: tuple[int, Predictor] | None = None
 
-    def answers(self, row: int, *records: Int[np.ndarray, "R"]) -> list[tuple[Float[np.ndarray, "R C"], bool]]:
+    def answers(self, row: int, *records: Int[np.ndarray, "_"]) -> list[tuple[Float[np.ndarray, "_ C"], bool]]:
         """Return what model `row` says about each of several sets of records, and whether that is probabilities."""
         logits = self._logits(row)
         defence = self._defence(row, logits)
@@ -81,13 +81,13 @@ class DefendedAnswers:
             known = None
             if needs_fit(options):
                 logits = self._logits(row) if logits is None else logits
-                known = (logits[self.split.members[row]], logits[self._known_nonmembers(row)])
+                known = (logits[self.split.members_of(row)], logits[self._known_nonmembers(row)])
             self._made[row] = make_defence(options, seed=stage_seed(self.options.seed, "defence", row), fit_on=known)
         return self._made[row]
 
     def _known_nonmembers(self, row: int) -> Int[np.ndarray, "n"]:
         """Records that model `row` never saw and is not judged on; if there are none, its own test records."""
-        own = np.concatenate([self.split.members[row], self.split.nonmembers[row]])
+        own = np.concatenate([self.split.members_of(row), self.split.nonmembers[row], self.split.judged(row)])
         others = np.setdiff1d(self._records_of_owner(row), own)
         generator = stage_generator(self.options.seed, "defence/nonmembers", row)
         return generator.permutation(others)[: self.options.split.size] if len(others) else self.split.nonmembers[row]
@@ -127,7 +127,7 @@ def make_tasks(
     With `can_ask`, models can be asked further questions.
     """
     data = materials.data
-    index = np.union1d(split.members, split.nonmembers)
+    index = np.unique([split.judged(row) for row in range(split.num_models)])
     outside = _population(options, split, index)
     answers = DefendedAnswers(options, data, split, materials.ensemble, materials.num_real)
     asked = [index, outside] if len(outside) else [index]
@@ -139,8 +139,8 @@ def make_tasks(
     membership = np.full((split.num_models, split.num_records), OUT, np.int8)
     own = np.zeros((split.num_models, split.num_records), bool)
     for row in range(split.num_models):
-        membership[row, split.members[row]] = IN
-        own[row, split.members[row]] = own[row, split.nonmembers[row]] = True
+        membership[row, split.members_of(row)] = IN
+        own[row, split.judged(row)] = True
     membership, own = membership[:, index], own[:, index]
 
     tasks = []
@@ -160,12 +160,33 @@ def make_tasks(
             population_labels=data.y[outside] if population else None,
             oracle=PoolOracle(answers, [target, *shadows], index, candidates, is_probability) if can_ask else None,
         )
-        tasks.append(AttackTask(signals, candidates, membership[target][own[target]] == IN, target))
+        is_member = membership[target][own[target]] == IN
+        tasks.append(AttackTask(signals, candidates, is_member, target, is_independent=split.canaries is not None))
     return tasks
+
+
+def utility_of_canary_models(
+    options: ExperimentOptions, materials: Materials, split: Split
+) -> Float[np.ndarray, "M 2"]:
+    """Return each model's accuracy on its training records that are no canaries, and on those kept for testing.
+
+    Canaries say nothing of a model's use: there are few, and their labels may be wrong. Where all are canaries, those.
+    """
+    answers = DefendedAnswers(options, materials.data, split, materials.ensemble, materials.num_real)
+    found = np.empty((split.num_models, 2))
+    for row in range(split.num_models):
+        members, tested = split.members_of(row), split.nonmembers[row]
+        ordinary = np.setdiff1d(members, split.judged(row))
+        for column, records in enumerate((ordinary if len(ordinary) else members, tested)):
+            ((outputs, _),) = answers.answers(row, records)
+            found[row, column] = (outputs.argmax(axis=1) == materials.data.y[records]).mean()
+    return found
 
 
 def _population(options: ExperimentOptions, split: Split, index: Int[np.ndarray, "R"]) -> Int[np.ndarray, "Z"]:
     """Records that no model of a pool ever sees; under `disjoint` other models' records serve instead."""
+    if split.protocol == "canary":
+        return split.nonmembers[0][:MOST_POPULATION]
     if split.protocol != "pool":
         return np.array([], np.int64)
     outside = np.setdiff1d(np.arange(split.num_records), index)

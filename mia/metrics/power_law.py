@@ -6,7 +6,7 @@ log(TPR - FPR) falls about as -1/2 log(examples per class) in the literature (To
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from mia.metrics.rates import CONFIDENCE, Estimate, student_quantile
 
@@ -20,18 +20,18 @@ class PowerLaw:
     num_points: int
     num_left_out: int  # points at or below chance, whose logarithm does not exist
 
-    def gain(self, examples: Float[np.ndarray, "X"]) -> Float[np.ndarray, "X"]:
+    def gain(self, examples: Real[np.ndarray, "X"]) -> Float[np.ndarray, "X"]:
         """Return TPR - FPR at numbers of examples, on the line."""
         return np.asarray(np.exp(self.intercept) * np.asarray(examples, dtype=np.float64) ** self.slope.value)
 
 
 def fit_power_law(
-    examples: Float[np.ndarray, "P"],
+    examples: Real[np.ndarray, "P"],
     tpr: Float[np.ndarray, "P"],
     fpr: Float[np.ndarray, "P"],
     *,
-    members: Float[np.ndarray, "P"] | None = None,
-    nonmembers: Float[np.ndarray, "P"] | None = None,
+    members: Real[np.ndarray, "P"] | None = None,
+    nonmembers: Real[np.ndarray, "P"] | None = None,
     confidence: float = CONFIDENCE,
 ) -> PowerLaw | None:
     """Return the slope of log(TPR - FPR) against log(examples), with its interval; None with fewer than three points.
@@ -71,7 +71,7 @@ def fit_power_law(
     return PowerLaw(estimate, intercept, len(x), int(np.count_nonzero(~use)))
 
 
-def _variance(rate: np.ndarray, trials: Float[np.ndarray, "P"]) -> np.ndarray:
+def _variance(rate: np.ndarray, trials: Real[np.ndarray, "P"]) -> np.ndarray:
     """Of a rate, smoothed so that none is certain."""
     trials = np.asarray(trials, dtype=np.float64)
     share = (rate * trials + 0.5) / (trials + 1)

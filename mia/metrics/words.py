@@ -86,6 +86,7 @@ METRICS = (
     Metric("epsilon_one_run", "epsilon, one run", "privacy", worse=1, has_interval=False),
     Metric("epsilon_one_run_fdp", "epsilon, one run (f-DP)", "privacy", worse=1, has_interval=False),
     Metric("epsilon_clopper_pearson", "epsilon, Clopper-Pearson", "privacy", worse=1, has_interval=False),
+    Metric("bayesian_epsilon", "epsilon, credible interval", "privacy", worse=1),
     Metric("mu_gdp", "mu (GDP)", "privacy", worse=1, has_interval=False),
     Metric("placebo_auc", "AUC, target that cannot know", "control", "plac.\nAUC", chance=0.5),
     Metric("null_auc", "AUC, membership permuted", "control", "null\nAUC", chance=0.5),

@@ -34,7 +34,7 @@ class ModelKind:
     build: Build
     takes: Literal["records", "pictures"]
     mixes: Callable[[Any], str]  # options -> what makes it mix the records of a batch, or nothing
-    tells_norms: bool  # all its layers heed `training.probe`, see `mia.models.networks.ghost_norm`
+    tells_norms: bool  # all its layers heed `training.probe`, see `networks.record_gradients`
 
 
 MODELS: Registry[ModelKind] = Registry("model", "mia.models", "mia.models")
@@ -59,7 +59,7 @@ def model(
         takes: `pictures` [height width channels] alone, or `records` of any shape.
         mixes: Whether records of a batch influence one another, as under batch normalisation; a function of the options
             gives what makes it so, such as `model.norm='batch'`, or an empty string.
-        tells_norms: All its layers give the norms of the records' gradients; DP-SGD is slower without.
+        tells_norms: All its layers with parameters heed `training.probe`; DP-SGD is slower without.
     """
 
     def enter(build: Function) -> Function:

@@ -34,7 +34,7 @@ class Beside:
     index: np.ndarray  # [N]
     groups: np.ndarray | None
     slices: Mapping[str, np.ndarray]
-    is_independent: bool
+    is_independent: np.ndarray  # [N]: drawn by a coin of its own
 
     def task(self, signals: Signals, member: Int8[np.ndarray, "N"], target: int = 0) -> AttackTask:
         """Return the task of guessing `member` where it is 1 or 0."""
@@ -46,7 +46,7 @@ class Beside:
             target,
             None if self.groups is None else self.groups[asked],
             {name: values[asked] for name, values in self.slices.items()},
-            self.is_independent,
+            self.is_independent[asked],
         )
 
 
@@ -64,9 +64,11 @@ def read_beside(arrays: Mapping[str, Any], count: int) -> Beside:
         if name.startswith("slice_")
     }
     independent = as_array("independent", arrays.get("independent", False))
-    if independent.size != 1 or independent.dtype.kind not in "bui":
-        raise RequestError(f"independent has shape {independent.shape}; it must be one true or false")
-    return Beside(index, groups, slices, bool(independent.ravel()[0]))
+    if independent.shape not in ((), (1,), (count,)) or independent.dtype.kind not in "bui":
+        raise RequestError(
+            f"independent has shape {independent.shape}; it must be one true or false, or one for each of {count}"
+        )
+    return Beside(index, groups, slices, np.broadcast_to(independent.astype(bool), count))
 
 
 def make_signals(

@@ -9,7 +9,8 @@ Takes arrays by name; gives an `Audit`. Attacks nothing, and refuses in one line
     all models in turn      logits [M N C] (or probabilities, loss [M N]), member [M N], labels [N]
 
 Membership is 1, 0, or -1 for "not evaluated". With any of these: index [N] (what records are called), groups [N] (whose
-they are), slice_<name> [N], class_names [C], independent (whether members were drawn by independent fair coins).
+they are), slice_<name> [N], class_names [C], independent (whether members, or each of
+[N] records, were drawn by fair coins of their own).
 """
 
 from collections.abc import Mapping, Sequence

@@ -43,6 +43,8 @@ def console_table(result: Result) -> "Group":
         parts.append(
             Text(f"Privacy: epsilon {epsilon:.3g} at delta {delta:.3g} (DP-SGD, noise multiplier {noise:.4g})")
         )
+    if (bound := "privacy/epsilon_lower_bound") in metrics:
+        parts.append(Text(f"Audited: epsilon is at least {metrics[bound]:.3g} (canaries drawn by coins, one run)"))
     return Group(*parts, *(Text(f"! {line}", style="yellow") for line in result.warnings))
 
 

@@ -212,10 +212,12 @@ def data_of(study: Study, evidence: Evidence) -> dict[str, "pd.DataFrame"]:
 
 
 def _read_scores(path: Path | None, wanted: set[str]) -> Mapping[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:  # type: ignore[arg-type]
+    if path is None:
+        return {}
+    try:  # opened here: numpy leaves what is damaged open
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files if name in wanted}
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile):
         return {}
     return arrays if {"index", "member"} <= arrays.keys() else {}
 

@@ -53,7 +53,7 @@ class FeatureSpace:
             x[np.arange(count), start + generator.integers(stop - start, size=count)] = 1
         return x
 
-    def draw_marginal(self, reference: Table, count: int, generator: np.random.Generator) -> Table:
+    def draw_marginal(self, reference: Shaped[np.ndarray, "R F"], count: int, generator: np.random.Generator) -> Table:
         """Return records whose features are drawn on their own, each as it is distributed in the `reference`."""
         chosen = generator.integers(len(reference), size=(count, self.num_features), dtype=np.int32)
         return reference[chosen[:, self.feature_of_column], np.arange(self.num_columns)]

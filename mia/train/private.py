@@ -1,28 +1,29 @@
 """DP-SGD (Abadi et al. 2016): each record's gradient clipped and summed, noise added to the sum.
 
-Takes parameters and losses of records; gives gradients. The gradients of single records are never kept where the model
-tells their norms: one backward pass gives the norms, a second one the sum of what clipping leaves of the gradients.
+Takes parameters and losses of records; gives gradients. One backward pass gives the norms of the records' gradients and
+the sum of what clipping leaves of them, a few records at a time: as many as caches hold.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.extend.random import threefry_2x32
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 
+from mia.models.networks.convolution import is_on_cpu
 from mia.models.networks.layers import Training
 from mia.models.networks.network import Network, Tree
+from mia.models.networks.record_gradients import Probe, shapes_of, weighted_gradient
 from mia.train.defences import Batch
 from mia.train.hooks import Hooks
 from mia.train.loss import BatchResult, curve, record_losses
 from mia.train.state import NOISE, SAMPLING
 from mia.train.step import Work, penalty_gradient
 
-T = TypeVar("T")
+LEAST = 8  # records at once
+CACHE, MEMORY = 2**18, 2**26  # bytes of gradients of single records, on a CPU and elsewhere
 TINY = 1e-20  # keeps a record without gradient from dividing by zero
 
 
@@ -32,7 +33,7 @@ def private_gradient(work: Work) -> tuple[Tree, BatchResult]:
     That is the noisy mean of clipped gradients, and the gradient of penalties, which see no record.
     """
     given = work.plan.defences.given("dp", work.model.strengths)
-    num_members, microbatch = len(work.model.members), given.microbatch
+    num_members, microbatch = len(work.model.members), records_at_once(work, given.microbatch)
     most = -(-num_members // microbatch)
     if given.is_poisson:
         counts = poisson_batch(work.key(SAMPLING), num_members, work.plan.batch_size)
@@ -57,6 +58,17 @@ def private_gradient(work: Work) -> tuple[Tree, BatchResult]:
     return gradient, BatchResult(work.state.statistics, *sums)
 
 
+def records_at_once(work: Work, most: int) -> int:
+    """Return how many records' gradients are taken at once: so many that what is kept of each fits the caches."""
+    network, kept = work.plan.network, [work.state.parameters]
+    if network.tells_norms:
+        x, training = jnp.zeros((1, *network.shape)), Training(work.key(NOISE), jnp.float32(0), jnp.ones(1))
+        apply = lambda parameters, probe: network.apply(parameters, {}, x, replace(training, probe=probe))  # noqa: E731
+        kept = shapes_of(apply, work.state.parameters)
+    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
+    return min(most, max(LEAST, (CACHE if is_on_cpu() else MEMORY) // size))
+
+
 def clipped_gradient(
     network: Network, parameters: Tree, batch: Batch, training: Training, hooks: Hooks, clipping_norm: Scalar
 ) -> tuple[Tree, tuple[Scalar, Scalar]]:
@@ -67,12 +79,12 @@ def clipped_gradient(
     if not network.tells_norms:
         return _clipped_one_by_one(network, parameters, batch, training, hooks, clipping_norm)
 
-    def losses(parameters: Tree, probe: Float[Array, "B"]) -> tuple[Float[Array, "B"], tuple[Scalar, Scalar]]:
+    def losses(parameters: Tree, probe: Probe) -> tuple[Float[Array, "B"], tuple[Scalar, Scalar]]:
         logits, _ = network.apply(parameters, {}, batch.x, replace(training, probe=probe))
         sums = jax.lax.stop_gradient(curve(logits, batch, training.weights))
         return record_losses(logits, batch.targets, hooks), sums
 
-    return sum_of_clipped(losses, parameters, training.weights, clipping_norm)
+    return weighted_gradient(losses, parameters, training.weights, lambda squares: kept_share(squares, clipping_norm))
 
 
 def _clipped_one_by_one(
@@ -95,25 +107,6 @@ def _clipped_one_by_one(
     )
     kept = weights * kept_share(squares, clipping_norm)
     return jax.tree.map(lambda leaf: jnp.tensordot(kept, leaf, 1), gradients), curve(logits, batch, weights)
-
-
-def sum_of_clipped(
-    losses: Callable[[Tree, Float[Array, "m"]], tuple[Float[Array, "m"], T]],
-    parameters: Tree,
-    weights: Float[Array, "m"],
-    clipping_norm: Scalar,
-) -> tuple[Tree, T]:
-    """Return the sum of the records' gradients, each scaled down to at most the clipping norm, and what `losses` adds.
-
-    Args:
-        losses: (parameters, probe) -> the loss of each record, and anything besides.
-        parameters: of the model.
-        weights: 0 for padding, 1 for real records.
-        clipping_norm: the largest norm over all parameters that a record's gradient keeps; may be infinite.
-    """
-    _, pull, besides = jax.vjp(losses, parameters, jnp.zeros_like(weights), has_aux=True)
-    _, squares = pull(weights)
-    return pull(weights * kept_share(squares, clipping_norm))[0], besides
 
 
 def kept_share(squares: Float[Array, "m"], clipping_norm: Scalar) -> Float[Array, "m"]:

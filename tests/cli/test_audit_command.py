@@ -257,3 +257,42 @@ def test_a_plan_is_written_and_says_how_it_goes_on(mia, tmp_path):
     ):
         code, _, err = mia(tmp_path, "plan", "records=100", *wrong)
         assert (code, named in err) == (2, True), err
+
+
+@pytest.mark.parametrize(
+    ("shift", "one_run", "fdp"), [(1, 1.13346, 2.164749), (2, 2.311945, 4.7218075), (4, 4.395568, 9.133752)]
+)
+@pytest.mark.parametrize("per_record", [False, True])
+def test_scores_of_canaries_give_bounds_where_the_file_says_that_coins_were_thrown(
+    mia, tmp_path, shared_home, shift, one_run, fdp, per_record
+):
+    """Normal quantiles on each side; the published numbers are of 10,000 of them."""
+    from scipy.special import ndtri
+
+    quantiles = ndtri((np.arange(10_000) + 0.5) / 10_000)
+    coins = np.ones(20_000, bool) if per_record else True
+    arrays = {"member": np.repeat([1, 0], 10_000), "mine": np.concatenate([quantiles + shift, quantiles])}
+    np.savez(tmp_path / "scores.npz", **arrays, independent=coins)
+    request = (f"scores={tmp_path / 'scores.npz'}", "audit.delta=1e-6", "audit.confidence=0.95", UNTRACKED)
+    out = tmp_path / "out"
+    code, printed, err = mia(shared_home, "audit", *request, f"out={out}")
+    assert code == 0, err
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["attack/mine/epsilon_one_run"] == pytest.approx(one_run, abs=2e-5)
+    assert metrics["attack/mine/epsilon_one_run_fdp"] == pytest.approx(fdp, abs=2e-5)
+    assert metrics["privacy/epsilon_lower_bound"] == pytest.approx(one_run, abs=2e-5)
+    assert f"Audited: epsilon is at least {one_run:.3g}" in " ".join(printed.split())
+
+
+def test_scores_without_coins_say_why_there_is_no_bound(mia, tmp_path, shared_home):
+    np.savez(tmp_path / "scores.npz", member=np.repeat([1, 0], 50), mine=np.arange(100)[::-1])
+    out = tmp_path / "out"
+    code, printed, err = mia(shared_home, "audit", f"scores={tmp_path / 'scores.npz'}", f"out={out}", UNTRACKED)
+    assert code == 0, err
+    assert "no bound on epsilon" in " ".join(printed.split())
+    assert "epsilon" not in "".join(json.loads((out / "metrics.json").read_text()))
+    fewer = np.arange(100) >= 40  # of which coins drew 10 members and 50 non-members: coins do not do that
+    np.savez(tmp_path / "scores.npz", member=np.repeat([1, 0], 50), mine=np.arange(100)[::-1], independent=fewer)
+    code, printed, _ = mia(shared_home, "audit", f"scores={tmp_path / 'scores.npz'}", f"out={out}", UNTRACKED)
+    assert code == 0
+    assert "10 of 60 records are members, which fair coins do not give" in " ".join(printed.split())

@@ -105,10 +105,8 @@ def test_what_is_wrong_with_a_request_is_one_line(site, wrong, said):
 def test_a_broken_package_is_one_line_of_warning_and_hides_nothing_else(broken_site):
     fine = run(broken_site, "--cfg", "job", "data=rings")
     assert fine.returncode == 0, fine.stderr
-    warning = (
-        "mia: warning: attack=confident: the installed package's confident_attack cannot be used: no licence: buy one"
-    )
-    assert fine.stderr.splitlines() == [warning]
+    reason = "attack=confident: the installed package's confident_attack cannot be used: no licence: buy one"
+    assert fine.stderr.splitlines() == [f"mia: warning: {reason}"]
     refused = run(broken_site, "--cfg", "job", "attack=[confident]")
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[-1] == f"mia: error: {reason}"

@@ -23,7 +23,7 @@ from mia.train.defence_options import AdversarialOptions, DistillationOptions, D
 from mia.train.options import TrainOptions
 
 ANOTHER_POOL = {
-    "seed", "split.protocol", "split.size", "split.overlap",
+    "seed", "split.protocol", "split.size", "split.overlap", "split.canaries",
     "model.name", "model.hidden", "model.activation", "model.depth", "model.width", "model.norm",
     "train.epochs", "train.batch_size", "train.learning_rate", "train.learning_rate_decay", "train.epsilon",
     "train.l2", "train.weight_decay", "train.dropout", "train.label_smoothing", "train.test_records",
@@ -38,7 +38,8 @@ ANOTHER_POOL = {
 ANOTHER_RUN = {
     "split.num_shadows",
     "split.num_targets",
-    "split.canaries",
+    "split.mislabel",  # another pool by its records, whose labels it changes
+    "audit.*",
     "attacker.adaptive",
     "attack.*",
     "defence.*",
@@ -53,7 +54,9 @@ BY_ITS_RECORDS = {"data.*"}
 
 DATA = Dataset("blobs", np.zeros((400, 6), np.float32), np.arange(400, dtype=np.int32) % 3, 3)
 WORDS = [
+    "forest",
     "pool",
+    "forest",
     "relu",
     "batch",
     "laplace",
@@ -89,7 +92,7 @@ def base_of(key: str, **parts: Any) -> Config:
         return replace(BASE, split=SplitOptions("pool", num_shadows=3))
     if key == "attacker.adaptive":
         return replace(BASE, train=TrainOptions(l2=1e-3))
-    if key == "split.canaries":
+    if key in ("split.canaries", "split.mislabel") or key.startswith("audit."):
         return replace(BASE, split=SplitOptions("canary", num_shadows=3))
     switched_on = SWITCHED_ON.get(key.rpartition(".")[0])
     return replace(BASE, **parts, **({"train": switched_on} if switched_on else {}))
@@ -243,3 +246,16 @@ def test_pools_of_before_are_found_again():
     """Their names rest on nothing that this version changed: this one was computed by the version before."""
     options = experiment_of(BASE)
     assert fingerprint(pool_identity(options, DATA, options.train)) == "a6c8f7bd639437fd26bb"
+
+
+def test_the_version_of_dp_sgd_names_its_trainings_alone(monkeypatch):
+    plain, private = TrainOptions(), TrainOptions(dp=DpOptions(clipping_norm=1.0))
+
+    def names(train):
+        chosen = experiment_of(replace(BASE, train=train))
+        return fingerprint(pool_identity(chosen, DATA, train)), fingerprint(run_identity(chosen, DATA))
+
+    before = names(plain), names(private)
+    monkeypatch.setattr("mia.experiment.identity.PRIVATE_VERSION", 99)
+    assert names(plain) == before[0]
+    assert all(now != then for now, then in zip(names(private), before[1], strict=True))

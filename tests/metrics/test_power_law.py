@@ -12,7 +12,7 @@ SIZES = np.array([50, 100, 200, 400, 800, 1600])
 def test_a_line_is_found_exactly():
     found = fit_power_law(SIZES, 3 * SIZES**-0.5 + 0.01, np.full(6, 0.01))
     assert found.slope == pytest.approx((-0.5, -0.5, -0.5))
-    assert found.gain([100, 400]) == pytest.approx([0.3, 0.15])
+    assert found.gain(np.array([100, 400])) == pytest.approx([0.3, 0.15])
     assert (found.num_points, found.num_left_out) == (6, 0)
 
 
@@ -25,11 +25,15 @@ def test_the_interval_is_that_of_least_squares():
     assert found.intercept == pytest.approx(line.intercept)
 
 
+def fit(examples, tpr):
+    return fit_power_law(np.array(examples), np.array(tpr), np.full(len(tpr), 0.01))
+
+
 def test_points_without_leakage_are_counted_and_left_out():
-    found = fit_power_law([10, 20, 40, 80], [0.4, 0.3, 0.2, 0.01], [0.01, 0.01, 0.01, 0.01])
+    found = fit([10, 20, 40, 80], [0.4, 0.3, 0.2, 0.01])
     assert (found.num_points, found.num_left_out) == (3, 1)
-    assert fit_power_law([10, 20, 40], [0.4, 0.3, 0.0], [0.01] * 3) is None
-    assert fit_power_law([10, 10, 10], [0.4, 0.3, 0.2], [0.01] * 3) is None
+    assert fit([10, 20, 40], [0.4, 0.3, 0.0]) is None
+    assert fit([10, 10, 10], [0.4, 0.3, 0.2]) is None
 
 
 @pytest.mark.slow

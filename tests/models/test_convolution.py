@@ -100,6 +100,27 @@ def test_models_side_by_side_as_alone(kind):
             np.testing.assert_allclose(own[i], expected, rtol=1e-4, atol=1e-4 * float(jnp.abs(expected).max()))
 
 
+@pytest.mark.parametrize("is_on_cpu", [True, False], ids=["CPU", "elsewhere"])
+def test_gradients_of_each_picture_are_those_of_it_alone(is_on_cpu, monkeypatch):
+    monkeypatch.setattr(convolution, "is_on_cpu", lambda: is_on_cpu)
+    x, kernel, bias = arrays((3, 9, 8, 2), 3, "float32")
+    kernel *= 0.1
+
+    def loss(x, kernel, bias):
+        return (convolution.conv_pool_tanh(x, kernel, bias) ** 2).sum()
+
+    def loss_of_each(x, kernels, biases):
+        return (convolution.conv_pool_tanh_of_each(x, kernels, biases) ** 2).sum()
+
+    wide = [jnp.broadcast_to(leaf, (3, *leaf.shape)) for leaf in (kernel, bias)]
+    found = jax.jit(jax.grad(loss_of_each, argnums=(0, 1, 2)))(x, *wide)
+    alone = jax.jit(jax.grad(loss, argnums=(0, 1, 2)))
+    for i in range(3):
+        expected = alone(x[i : i + 1], kernel, bias)
+        for own, other in zip(found, (expected[0][0], *expected[1:]), strict=True):
+            np.testing.assert_allclose(own[i], other, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("options", [CnnOptions(), WideResnetOptions(depth=10, width=1)], ids=["cnn", "wide_resnet"])
 def test_off_the_cpu_models_are_the_same_function(monkeypatch, options):
     """Gradients of a whole network, as a GPU would compute them."""
@@ -112,7 +133,7 @@ def test_off_the_cpu_models_are_the_same_function(monkeypatch, options):
         return jax.jit(jax.value_and_grad(loss))(parameters)
 
     by_patches = gradient()
-    monkeypatch.setattr(convolution, "_is_on_cpu", lambda: False)
+    monkeypatch.setattr(convolution, "is_on_cpu", lambda: False)
     assert "gather" not in str(jax.make_jaxpr(gradient)())
     for own, expected in zip(jax.tree.leaves(gradient()), jax.tree.leaves(by_patches), strict=True):
         np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4 * float(jnp.abs(expected).max()))

@@ -40,7 +40,7 @@ def test_a_target_and_shadows_are_one_task(arrays):
     np.testing.assert_array_equal(task.groups, arrays["groups"][7:])
     np.testing.assert_array_equal(task.slices["age"], arrays["slice_age"][7:])
     np.testing.assert_array_equal(task.signals.shadow_outputs, arrays["shadow_logits"])
-    assert not task.is_independent
+    assert not np.any(task.is_independent)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_target_and_shadows_are_one_task(arrays):
         ({"population_logits": np.zeros((4, 9, CLASSES)), "population_labels": np.zeros(9, int)}, r"\(5, Z, 3\)"),
         ({"class_names": ["a", "b"]}, "2 names for 3 classes"),
         ({"index": np.arange(3)}, r"index has shape \(3,\)"),
-        ({"independent": [True, False]}, "one true or false"),
+        ({"independent": [True, False]}, "one true or false, or one for each of"),
         ({"target_member": np.full(RECORDS, -1)}, "nothing to evaluate"),
         ({"shadow_member": None, "shadow_members": np.zeros((4, RECORDS))}, "did you mean 'shadow_member'"),
     ],

@@ -287,9 +287,10 @@ def test_gaps_of_classes_are_the_advantage_of_the_gap_attack(study, evidence) ->
             assert mine.loc[row["class"], "v"] == float(row["precision"])
 
 
-def test_damaged_and_missing_files_are_left_out(tmp_path) -> None:
+@pytest.mark.parametrize("content", [b"not a zip file", b"PK\x03\x04 and no more", b""])
+def test_damaged_and_missing_files_are_left_out(tmp_path, content) -> None:
     run = fake_run(tmp_path, records=20)
-    (tmp_path / run.name / "scores.npz").write_bytes(b"not a zip file")
+    (tmp_path / run.name / "scores.npz").write_bytes(content)
     (tmp_path / run.name / "per_class.csv").unlink()
     assert list(figures_of(run)[0]) == ["attacks", "cost"]
 

@@ -88,7 +88,7 @@ def test_one_epoch_equals_a_plain_loop(table):
     losses, correct = [], 0
     for first in range(0, 37, 16):
         batch = order[first : first + 16]
-        x, y = table.x[batch], table.y[batch]
+        x, y = jnp.array(table.x[batch]), table.y[batch]
 
         def loss(parameters, x=x, y=y):
             logits, _ = network.apply(parameters, {}, x)

@@ -50,7 +50,7 @@ MODELS = {
 @pytest.mark.parametrize("is_on_cpu", [True, False], ids=["CPU", "elsewhere"])
 @pytest.mark.parametrize("name", MODELS)
 def test_clipped_gradients_equal_those_of_one_record_after_another(name, is_on_cpu, monkeypatch):
-    monkeypatch.setattr(convolution, "_is_on_cpu", lambda: is_on_cpu)
+    monkeypatch.setattr(convolution, "is_on_cpu", lambda: is_on_cpu)
     model, shape = MODELS[name]
     network = Network(model, shape, 3)
     parameters, _ = network.initialise(KEY)
@@ -73,7 +73,9 @@ def test_clipped_gradients_equal_those_of_one_record_after_another(name, is_on_c
         lambda *leaves: sum(leaf * min(1, clip / norm) for leaf, norm in zip(leaves, norms, strict=True)), *gradients
     )
     training = Training(KEY, jnp.float32(0), weights)
-    found, _ = jax.jit(lambda given: clipped_gradient(network, given, batch, training, hooks, clip))(parameters)
+    found, _ = jax.jit(lambda given: clipped_gradient(network, given, batch, training, hooks, jnp.float32(clip)))(
+        parameters
+    )
     for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5)
     assert norms[int(np.argmax(norms))] > clip

@@ -21,7 +21,7 @@ class Hasher:
         self,
         outputs: Shaped[np.ndarray, "R C"],
         labels: Int[np.ndarray, "R"],
-        membership: Int[np.ndarray, "R"],
+        membership: Shaped[np.ndarray, "R"],
     ) -> UInt64[np.ndarray, "R"]:
         """Return a key per row; rows that are alike in everything get the same."""
         is_single = outputs.dtype == np.float32

@@ -112,7 +112,7 @@ def fit_models(
             rows = source.gather(model, plan.num_folds)
             sizes.append((len(rows), rows.num_in, rows.num_out))
             pair = choices[model].pair if model in choices else None
-            known.append(StandIn(np.empty(0), rows.is_member, rows.labels))
+            known.append(StandIn(np.full(len(rows), np.nan), rows.is_member, rows.labels))
             fold = assign_folds(rows, min(STAND_IN_FOLDS, plan.num_folds))
             yield (
                 Recipe(options, pair, _model_seed(seed, model)),

@@ -33,15 +33,25 @@ def conv_pool_tanh(
     That is conv, tanh, max-pool in one, since tanh is monotonic, at a quarter of the tanh work. Rows and columns that
     do not fill a window are left out. Among equals the gradient goes to the first.
     """
-    return (_pooled_by_patches if _is_on_cpu() else _pooled_by_slices)(x, kernel, bias, pool)
+    return (_pooled_by_patches if is_on_cpu() else _pooled_by_slices)(x, kernel, bias, pool)
+
+
+def conv_pool_tanh_of_each(
+    x: Float[Array, "B H W C"], kernels: Float[Array, "B k k C F"], biases: Float[Array, "B F"], pool: int = 2
+) -> Float[Array, "B P Q F"]:
+    """Return `conv_pool_tanh` with parameters for each picture, all equal: gradients in them are those of each."""
+    if is_on_cpu():
+        return _pooled_of_each(x, kernels, biases, pool)
+    return jax.vmap(lambda x, kernel, bias: _pooled_by_slices(x[None], kernel, bias, pool)[0])(x, kernels, biases)
 
 
 def convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], stride: int = 1) -> Float[Array, "B P Q F"]:
     """Return the valid convolution."""
-    return (_by_patches if _is_on_cpu() else _by_slices)(x, kernel, stride)
+    return (_by_patches if is_on_cpu() else _by_slices)(x, kernel, stride)
 
 
-def _is_on_cpu() -> bool:
+def is_on_cpu() -> bool:
+    """Whether compiled code is for a CPU, whose caches it should then fit."""
     return jax.default_backend() == "cpu"
 
 
@@ -51,10 +61,14 @@ def _pooled_by_slices(x: Array, kernel: Array, bias: Array, pool: int) -> Array:
     return _pool_tanh(_times(take_slices(x, size, shape, 1), kernel), bias, pool)
 
 
-@partial(jax.checkpoint, static_argnums=(2,))  # slices are taken again: deep networks could not keep them all
 def _by_slices(x: Array, kernel: Array, stride: int) -> Array:
     size = kernel.shape[0]
-    return _times(take_slices(x, size, _output_shape(x, size, stride), stride), kernel)
+
+    @jax.checkpoint  # slices are taken again: deep networks could not keep them all
+    def product(x: Array, kernel: Array) -> Array:
+        return _times(take_slices(x, size, _output_shape(x, size, stride), stride), kernel)
+
+    return product(x, kernel)
 
 
 def take_slices(x: Float[Array, "B H W C"], size: int, shape: tuple[int, int], stride: int) -> Float[Array, "B P Q K"]:
@@ -111,7 +125,14 @@ def _pooled_forward(x: Array, kernel: Array, bias: Array, pool: int) -> tuple[Ar
 
 
 def _pooled_backward(pool: int, saved: tuple[Array, ...], grad: Array) -> tuple[Array, Array, Array]:
-    x, kernel, rows, products, out = saved
+    kernel, rows = saved[1:3]
+    grad_x, grad_products, grad_sum = _before_kernel(pool, saved, grad)
+    return grad_x, _kernel_gradient(rows, grad_products, kernel.shape), grad_sum.sum(axis=0)
+
+
+def _before_kernel(pool: int, saved: tuple[Array, ...], grad: Array) -> tuple[Array, Array, Array]:
+    """Return the gradients of the pictures, of the products, and of what tanh takes."""
+    x, kernel, _, products, out = saved
     size, _, channels, filters = kernel.shape
     _, p, q, _ = grad.shape
     grad_sum = grad.reshape(out.shape) * (1 - out * out)
@@ -121,13 +142,34 @@ def _pooled_backward(pool: int, saved: tuple[Array, ...], grad: Array) -> tuple[
     grad_rows = grad_products @ kernel.reshape(-1, filters).T
     patches = grad_rows.reshape(len(x), p, q, pool, pool, size, size, channels).swapaxes(2, 3)
     patches = patches.reshape(len(x), p * pool, q * pool, size, size, channels)
-    return add_patches(patches, x.shape, 1), _kernel_gradient(rows, grad_products, kernel.shape), grad_sum.sum(axis=0)
+    return add_patches(patches, x.shape, 1), grad_products, grad_sum
 
 
 _pooled_by_patches.defvjp(_pooled_forward, _pooled_backward)
 
 
-def _members(products: Float[Array, "R m*F"], filters: int) -> list[Float[Array, "R F"]]:
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _pooled_of_each(x: Array, kernels: Float[Array, "B k k C F"], biases: Float[Array, "B F"], pool: int) -> Array:
+    """Do the same with a kernel and a bias for each picture."""
+    return _pooled_forward(x, kernels[0], biases[0], pool)[0]
+
+
+def _of_each_forward(x: Array, kernels: Array, biases: Array, pool: int) -> tuple[Array, tuple[Array, ...]]:
+    return _pooled_forward(x, kernels[0], biases[0], pool)
+
+
+def _of_each_backward(pool: int, saved: tuple[Array, ...], grad: Array) -> tuple[Array, Array, Array]:
+    x, kernel, rows = saved[:3]
+    grad_x, grad_products, grad_sum = _before_kernel(pool, saved, grad)
+    by_picture = [array.reshape(len(x), -1, array.shape[-1]) for array in (rows, grad_products, grad_sum)]
+    kernels = jnp.einsum("bnk,bnf->bkf", *by_picture[:2]).reshape(len(x), *kernel.shape)
+    return grad_x, kernels, by_picture[2].sum(axis=1)
+
+
+_pooled_of_each.defvjp(_of_each_forward, _of_each_backward)
+
+
+def _members(products: Float[Array, "R mF"], filters: int) -> list[Float[Array, "R F"]]:
     return [products[:, i : i + filters] for i in range(0, products.shape[1], filters)]
 
 
@@ -190,7 +232,7 @@ def _stacked(rows: np.ndarray, columns: np.ndarray) -> Int[np.ndarray, "n 2"]:
     return np.stack(np.broadcast_arrays(rows, columns), axis=-1).reshape(-1, 2)
 
 
-def take_patches(x: Float[Array, "B H W C"], size: int, corners: Int[np.ndarray, "n 2"]) -> Float[Array, "B*n k*k*C"]:
+def take_patches(x: Float[Array, "B H W C"], size: int, corners: Int[np.ndarray, "n 2"]) -> Float[Array, "B*n taps"]:
     """Return the size x size patches at `corners` of every picture, flattened in the order row, column, channel."""
     batch, height, width, channels = x.shape
     pictures, rows = np.ogrid[:batch, :size]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from mia.models.networks.convolution import conv_pool_tanh
+from mia.models.networks.convolution import conv_pool_tanh, conv_pool_tanh_of_each
 from mia.models.networks.layers import Dense, Training, dropout, glorot_uniform, with_probe
 
 FILTERS = 32
@@ -37,7 +37,14 @@ class ConvPool(nnx.Module):
             sides = (self.margin, self.margin)
             x = jnp.pad(x, ((0, 0), sides, sides, (0, 0)))
         parameters = self.kernel[...], self.bias[...]
-        return with_probe(lambda x, given: conv_pool_tanh(x, given[0], given[1], self.pool), x, parameters, training)
+
+        def layer(x: Array, given: tuple[Array, Array]) -> Array:
+            return conv_pool_tanh(x, *given, pool=self.pool)
+
+        def of_each(x: Array, given: tuple[Array, Array]) -> Array:
+            return conv_pool_tanh_of_each(x, *given, pool=self.pool)
+
+        return with_probe(layer, x, parameters, training, of_each)
 
 
 class Cnn(nnx.Module):
@@ -52,7 +59,7 @@ class Cnn(nnx.Module):
         self.dense1 = Dense(height * width * channels, HIDDEN, rngs)
         self.dense2 = Dense(HIDDEN, num_classes, rngs)
 
-    def __call__(self, x: Float[Array, "B H W C"], training: Training | None = None) -> Float[Array, "B C"]:
+    def __call__(self, x: Float[Array, "B H W C"], training: Training | None = None) -> Float[Array, "B classes"]:
         """Return logits."""
         x = self.conv2(self.conv1(x, training), training)
         x = jnp.tanh(self.dense1(x.reshape(len(x), -1), training))

@@ -3,7 +3,7 @@
 Takes and gives arrays with the batch in front. Never draws randomness of its own: keys are arguments.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
-from mia.models.networks.ghost_norm import Layer, probed, probed_dense
+from mia.models.networks.record_gradients import Layer, Probe
 
 glorot_uniform = nnx.initializers.glorot_uniform()
 
@@ -24,14 +24,24 @@ class Training:
     key: PRNGKeyArray  # of this step
     dropout: Scalar  # the share that is dropped
     weights: Float[Array, "B"]  # 0 for the padding of a short batch, 1 for real records
-    probe: Float[Array, "B"] | None = None  # asks for the norms of records' gradients, see networks.ghost_norm
+    probe: Probe | None = field(default=None, metadata={"static": True})  # asks for the gradients of single records
 
 
-def with_probe(layer: Layer, x: Array, parameters: Any, training: Training | None) -> Array:
-    """Return `layer(x, parameters)`, with the norms of the records' gradients if they are asked for."""
+def with_probe(
+    layer: Layer, x: Array, parameters: Any, training: Training | None, of_each: Layer | None = None
+) -> Array:
+    """Return `layer(x, parameters)`, with the gradients of single records if they are asked for.
+
+    Args:
+        layer: Records must not influence one another in it.
+        x: The batch in front.
+        parameters: Of the layer.
+        training: What the model was given.
+        of_each: The same with parameters for each record, where there is a faster way than `jax.vmap`.
+    """
     if training is None or training.probe is None:
         return layer(x, parameters)
-    return probed(layer, x, parameters, training.probe)
+    return training.probe.layer(layer, x, parameters, of_each)
 
 
 class Dense(nnx.Module):
@@ -44,7 +54,7 @@ class Dense(nnx.Module):
     def __call__(self, x: Float[Array, "B inputs"], training: Training | None = None) -> Float[Array, "B outputs"]:
         """Return the layer's outputs."""
         if training is not None and training.probe is not None:
-            return probed_dense(x, self.kernel[...], self.bias[...], training.probe)
+            return training.probe.dense(x, self.kernel[...], self.bias[...])
         return x @ self.kernel[...] + self.bias[...]
 
 

@@ -37,7 +37,7 @@ class Network:
 
     @property
     def tells_norms(self) -> bool:
-        """Whether all layers tell the norms of records' gradients, see `mia.models.networks.ghost_norm`."""
+        """Whether all layers tell the gradients of single records, see `mia.models.networks.record_gradients`."""
         return model_kind(self.options).tells_norms
 
     @cached_property

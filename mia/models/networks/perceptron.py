@@ -23,7 +23,7 @@ class Mlp(nnx.Module):
         self.activation = ACTIVATIONS[activation]
         self.layers = nnx.List([Dense(a, b, rngs) for a, b in pairwise(widths)])
 
-    def __call__(self, x: Float[Array, "B *features"], training: Training | None = None) -> Float[Array, "B C"]:
+    def __call__(self, x: Float[Array, "B *features"], training: Training | None = None) -> Float[Array, "B classes"]:
         """Return logits."""
         x = x.reshape(len(x), -1)
         for i, layer in enumerate(self.layers[:-1]):

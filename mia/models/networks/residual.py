@@ -112,7 +112,7 @@ class WideResnet(nnx.Module):
         self.norm = make_norm(norm, channels)
         self.dense = Dense(channels, num_classes, rngs)
 
-    def __call__(self, x: Float[Array, "B H W C"], training: Training | None = None) -> Float[Array, "B C"]:
+    def __call__(self, x: Float[Array, "B H W C"], training: Training | None = None) -> Float[Array, "B classes"]:
         """Return logits."""
         x = self.stem(x, training)
         for block in self.blocks:

@@ -26,7 +26,7 @@ class DpOptions:
     epsilon: float | None = None  # wanted; the noise multiplier follows from it
     delta: float = 1e-5
     sampling: str = "poisson"  # each record is in a batch independently; shuffled: epochs, accounted as if poisson
-    microbatch: int = 64  # records whose gradients are clipped at once: bounds the memory, changes nothing else
+    microbatch: int = 64  # records at most whose gradients are clipped at once: changes round-off alone
 
     def __post_init__(self) -> None:
         non_negative("train.dp.noise_multiplier", self.noise_multiplier)
@@ -89,7 +89,7 @@ class Dp(TrainDefence):
         )
 
     def constants(self, given: Any, batch_size: int) -> tuple[tuple[str, Hashable], ...]:
-        """Return how batches are drawn, and how many records are clipped at once: as many as are in most batches."""
+        """Return how batches are drawn, and how many records may be clipped at once: as many as are in most batches."""
         is_poisson = given.sampling == "poisson"
         usual = math.ceil(1.25 * batch_size) if is_poisson else batch_size
         return ("is_poisson", is_poisson), ("microbatch", min(given.microbatch, usual))
