@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from mia.report.frame import Fetch
 
-NOT_TOLD = ("time/", "pool/", "axis/", "curve/", "growth/", "shadows/")
+KINDS = ("utility", "leakage", "privacy")
+"""Of the metrics that are told; counts, controls and times are not."""
 ENDS = ("_low", "_high")
 
 
@@ -121,15 +122,19 @@ def _arrays(path: Any) -> dict[str, np.ndarray]:
 
 def metric_differences(a: StoredRun, b: StoredRun, pairs: Mapping[str, tuple[float, float, float]]) -> list[Difference]:
     """Return the metrics that both have, with their intervals; differences have one where records are paired."""
+    from mia.metrics.words import metric_of
+
     found = []
     for name in a.metrics:
-        if name not in b.metrics or name.endswith(ENDS) or name.startswith(NOT_TOLD):
+        about = metric_of(name)
+        if about is None or about.kind not in KINDS or name not in b.metrics or name.endswith(ENDS):
             continue
         change = f"{b.metrics[name] - a.metrics[name]:+.3f}"
         if name in pairs:
             value, low, high = pairs[name]
             change = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
-        found.append(Difference(name, _estimate(a, name), _estimate(b, name), change))
+        attack = f"{name.split('/')[1]}: " if name.startswith("attack/") else ""
+        found.append(Difference(f"{attack}{about.words}", _estimate(a, name), _estimate(b, name), change))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mia.checks import RequestError, did_you_mean, one_of
 from mia.cli.arguments import as_text, only_overrides
-from mia.cli.finding import LARGEST_AUC, OWN, RESULTS, Values, largest_auc
+from mia.cli.finding import LARGEST_AUC, OWN, RESULTS, Values, largest_auc, own_values
 from mia.cli.main import ALL_IS_WELL
 from mia.compose import compose_config
 from mia.config import RunsConfig, to_options
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TEXTS = ("sweep", "where", "sort", "columns")
 SHOWN = ("id", "name", "status", "started", "target/test_accuracy", LARGEST_AUC)
 FORMATS = ("table", "csv", "json")
+NAME_WIDTH = 18
 IN_A_TABLE = 20
 """Runs that a terminal shows unless it is asked for more."""
 
@@ -134,9 +135,16 @@ def table(runs: Sequence[StoredRun], columns: Sequence[str]) -> "Table":
 
     found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        heading = {LARGEST_AUC: "largest AUC", "target/test_accuracy": "test accuracy"}.get(name, name)
-        found.add_column(heading, no_wrap=name in ("id", "status", "started"), overflow="fold")
-    special: dict[str, Callable[[StoredRun], str]] = {"id": lambda run: run.id[:8], LARGEST_AUC: _auc_words}
+        heading = {LARGEST_AUC: "largest AUC", "target/test_accuracy": "test"}.get(name, name)
+        width = NAME_WIDTH if name == "name" else None
+        found.add_column(
+            heading, no_wrap=name in ("id", "status", "started", LARGEST_AUC), overflow="fold", min_width=width
+        )
+    special: dict[str, Callable[[StoredRun], str]] = {
+        "id": lambda run: run.id[:8],
+        "started": lambda run: own_values(run)["started"][5:],  # the year is in a list's export
+        LARGEST_AUC: _auc_words,
+    }
     for run in runs:
         values = row(run, columns)
         found.add_row(*(Text(special[name](run) if name in special else words(values[name])) for name in columns))

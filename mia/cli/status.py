@@ -52,6 +52,12 @@ class State:
         return self.sweep.status == "RUNNING" and self.sweep.id not in self.dead
 
     @property
+    def total(self) -> int:
+        """How many configurations there will be; a search has not chosen all of them."""
+        trials = self.sweep.tags.get("mia.trials", "0")
+        return max(len(self.outcomes), int(trials) if trials.isdigit() else 0)
+
+    @property
     def is_well(self) -> bool:
         """Whether nothing has failed or died."""
         return not self.counts["failed"] and not self.counts["died"] and self.sweep.id not in self.dead
@@ -66,7 +72,8 @@ class State:
             return None
         mean = sum(taken) / len(taken)
         begun = [self.now - self.runs[one.run_id].started for one in running]
-        return (self.counts["waiting"] * mean + sum(max(mean - one, 0) for one in begun)) / max(len(running), 1)
+        waiting = self.counts["waiting"] + self.total - len(self.outcomes)
+        return (waiting * mean + sum(max(mean - one, 0) for one in begun)) / max(len(running), 1)
 
     def of(self, status: str) -> list["Outcome"]:
         """Return what is so far."""
@@ -74,7 +81,18 @@ class State:
 
     def named(self, status: str) -> list[tuple[str, "Outcome"]]:
         """Return what is so far, with its name."""
-        return [(self.names.get(key, key), one) for key, one in self.outcomes.items() if self.status(one) == status]
+        shared = _shared_words(list(self.names.values()))
+        names = {key: " ".join(one for one in name.split() if one not in shared) for key, name in self.names.items()}
+        return [
+            (names.get(key) or self.names.get(key, key), one)
+            for key, one in self.outcomes.items()
+            if self.status(one) == status
+        ]
+
+
+def _shared_words(names: Sequence[str]) -> set[str]:
+    """Return what all names say, which tells none from another."""
+    return set.intersection(*(set(name.split()) for name in names)) if len(names) > 1 else set()
 
 
 def command(arguments: list[str]) -> int:
@@ -131,17 +149,19 @@ def lines(state: State) -> list[str]:
     """Return what is to be said of a sweep."""
     counts, sweep = state.counts, state.sweep
     done = sum(counts[one] for one in DONE)
-    said = f"{done} of {len(state.outcomes)} done" + (f" ({counts['reused']} before)" if counts["reused"] else "")
+    said = f"{done} of {state.total} done" + (f" ({counts['reused']} before)" if counts["reused"] else "")
     said += "".join(
         f", {counts[one]} {one}" for one in ("running", "waiting", "failed", "killed", "died") if counts[one]
     )
     if state.sweep.id in state.dead:
-        said += f"; its process died: {sweep.tags.get('mia.command', 'the same command')} goes on"
+        said += "; its process died"
     elif not state.is_going_on:
         said += f"; {sweep.status.lower()}"
     elif state.seconds_left is not None:
         said += f"; about {span_words(state.seconds_left)} left"
     found = [f"sweep {sweep.name} ({sweep.id[:8]}): {said}"]
+    if state.sweep.id in state.dead:
+        found.append(f"  goes on with: {sweep.tags.get('mia.command', 'the same command')}")
     found += _listed(
         "running", [(name, _doing(state.runs[one.run_id], state.now)) for name, one in state.named("running")]
     )

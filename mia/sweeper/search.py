@@ -151,7 +151,11 @@ class SearchSweeper(ResumingSweeper):
         tracker = Tracker.open(example.config.tracking, self.task.home)
         for dead in tracker.close_dead_runs():
             print(f"mia: run {dead.id} was left behind by a process that died: closed as KILLED", file=sys.stderr)
-        tags = {"mia.command": self.task.command, "mia.question": self.task.question}
+        tags = {
+            "mia.command": self.task.command,
+            "mia.question": self.task.question,
+            "mia.trials": self.options.n_trials,
+        }
         run = tracker.open_sweep(self.task.name, fingerprint({"sweep": self.task.name, "search": name}), tags)
         known = tracker.expected(run.id)
         print(
