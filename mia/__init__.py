@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mia.records import Scores, Signals
     from mia.results import Result
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Plan", "Result", "Scores", "Signals", "audit", "compose", "plan", "run"]
 
 _PLACES = {"Plan": "plans", "Result": "results", "Scores": "records", "Signals": "records"}

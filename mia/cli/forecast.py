@@ -115,8 +115,10 @@ def _missing(options: "ExperimentOptions", data: "Dataset", store: "PoolStore", 
 
     Shadows on the attacker's own records have a pool that is known only when these are made: they count as missing.
     """
+    from mia.experiment.attacker import as_trained
     from mia.experiment.identity import pool_identity
 
+    data = as_trained(options, data)
     target = store.pool(pool_identity(options, data, options.train))
     shadows = range(1, options.split.num_shadows + 1)
     found = [(target.fingerprint, row) for row in target.missing([0])]

@@ -19,7 +19,7 @@ from mia.records import Dataset, Split
 from mia.seeds import stage_generator
 from mia.shadow_data.make import Known, OwnRecords, count_records, make_records
 from mia.shadow_data.query import Target
-from mia.split import make_split
+from mia.split import make_split, mislabelled
 from mia.store import PoolStore
 
 
@@ -37,6 +37,11 @@ def plan_split(options: ExperimentOptions, data: Dataset) -> Split:
     count = count_records(options.shadow_data, left, options.split.size, data.num_classes)
     own = np.arange(len(data.x), len(data.x) + count)
     return make_split(options.split, len(data.x) + count, options.seed, shadow_records=own, groups=data.groups)
+
+
+def as_trained(options: ExperimentOptions, data: Dataset) -> Dataset:
+    """Return the data set as models are trained on it: with wrong labels for canaries, where that is asked for."""
+    return mislabelled(data, options.split, plan_split(options, data), options.seed) if options.split.mislabel else data
 
 
 def gather(

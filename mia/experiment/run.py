@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mia.attacks import check_possible
-from mia.experiment.attacker import gather, plan_split
+from mia.experiment.attacker import as_trained, gather, plan_split
 from mia.experiment.attacking import attack_target, grow, quick_first
 from mia.experiment.clock import Clock
 from mia.experiment.judge import Terms, privacy_cost
@@ -21,7 +21,7 @@ from mia.experiment.pools import Materials, check_places, gather_foreign
 from mia.experiment.result import build_result, judge
 from mia.experiment.signals import make_tasks, utility_of_canary_models
 from mia.records import AttackTask, Dataset, Result
-from mia.split import mislabelled, relaxed_rules
+from mia.split import relaxed_rules
 from mia.store import PoolStore
 from mia.train.compatible import check_compatible
 
@@ -67,7 +67,7 @@ def run_experiment(
     clock, attacks = Clock(observe), quick_first(options.attack)
     check_request(options, data, own)
     split = plan_split(options, data)
-    data = mislabelled(data, options.split, split, options.seed)
+    data = as_trained(options, data)
     if own is None:
         materials = gather(options, data, split, store, observe, clock)
     else:

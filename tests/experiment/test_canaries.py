@@ -9,6 +9,7 @@ import pytest
 from mia.attacks import ATTACKS
 from mia.attacks.options import AttackOptions
 from mia.checks import RequestError
+from mia.cli.forecast import _missing
 from mia.data import load
 from mia.data.digits import DigitsOptions
 from mia.experiment.identity import pool_identity, run_identity
@@ -145,6 +146,11 @@ def test_a_run_judges_canaries_and_tells_use_by_ordinary_records(digits, tmp_pat
     belief = [result.metrics[f"attack/gap/bayesian_epsilon{end}"] for end in ("_low", "", "_high")]
     assert belief == sorted(belief)
     assert "attack/lira_offline/placebo_auc" in result.metrics
+    assert not _missing(options, digits, PoolStore(tmp_path), "forecast")
+    assert (
+        len(_missing(replace(options, split=replace(options.split, mislabel=False)), digits, PoolStore(tmp_path), ""))
+        == 5
+    )
     again = run_experiment(options, digits, PoolStore(tmp_path))
     assert again.metrics["pool/models_trained"] == 0
     assert again.metrics["attack/loss/auc"] == result.metrics["attack/loss/auc"]
