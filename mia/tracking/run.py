@@ -91,7 +91,7 @@ class Run:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Store one value for each name, at a step."""
-        self.log_curves({name: [value] for name, value in metrics.items()}, step)
+        self.log_curves({name: [float(value)] for name, value in metrics.items()}, step)
 
     def log_curves(self, curves: Mapping[str, Float[np.ndarray, "E"] | Sequence[float]], first: int = 0) -> None:
         """Store whole curves, whose steps are counted from `first`. Their names must not be those of single values."""
