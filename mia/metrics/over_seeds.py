@@ -29,7 +29,7 @@ def found_at_fpr(score: Float[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"]
 
 
 def align(
-    indices: Sequence[Int[np.ndarray, "Q"]], values: Sequence[Shaped[np.ndarray, "Q"]], fill: float | bool
+    indices: Sequence[Int[np.ndarray, "_"]], values: Sequence[Shaped[np.ndarray, "_"]], fill: float | bool
 ) -> tuple[Int[np.ndarray, "N"], Shaped[np.ndarray, "S N"]]:
     """Return the records that any run asked about, and each run's values of them; `fill` where it did not ask.
 

@@ -93,7 +93,7 @@ class Run:
         """Store one value for each name, at a step."""
         self.log_curves({name: [float(value)] for name, value in metrics.items()}, step)
 
-    def log_curves(self, curves: Mapping[str, Float[np.ndarray, "E"] | Sequence[float]], first: int = 0) -> None:
+    def log_curves(self, curves: Mapping[str, Float[np.ndarray, "E"] | Sequence[float | int]], first: int = 0) -> None:
         """Store whole curves, whose steps are counted from `first`. Their names must not be those of single values."""
         from mlflow.entities import Metric
 

@@ -24,7 +24,8 @@ def tracker(home):
 def defences_of(listed, sweep):
     """Return what each variant of a sweep does, compared with a training that has no defence."""
     plain, found, composer = TrainOptions(), [], Composer(open_hydra().config_loader)
-    for job in listed([f"+sweeps={sweep}", "split.size=50", "attacker.adaptive=true"]):
+    repeated = ["data=mnist", "split.mislabel=false", "seed=0"] if sweep == "dp" else []
+    for job in listed([f"+sweeps={sweep}", "split.size=50", "attacker.adaptive=true", *repeated]):
         one = composer.config(job)
         train = one.train.effective()
         set_up = ("epochs", "batch_size")

@@ -139,7 +139,8 @@ def test_pools_of_other_stores_are_kept(mia, home, tmp_path):
     (pool,) = home.with_name("pools").rename(home / "pools").iterdir()
     code, out, _ = mia(home, "pools", "prune", "yes=true")
     assert code == 0
-    assert f"1 kept: used by {home / 'mlflow.db'}: ask there" in " ".join(out.split())
+    kept = f"1 kept: used by {home / 'mlflow.db'}: ask there"  # whatever the width that it is broken to
+    assert "".join(kept.split()) in "".join(out.split())
     assert (pool / "0001.npz").exists()
 
     (pool / "users.json").unlink()  # as in pools of earlier versions

@@ -1,16 +1,14 @@
 """One store for all tests of tracking: making one costs seconds, copying one does not. And one server, with a store."""
 
-import base64
 import gc
 import shutil
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tracking_server import Server
 
 from mia.tracking import Tracker, TrackingOptions
 
@@ -36,27 +34,6 @@ def open_tracker(new_home: Path) -> Callable[..., Tracker]:
 @pytest.fixture
 def tracker(open_tracker: Callable[..., Tracker]) -> Tracker:
     return open_tracker()
-
-
-@dataclass
-class Server:
-    """A tracking server in this process; with a password it asks for user `me`."""
-
-    port: int = 0
-    password: str = ""
-
-    def address(self, user: str = "") -> str:
-        return f"http://{user}{'@' if user else ''}127.0.0.1:{self.port}"
-
-    def guards(self, app: Callable[..., Any]) -> Callable[..., Any]:
-        def guarded(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
-            given = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Basic ")
-            if self.password and base64.b64decode(given).decode() != f"me:{self.password}":
-                start("401 Unauthorized", [("Content-Type", "text/plain")])
-                return [b"no"]
-            return app(environ, start)
-
-        return guarded
 
 
 @pytest.fixture(scope="session")

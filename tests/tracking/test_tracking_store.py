@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from conftest import Server
+from tracking_server import Server
 
 from mia.checks import RequestError
 from mia.files import StorageError

@@ -243,7 +243,7 @@ def _scaled(classifier: Any, options: settings.ShadowClassifierOptions) -> Any:
 
 
 def _fit(
-    classifier: Any, features: np.ndarray, is_member: Bool[np.ndarray, "R"], *questions: Float[np.ndarray, "Q F"]
+    classifier: Any, features: np.ndarray, is_member: Bool[np.ndarray, "R"], *questions: Float[np.ndarray, "_ F"]
 ) -> tuple[list[Float[np.ndarray, "Q"]], bool]:
     """Return what the classifier says of each set of questions, and whether its fit converged."""
     from sklearn.exceptions import ConvergenceWarning
