@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 from jaxtyping import AbstractArray, install_import_hook
 
 EXCUSED = {
@@ -17,6 +17,9 @@ EXCUSED = {
     "mia.records.Scores.__init__",  # what another package's attack gives: `mia.attacks.run` does
     "mia.train.hooks.Strengths.__init__",  # a tree of JAX's: its leaves may be of many models, or no arrays at all
 }
+
+
+WHOLE_NUMBERS_ARE_FLOATS = BeartypeConf(is_pep484_tower=True)
 
 
 def begin() -> None:
@@ -34,7 +37,7 @@ def check_arrays(function: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(function)
     plain = [one.replace(annotation=hints.get(one.name, Any)) for one in signature.parameters.values()]
     function.__signature__ = signature.replace(parameters=plain, return_annotation=hints.get("return", Any))
-    return beartype(function)
+    return beartype(conf=WHOLE_NUMBERS_ARE_FLOATS)(function)
 
 
 def has_array(hint: Any) -> bool:

@@ -19,6 +19,7 @@ from mia.home import home
 from mia.limits import check_limits
 from mia.model_card import About
 from mia.outputs import check_writable, folder_files, write_files
+from mia.overrides import key_of
 from mia.records import Result, array_digest
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def command(arguments: list[str]) -> int:
     config: AuditConfig = to_options(composed, AuditConfig)
     out = check_writable(Path(config.out))
     attacks = {name: one for name, one in quick_first(config) if name not in left_out}
-    is_chosen = any(one.lstrip("+").startswith("attack=") for one in arguments) and overrides == arguments
+    is_chosen = overrides == arguments  # by name: no preset was spelt out, nothing left out
     about = About(config.audit.model, config.audit.data, shlex.join(["mia", "audit", *arguments]))
     terms = Terms(config.attack.prior, config.audit.delta, config.audit.confidence, config.audit.group_score)
     with console_observer() as observer:
@@ -105,17 +106,25 @@ def read(config: AuditConfig) -> "Audit":
 
 
 def read_presets(overrides: list[str]) -> tuple[list[str], set[str]]:
-    """Return overrides with the presets of `attack=` spelt out, and the attacks that `~attack.NAME` leaves out."""
+    """Return overrides with the presets of `attack=` spelt out, and the attacks that `~attack.NAME` leaves out.
+
+    Where nothing is chosen that is every attack that takes no time, and the support vector machine.
+    """
     from mia.attacks import ATTACKS
 
+    outsiders = [(name, spec) for name, spec in ATTACKS.items() if not spec.is_owners]
+    quick = [name for name, spec in outsiders if not spec.is_slow]
     presets = {
-        "attack=quick": [name for name, spec in ATTACKS.items() if not spec.is_slow and not spec.is_owners],
-        "attack=full": [name for name, spec in ATTACKS.items() if "oracle" not in spec.needs and not spec.is_owners],
+        "attack=quick": quick,
+        "attack=full": [name for name, spec in outsiders if "oracle" not in spec.needs],
+        "attack=usual": [*quick, "shadow_svm"],
     }
     left_out = {one.removeprefix("~attack.") for one in overrides if one.startswith("~attack.")}
     for name in left_out:
         one_of("attack", name, ATTACKS)
     kept = [one for one in overrides if not one.startswith("~attack.")]
+    if not any(key_of(one) == "attack" for one in kept):
+        kept.append("attack=usual")
     return [f"attack=[{','.join(presets[one])}]" if one in presets else one for one in kept], left_out
 
 

@@ -259,6 +259,7 @@ def test_a_plan_is_written_and_says_how_it_goes_on(mia, tmp_path):
         assert (code, named in err) == (2, True), err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shift", "one_run", "fdp"), [(1, 1.13346, 2.164749), (2, 2.311945, 4.7218075), (4, 4.395568, 9.133752)]
 )

@@ -24,8 +24,8 @@ def tracker(home):
 def defences_of(listed, sweep):
     """Return what each variant of a sweep does, compared with a training that has no defence."""
     plain, found, composer = TrainOptions(), [], Composer(open_hydra().config_loader)
-    repeated = ["data=mnist", "split.mislabel=false", "seed=0"] if sweep == "dp" else []
-    for job in listed([f"+sweeps={sweep}", "split.size=50", "attacker.adaptive=true", *repeated]):
+    one_of_each = ["split.size=50", "attacker.adaptive=true", "data=digits", "split.mislabel=false", "seed=0"]
+    for job in listed([f"+sweeps={sweep}", *one_of_each]):
         one = composer.config(job)
         train = one.train.effective()
         set_up = ("epochs", "batch_size")
@@ -68,6 +68,7 @@ def test_a_variant_can_be_chosen_for_a_single_run():
     assert compose_config(["+mitigation=top_k_1"]).defence.k == 1
 
 
+@pytest.mark.slow
 def test_a_sweep_over_defences_leaves_rows_that_can_be_repeated_and_a_report(mia, empty_home):
     request = ["+sweeps=frontier", "data=digits", "model=mlp", "split.size=40", *TINY[1:]]
     chosen = "+frontier=none,early_stopping_0.2,temperature_5"
@@ -93,6 +94,7 @@ def test_a_sweep_over_defences_leaves_rows_that_can_be_repeated_and_a_report(mia
     assert "finished before as run" in err
 
 
+@pytest.mark.slow
 def test_dp_sgd_logs_what_it_costs_and_that_selection_is_not_in_it(mia, empty_home):
     private = ("train.dp.epsilon=3", "train.dp.clipping_norm=1", "train.dp.delta=1e-3")
     code, out, err = mia(empty_home, *TINY, *private)

@@ -83,6 +83,7 @@ def running_runs(home):
     return [run for run in tracker_of(home).runs(kind="run") if run.status == "RUNNING"]
 
 
+@pytest.mark.slow
 def test_killed_sweeps_end_with_the_same_scores_and_no_model_trained_twice():
     command = [sys.executable, BENCH, "--kills", "3", "--configurations", "2"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -119,6 +120,7 @@ def test_one_failing_configuration_does_not_stop_the_others(mia, home, launcher)
     assert len(tracker.runs(kind="sweep")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", [[], JOBLIB], ids=["basic", "joblib"])
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_an_interrupted_sweep_closes_its_runs_and_says_so(home, launcher, signal_):
@@ -141,6 +143,7 @@ def test_an_interrupted_sweep_closes_its_runs_and_says_so(home, launcher, signal
     assert nobody_left(process.pid)
 
 
+@pytest.mark.slow
 def test_runs_of_a_killed_sweep_are_closed_at_the_next_start(mia, home):
     process = start(home, "-m", *SMALL, "train.epochs=1000000,3")
     wait_until(lambda: running_runs(home), process)
@@ -156,6 +159,7 @@ def test_runs_of_a_killed_sweep_are_closed_at_the_next_start(mia, home):
     assert not (home / "sweeps").exists()
 
 
+@pytest.mark.slow
 def test_sweeps_side_by_side_on_an_empty_store_lose_nothing(mia, tmp_path):
     """Four processes at once on no folder at all, two of them joblib sweeps with configurations in common."""
     home = tmp_path / "new" / "mlruns"
@@ -204,6 +208,7 @@ def test_workers_share_the_cores():
     assert done.stdout.strip() == "1"
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_is_reused_whole_and_its_runs_are_linked_from_others(mia, home, monkeypatch):
     code, _, err = mia(home, "-m", *SMALL, "train.l2=0,1e-2")
     assert (code, "0 reused, 2 trained, 0 failed" in err) == (0, True)

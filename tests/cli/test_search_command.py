@@ -47,6 +47,7 @@ def front_of(home):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_search_that_is_interrupted_ends_with_exactly_its_trials(world, empty_home, mia):
     asked, plan = world
     plan[4] = KeyboardInterrupt()
@@ -77,6 +78,7 @@ def test_a_trial_that_fails_counts_and_the_others_go_on(world, empty_home, mia):
     assert len(asked) == 4
 
 
+@pytest.mark.slow
 def test_a_search_stops_after_failures_and_goes_on(world, empty_home, mia):
     asked, plan = world
     plan |= {1: RuntimeError("no"), 2: RuntimeError("no")}
@@ -87,6 +89,7 @@ def test_a_search_stops_after_failures_and_goes_on(world, empty_home, mia):
     assert len(asked) == 5
 
 
+@pytest.mark.slow
 def test_what_a_grid_has_finished_is_told_and_not_run_again(world, empty_home, mia):
     asked, _ = world
     grid = ["-m", *SMALL, "train.dropout=0.2,0.8", "train.l2=0.001"]
@@ -98,6 +101,7 @@ def test_what_a_grid_has_finished_is_told_and_not_run_again(world, empty_home, m
     assert len(asked) == len(set(asked)) == 5
 
 
+@pytest.mark.slow
 def test_the_front_is_confirmed_with_seeds_that_the_search_has_not_seen(world, empty_home, mia):
     asked, _ = world
     command = [*SEARCH, "hydra.sweeper.n_trials=5", "hydra.sweeper.confirm=2", "seed=3"]
@@ -113,6 +117,7 @@ def test_the_front_is_confirmed_with_seeds_that_the_search_has_not_seen(world, e
     assert len(asked) == 5 + 2 * len(rows)
 
 
+@pytest.mark.slow
 def test_below_the_floor_no_shadow_is_trained(world, empty_home, mia, monkeypatch):
     asked, _ = world
     monkeypatch.setattr(
@@ -135,6 +140,7 @@ def test_below_the_floor_no_shadow_is_trained(world, empty_home, mia, monkeypatc
     assert "8 of 8 done" in out
 
 
+@pytest.mark.slow
 def test_several_trials_at_a_time(world, empty_home, mia):
     asked, _ = world
     code, _, err = mia(empty_home, *SEARCH, "hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2")
