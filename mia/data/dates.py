@@ -72,6 +72,15 @@ def read_dates(texts: Sequence[str], counts: Int[np.ndarray, "U"], form: str | N
     return Words(np.array([math.nan if v is None else v for v in values]), share, what, like=like)
 
 
+def is_form(text: str) -> bool:
+    """Tell whether a text is a format that `strptime` reads some moment with."""
+    try:
+        moment = datetime.strptime(_EPOCH.strftime(text), text)
+    except (ValueError, OverflowError, re.error):
+        return False
+    return "%" in text and moment.year in (1900, 1970)
+
+
 def _is_time(form: str) -> bool:
     return form == "time" or form.startswith(("%H", "%I"))
 

@@ -97,7 +97,7 @@ def _key(name: str) -> str:
 
 def _text(name: str, array: "pa.Array", kind: str, rules: Rules) -> Found:
     """Return what a column of text is; refuse one of numbers or dates with some text in it."""
-    cells = cells_of(array, rules.missing_values)
+    cells = cells_of(array, _at(name, rules), rules.missing_values)
     if not cells.texts:
         raise RequestError(f"{_at(name, rules)} holds no values; leave it out: {_drop(name)}")
     is_truth = not kind and len(cells.texts) <= 6 and {text.lower() for text in cells.texts} <= {"true", "false"}

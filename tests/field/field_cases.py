@@ -6,7 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from field_makers import RECORDS, csv_of, deep_png, files, npy, npz, parquet, pets, picture, special, table
+from field_makers import (
+    RECORDS,
+    csv_of,
+    deep_png,
+    dictionary,
+    files,
+    frame,
+    npy,
+    npz,
+    parquet,
+    pets,
+    picture,
+    special,
+    table,
+)
 
 from mia.records import Dataset
 
@@ -252,6 +266,20 @@ LABELS = {
     "a capital": Case("table", plain(**{"class": ["yes", "no", "Yes"]}), notes=("'Yes' and 'yes'",)),
     "a fraction of nothing": Case("table", plain(**{"class": ["1", "0", "1.0"]}), notes=("'1' and '1.0'",)),
     "ten is not one": Case("table", plain(**{"class": ["1.0", "10", "2.0"]}), check=lambda d: d.notes == ()),
+    "marks and alphabets": Case(
+        "table",
+        plain(
+            **{"class": ["A", "\u0410", "non-smoker", "non smoker", "e\u0301", "\u00e9", "yes;", "yes", "'no'", "no"]}
+        ),
+        notes=("'A' and '\u0410'", "'non smoker' and 'non-smoker'", "'yes' and 'yes;'", "no"),
+    ),
+    "a grade above": Case("table", plain(**{"class": ["A", "A+", "A-", "<5", ">5"]}), check=lambda d: d.notes == ()),
+    "not a number, in Parquet": Case(
+        "parquet",
+        parquet({"a": [1.5, 2.5] * 12, "class": [0.0, 1.0, float("nan")] * 8}),
+        refused=("has no value in 8",),
+    ),
+    "lists": Case("parquet", parquet({"a": [1.5, 2.5] * 12, "class": [[1], [2]] * 12}), refused=("which are no text",)),
     "folders": Case(
         "images",
         files(
@@ -286,6 +314,13 @@ HEADERS = {
     ),
     "two of one name": raw("a,a,class\n" + "1,2,x\n2,1,y\n" * 5, "two columns of one name", "'a'"),
     "two of one name but for a blank": raw("a, a ,class\n" + "1,2,x\n2,1,y\n" * 5, "two columns of one name"),
+    "two of one name but for how an accent is written": raw(
+        "\u00e9,e\u0301,class\n" + "1,2,x\n2,1,y\n" * 5, "two columns of one name"
+    ),
+    "a title above": raw("My table\n\na,b,class\n" + "1,2,x\n2,1,y\n" * 5, "remove the lines above its header"),
+    "two byte order marks": Case(
+        "table", table(text="\ufeff\ufeff" + csv_of(MEASURE)), check=lambda d: column(d, "size")
+    ),
     "no name": raw("a,,class\n" + "1,2,x\n2,1,y\n" * 5, "column without a name", "data.drop=['Unnamed: 1']"),
     "a NUL": raw("a\0b,class\n" + "1,x\n2,y\n" * 5, "NUL bytes"),
     "an escape code": raw("a\x1b[2J,class\n" + "1,x\n2,y\n" * 5, "name is not printable", "\\x1b"),
@@ -325,6 +360,38 @@ FORMS = {
     "UTF-16": raw(csv_of(MEASURE), "data.encoding=utf-16", encoding="utf-16"),
     "UTF-16 as the option says": Case(
         "table", table(MEASURE, encoding="utf-16"), {"encoding": "utf-16"}, check=has_records(RECORDS)
+    ),
+    "UTF-16 without a mark": raw(csv_of(MEASURE), "data.encoding=utf-16-le", encoding="utf-16-le"),
+    "UTF-16 without a mark, as the option says": Case(
+        "table", table(MEASURE, encoding="utf-16-be"), {"encoding": "utf-16-be"}, check=has_records(RECORDS)
+    ),
+    "UTF-16 with a mark beside the option": Case(
+        "table",
+        table(text="\ufeff" + csv_of(MEASURE), encoding="utf-16-le"),
+        {"encoding": "utf-16-le"},
+        check=has_records(RECORDS),
+    ),
+    "UTF-32": raw(csv_of(MEASURE), "data.encoding=utf-32", encoding="utf-32"),
+    "the separator in a line of its own": Case(
+        "table", table(text="sep=;\n" + csv_of({"a": ["1,5", "2,25"]}, ";")), check=is_number("a", [1.5, 2.25])
+    ),
+    "packed": Case("table", table(content=b"\x1f\x8b\x08" + b"x" * 50), refused=("packed by gzip; unpack it",)),
+    "an old workbook": Case("table", table(content=b"\xd0\xcf\x11\xe0" + b"x" * 50), refused=("old workbook",)),
+    "Parquet called CSV": Case("table", table(content=b"PAR1" + b"\0" * 50), refused=("call it .parquet",)),
+    "CSV called Parquet": Case("table", table(MEASURE, name="mine.parquet"), refused=("it is no Parquet file",)),
+    "categories of pandas that are numbers": Case(
+        "parquet",
+        lambda folder: frame(folder, {"a": ["1", "2", "7"] * 8, "b": [1.5, 2.5] * 12}),
+        check=has_categories("a", 3),
+    ),
+    "a dictionary of numbers as text": Case(
+        "parquet", parquet({"a": dictionary(["1,5", "2,25"] * 12)}), check=is_number("a", [1.5, 2.25])
+    ),
+    "a format of dates that is none": Case(
+        "table", plain(), {"kinds": {"b": "date:%Q"}}, refused=("data.kinds.b='date:%Q' must have a format",)
+    ),
+    "a slice with escape codes": Case(
+        "table", plain(a=["x", "\x1b[31my"]), {"slices": ["a"]}, refused=("data.slices='a' holds a value", "\\x1b")
     ),
     "no encoding": Case("table", plain(), {"encoding": "rot13"}, refused=("data.encoding='rot13' is not known",)),
     "a workbook": Case("table", table(content=b"PK\x03\x04" + b"x" * 100), refused=("workbook",)),
