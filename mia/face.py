@@ -218,7 +218,7 @@ def compose(*overrides: str) -> "ExperimentOptions":
         >>> mia.compose("data=digits", "train.l2=1e-3").train.l2
         0.001
     """
-    from mia.compose import compose_config
+    from mia.composition import compose_config
     from mia.config import Config, to_options
 
     config: Config = to_options(compose_config(list(overrides)), Config)

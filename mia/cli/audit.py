@@ -11,7 +11,7 @@ from rich.console import Console
 from mia.checks import RequestError, one_of
 from mia.cli.main import judge
 from mia.cli.progress import ConsoleObserver, console_observer
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import AuditConfig, as_yaml, flat, to_options
 from mia.experiment.judge import Terms
 from mia.experiment.observer import Event, Scored, StageBegan

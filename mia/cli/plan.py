@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import PlanConfig, to_options
 from mia.outputs import check_writable
 
