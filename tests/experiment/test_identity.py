@@ -38,6 +38,7 @@ ANOTHER_POOL = {
 ANOTHER_RUN = {
     "split.num_shadows",
     "split.num_targets",
+    "train.trace",  # the weights are the same
     "split.mislabel",  # another pool by its records, whose labels it changes
     "audit.*",
     "attacker.adaptive",
