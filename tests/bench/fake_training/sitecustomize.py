@@ -52,7 +52,7 @@ def without_training(module):
 class Finder(importlib.abc.MetaPathFinder):
     """Lets the patches follow the import of their modules."""
 
-    def find_spec(self, name, path, target=None):
+    def find_spec(self, name, path, target=None):  # noqa: ARG002 - as Python calls it
         """Return the spec of a module that is patched."""
         if name not in PATCHES:
             return None
