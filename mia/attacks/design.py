@@ -50,9 +50,13 @@ def find_partners(membership: Int8[np.ndarray, "M N"]) -> Bool[np.ndarray, "M M"
 
 
 def partners(signals: Signals) -> Bool[np.ndarray, "K K"]:
-    """Return the partners among the shadows of `signals`, found once."""
+    """Return the partners among the shadows of `signals`, found once.
+
+    Two of the disjoint protocol look like complements, but saw no record in question: they are none.
+    """
     if KEY not in signals.shared:
-        signals.shared[KEY] = find_partners(signals.shadow_membership)
+        has_seen = (signals.shadow_membership[:, signals.is_candidate] == IN).any(axis=1)
+        signals.shared[KEY] = find_partners(signals.shadow_membership) & has_seen & has_seen[:, None]
     return signals.shared[KEY]
 
 

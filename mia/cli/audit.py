@@ -177,8 +177,8 @@ def _telling(observer: ConsoleObserver) -> Any:
 
 
 def _print(result: Result, files: Mapping[str, bytes], out: Path, run: "Run | None") -> None:
+    from mia.cli.terminal import console_table
     from mia.model_card import verdict
-    from mia.report.console import console_table
 
     console = Console()
     console.print(console_table(result))

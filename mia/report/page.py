@@ -88,30 +88,19 @@ def page_html(page: Page) -> str:
 
     packed, script, css = library(), *(Markup(_asset(f"page.{kind}")) for kind in ("js", "css"))  # noqa: S704 - ours
     wanted = set().union(*(look.data_names(spec) for spec in page.figures.values()))
-    datasets = {name: _columns(data) for name, data in page.data.items() if name in wanted}
-    content = {"figures": page.figures, "config": look.CONFIG, "dark": look.DARK, "datasets": datasets}
+    datasets = {name: look.records(data) for name, data in page.data.items() if name in wanted}
+    content = {"figures": page.figures, "config": look.config(), "dark": look.DARK, "datasets": datasets}
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     digests = [hashlib.sha256(one).digest() for one in (gzip.decompress(packed), script.encode())]
     return str(
         _template().render(
             page=page, zip=zip, css=css, script=script, sections=[one for one in page.sections if not one.is_empty],
             hashes=[base64.b64encode(digest).decode() for digest in digests],
-            themes=[{name: theme.get(colour, colour) for name, colour in THEME.items()} for theme in ({}, look.DARK)],
+            themes=[{name: theme.get(one, one) for name, one in look.COLOURS.items()} for theme in ({}, look.DARK)],
             data=base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode(),
             library=base64.b64encode(packed).decode() if page.figures else "",
         )
     )  # fmt: skip
-
-
-THEME = {"ink": look.INK, "quiet": look.QUIET, "grid": look.GRID, "paper": look.PAPER, "link": look.CATEGORIES[0]}
-
-
-def _columns(data: Any) -> dict[str, Any]:
-    """Return a frame, or a list of lines, as column names and rows of JSON values."""
-    if isinstance(data, list):
-        columns = list(dict.fromkeys(name for line in data for name in line))
-        return {"columns": columns, "data": [[look.json_value(line.get(name)) for name in columns] for line in data]}
-    return dict(json.loads(data.to_json(orient="split", double_precision=5, index=False)))
 
 
 def _asset(name: str) -> str:

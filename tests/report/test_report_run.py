@@ -12,10 +12,10 @@ from report_fakes import CLASSES, fake_result, run_of
 from rich.console import Console
 
 from mia.checks import RequestError
+from mia.cli.terminal import console_table
 from mia.contact_sheet import contact_sheet, most_exposed
 from mia.records import Result, Scores
 from mia.report import look
-from mia.report.console import console_table
 from mia.report.run import RUN_FIGURES, audit_page, figure, run_data, run_figures, run_files
 from mia.stored_result import stored_result
 
