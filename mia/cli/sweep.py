@@ -16,7 +16,7 @@ from mia.cli.job import Job, one_line, run_job
 from mia.cli.main import A_RUN_FAILED, INTERRUPTED, complain, judge
 from mia.cli.summary import write_summary
 from mia.cli.watching import JobsLine
-from mia.compose import Request
+from mia.composition import Request
 from mia.files import StorageError
 from mia.limits import Verdict, check_limits
 from mia.sweeper.request import run_request

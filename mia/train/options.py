@@ -26,6 +26,7 @@ class TrainSetup:
     learning_rate_decay: float = 1e-7  # step t uses learning_rate / (1 + learning_rate_decay * t)
     epsilon: float = 1e-7  # of Adam
     test_records: int = 1000  # at most so many nonmembers make the test curve of each epoch; 0: no test curve
+    trace: bool = False  # keep the target's loss on every record after every epoch, for attacks that look at it
 
     def __post_init__(self) -> None:
         at_least("train.epochs", self.epochs, 1)
