@@ -147,7 +147,9 @@ def make_tasks(
     tasks = []
     tells_all = find_partners(membership)  # models whose membership gives another's away
     for target in range(options.split.num_targets):
-        shadows = [row for row in range(split.num_models) if row != target and not tells_all[target, row]]
+        has_seen = (membership[:, own[target]] == IN).any(axis=1)  # one that saw no candidate tells nothing of them
+        gives_away = tells_all[target] & has_seen
+        shadows = [row for row in range(split.num_models) if row != target and not gives_away[row]]
         candidates = index[own[target]]
         signals = Signals(
             labels=data.y[index],

@@ -7,7 +7,7 @@ installed packages. It is made when this module is first imported.
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from mia.checks import RequestError, at_least, non_negative, positive
+from mia.checks import RequestError, at_least, non_negative, one_of, positive
 from mia.settings import Setting
 from mia.train.defences import Number, TrainDefence, in_order
 
@@ -132,10 +132,14 @@ class EngineOptions:
     models_per_batch: str = "auto"  # models that a device trains side by side: auto (1 on a CPU), or a number
     snapshots: list[int] = field(default_factory=list)  # epochs after which models are kept as well, as if they ended
     keep_state: bool = False  # keep what it takes to train on: three times the parameters
+    configurations_per_job: int = 1  # of a sweep on a cluster: run one after another by one job
+    on_interrupt: str = "cancel"  # what becomes of a cluster's jobs at Ctrl-C: cancel, or leave them to be found again
 
     def __post_init__(self) -> None:
         for epoch in self.snapshots:
             at_least("engine.snapshots", epoch, 1)
+        at_least("engine.configurations_per_job", self.configurations_per_job, 1)
+        one_of("engine.on_interrupt", self.on_interrupt, ("cancel", "leave"))
         text = str(self.models_per_batch)
         if text != "auto" and not (text.isdecimal() and int(text) >= 1):
             raise RequestError(f"engine.models_per_batch={self.models_per_batch!r} must be auto or a number from 1")
