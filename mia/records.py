@@ -233,6 +233,7 @@ class Curves:
     train_accuracy: Float[np.ndarray, "M E"]  # running mean over each epoch
     test_loss: Float[np.ndarray, "M E"]
     test_accuracy: Float[np.ndarray, "M E"]
+    loss_auc: Float[np.ndarray, "E"] | None = None  # of the target's losses, before any output defence; None: not kept
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,11 @@ def foreign_pool_identity(options: ExperimentOptions, data: Dataset, name: str) 
     return {key: value for key, value in ours.items() if key not in ("model", "train")} | {"own_training": name}
 
 
-def own_pool_identity(options: ExperimentOptions, data: Dataset, own: Dataset) -> dict[str, Any]:
+def own_pool_identity(
+    options: ExperimentOptions, data: Dataset, own: Dataset, train: TrainOptions | None = None
+) -> dict[str, Any]:
     """Return what makes shadows that are trained on the attacker's `own` records, the last ones of `data`."""
-    return pool_identity(options, data, options.shadow_train) | {"own_records": len(own.x)}
+    return pool_identity(options, data, train or options.shadow_train) | {"own_records": len(own.x)}
 
 
 def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from mia.attacks import ATTACKS
 from mia.checks import RequestError, one_of
+from mia.experiment.assumed import doubts
 from mia.experiment.shadows_say import judge_by_shadows
 from mia.metrics.controls import numbers_control
 from mia.metrics.decision import confusion
@@ -63,8 +64,10 @@ def judge_attacks(
         by_shadows, told = judge_by_shadows(
             one, task, num_attacks=len(scores), seed=stage_seed(seed, f"placebo/{name}", task.target)
         )
+        assumed, doubtful = doubts(name, one, task)
+        told += doubtful
         told += told_by_numbers(name, one, task.is_member, len(scores))
-        found, lines = evaluation.metrics | by_shadows, [*one.warnings, *evaluation.warnings, *told]
+        found, lines = evaluation.metrics | by_shadows | assumed, [*one.warnings, *evaluation.warnings, *told]
         if task.groups is not None:
             of_groups, said = group_metrics(one.score, task.is_member, task.groups, terms.group_score)
             found, lines = found | of_groups, [*lines, *said]
