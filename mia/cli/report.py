@@ -9,7 +9,7 @@ from mia.checks import RequestError, did_you_mean
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.summary import fetcher
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import ReportConfig, to_options
 from mia.home import home
 from mia.records import StoredRun

@@ -23,6 +23,7 @@ from typing import Any
 from mia import __version__
 from mia.data.cache import cache_folder
 from mia.files import StorageError, whole_file
+from mia.metrics.words import FAILED
 from mia.records import StoredRun
 from mia.report import look
 from mia.report.evidence import Evidence, data_of
@@ -45,6 +46,7 @@ from mia.report.tables import (
 )
 from mia.tables import csv_text
 
+FAILED_NOTE = "One run in a hundred fails by chance; more mean that what is shown is not leakage alone."
 NAME = "report.html"
 MOST_TABLES = 8
 EXPOSED = (
@@ -216,7 +218,9 @@ def _sections(study: Study, figures: Sequence[look.Figure], exposed: Sequence[Se
     ]  # fmt: skip
     said = [f"{line} ({count} of {len(study.runs)} runs)" for line, count in shared_warnings(study.runs)]
     said += [f"{run.name}: its config.yaml cannot be read, so that it is left out" for run in study.unreadable]
+    failed, others = ([line for line in said if (FAILED in line) == wanted] for wanted in (True, False))
     return [
+        Section("controls", "Controls that failed", FAILED_NOTE, lines=failed),
         Section("summary", "Summary", caption(study), tables if study.rows else []),
         Section("unfinished", "Not finished", lines=[f"{run.name} {failure_words(run)}" for run in study.unfinished]),
         *(Section(one.name, one.title, one.caption, figure=True) for one in figures),
@@ -228,7 +232,7 @@ def _sections(study: Study, figures: Sequence[look.Figure], exposed: Sequence[Se
         ),
         Section("published", TITLE, CAPTION, [("published", beside)] if beside else []),
         Section("reproduce", "How to reproduce each row", commands=[one for one in commands if one[1]]),
-        Section("warnings", "What the runs warned about", lines=[*said, *study.notes]),
+        Section("warnings", "What the runs warned about", lines=[*others, *study.notes]),
     ]
 
 
@@ -249,7 +253,7 @@ def _cards(study: Study) -> list[tuple[str, str]]:
 
 
 def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
-    """Return every warning of runs once, with the number of runs that gave it, the most frequent first.
+    """Return every warning of runs once, with the number of runs that gave it: failed controls, then the most frequent.
 
     Warnings that differ in their numbers only are one: the first of them stands for all.
     """
@@ -257,7 +261,8 @@ def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
     for run in runs:
         for line in filter(str.strip, run.tags.get("mia.warnings", "").splitlines()):
             said.setdefault(re.sub(r"(?<![\w.])\d[\d,]*", "#", line), (line, set()))[1].add(run.id)
-    return sorted(((line, len(whose)) for line, whose in said.values()), key=lambda one: -one[1])
+    found = ((line, len(whose)) for line, whose in said.values())
+    return sorted(found, key=lambda one: (FAILED not in one[0], -one[1]))
 
 
 def _commit(run: StoredRun) -> str:
