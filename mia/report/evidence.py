@@ -18,7 +18,8 @@ from mia.metrics.estimates import Estimate, mean_of_intervals
 from mia.metrics.roc import drawn_rate, thinned_roc
 from mia.metrics.words import METRICS
 from mia.records import StoredRun
-from mia.report import found
+from mia.report import found, searched
+from mia.report.searched import Searched
 from mia.report.study import NO_DEFENCE, Row, Study
 from mia.tables import number, read_rows
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ATTACKS, MOST_LINES = 5, 12_000
+OTHERS = ("slices", "exposure", "fates", "repeats", "agreement", "confirmed", "sweeps", "trials")
 POINTS = 40  # of a curve: a page holds hundreds of them
 Known = tuple[np.ndarray, np.ndarray, np.ndarray]  # index, membership, score
 
@@ -42,8 +44,8 @@ class Difference:
 class Evidence:
     """The record-level frames of a study, made when they are asked for."""
 
-    def __init__(self, study: Study) -> None:
-        self.study = study
+    def __init__(self, study: Study, searched: Searched | None = None) -> None:
+        self.study, self.searched = study, searched or Searched()
         self.attacks = study.attacks[:MOST_ATTACKS]
         self._scores: dict[str, Mapping[str, np.ndarray]] = {}
 
@@ -148,6 +150,12 @@ class Evidence:
         lines = [(d.row, d.attack, e.value, e.low, e.high, e.deviation) for d in self.differences for e in [d.estimate]]
         return pd.DataFrame(lines, columns=["s", "a", "v", "l", "h", "sd"])
 
+    # --- what a search found ------------------------------------------------------------------------------------------
+
+    confirmed = cached_property(lambda self: searched.confirmed(self.searched))
+    sweeps = cached_property(lambda self: searched.sweeps_of(self.study, self.searched))
+    trials = cached_property(lambda self: searched.trials(self.study))
+
     # --- who is found -------------------------------------------------------------------------------------------------
 
     exposure = cached_property(found.exposure)
@@ -179,7 +187,7 @@ def data_of(study: Study, evidence: Evidence) -> dict[str, "pd.DataFrame"]:
     return {
         "settings": settings, "points": points, "paths": paths.drop(columns=["run", "command"]),
         "curves": evidence.curves, "classes": evidence.classes, "changes": evidence.changes,
-        **{name: getattr(evidence, name) for name in ("slices", "exposure", "fates", "repeats", "agreement")},
+        **{name: getattr(evidence, name) for name in OTHERS},
     }  # fmt: skip
 
 

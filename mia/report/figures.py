@@ -161,6 +161,26 @@ def frontier(study: Study, _: Evidence) -> Iterator[Values]:
 
 
 @figure
+def fronts(_: Study, evidence: Evidence) -> Iterator[Values]:
+    """The Pareto fronts of several sweeps over one another."""
+    yield {"field": "sweep:N", **by_category(list(dict.fromkeys(evidence.sweeps["sweep"])))}
+
+
+@figure
+def confirmed(_: Study, evidence: Evidence) -> Iterator[Values]:
+    """The front as found, and as fresh seeds confirm it."""
+    names = [name.removeprefix("found ") for name in evidence.searched.front[0] if name.startswith("found ")]
+    words = [metric_words(one) + (f" of {one.split('/')[1]}" if one.startswith("attack/") else "") for one in names]
+    yield {"found_y": words[0], "found_x": words[1]}
+
+
+@figure
+def trials(_: Study, evidence: Evidence) -> Iterator[Values]:
+    """All settings across their keys."""
+    yield {"keys": list(dict.fromkeys(evidence.trials["key"]))}
+
+
+@figure
 def lines(study: Study, _: Evidence) -> Iterator[Values]:
     """A panel for each defence at each of the other places: over its strengths a line per size, and the reverse."""
     panels = [

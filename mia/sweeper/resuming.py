@@ -58,6 +58,7 @@ class Task:
     floor: tuple[str, float] | None = None  # a metric of the target, below which its shadows are not trained
     sweep_id: str = ""
     launched: tuple[str, ...] = ()  # fingerprints of the jobs, by number
+    began: float = 0.0  # when they were launched, in seconds since 1970
     cores: int = 0  # of a job that has others beside it; 0: all
 
     def __call__(self, composed: DictConfig) -> None:
@@ -161,7 +162,8 @@ class ResumingSweeper(Sweeper):
             return
         names = tuple(one.fingerprint for one in configurations)
         share = max(usable_cores() // workers, 1) if workers > 1 else 0
-        task = replace(self.task, sweep_id=sweep_id, launched=names, cores=share, watch=iter, show=ignore)
+        task = replace(self.task, sweep_id=sweep_id, launched=names, began=time.time(), cores=share)
+        task = replace(task, watch=iter, show=ignore)
         if send_away(self.task, task, self._context, self._config, configurations, tracker):
             return
         launcher = Plugins.instance().instantiate_launcher(self._context, task, self._config)
