@@ -25,7 +25,7 @@ def load_digits(options: DigitsOptions, progress: Progress | None = None) -> Dat
 
     Read from the file that scikit-learn ships: importing scikit-learn for it takes longer than a sweep that is done.
     """
-    (folder,) = find_spec("sklearn").submodule_search_locations or ()  # type: ignore[union-attr] # we depend on it
+    folder = find_spec("sklearn").submodule_search_locations[0]  # type: ignore[union-attr,index] # we depend on it
     with gzip.open(Path(folder) / "datasets" / "data" / "digits.csv.gz", "rt", encoding="ascii") as lines:
         table = np.array([line.split(",") for line in lines], np.float64)
     loaded = Dataset(

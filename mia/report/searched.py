@@ -129,7 +129,7 @@ def _places(values: Mapping[int, Any]) -> dict[int, float]:
         return {s: order.index(str(value)) / max(len(order) - 1, 1) for s, value in known.items()}
     least, most = min(known.values(), default=0), max(known.values(), default=0)
     above = [value for value in known.values() if value > 0]
-    if least >= 0 and above and most / min(above) > 100:  # zero lies a step below the least that is none
+    if least >= 0 and above and most / min(above) > 50:  # zero lies a step below the least that is none
         known = {s: math.log10(value) if value > 0 else math.log10(min(above)) - 1 for s, value in known.items()}
         least, most = min(known.values()), max(known.values())
     return {s: (value - least) / (most - least) if most > least else 0.5 for s, value in known.items()}
