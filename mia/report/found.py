@@ -22,10 +22,10 @@ MOST_RECORDS = 20
 RATE = 0.01  # false positives at which somebody is found
 STILL, NEW = "without a defence and still", "newly exposed"
 OVER_SEEDS = {
-    "coverage": "members found with any seed",
-    "found_per_seed": "members found with one seed",
-    "stability": "members found with every seed",
-    "false_coverage": "non-members accused with any seed",
+    "coverage": "found with any seed",
+    "found_per_seed": "found with one seed",
+    "stability": "found with every seed",
+    "false_coverage": "accused with any seed",
 }
 Steps = list[tuple[int, dict[int, float]]]
 

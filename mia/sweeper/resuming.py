@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,6 +70,15 @@ class Task:
         return override.startswith("+") and key_of(override) in self.variants
 
 
+def _repeats(found: Sequence[Configuration]) -> str:
+    """Return how many of the configurations repeat others with another seed, in words; empty if none does."""
+    seeds = {one.config.seed for one in found}
+    settings = len({tuple(sorted(word for word in one.name.split() if key_of(word) != "seed")) for one in found})
+    return (
+        f": {settings} with {len(seeds)} seeds each" if len(seeds) > 1 and settings * len(seeds) == len(found) else ""
+    )
+
+
 @dataclass(frozen=True)
 class Swept:
     """A sweep whose jobs have ended, however they did."""
@@ -127,7 +136,7 @@ class ResumingSweeper(Sweeper):
             tags = {"mia.command": self.task.command, "mia.question": self.task.question}
             run = tracker.open_sweep(self.task.name, identity, tags, expected)
             counted = f"{len(jobs)} configurations" + (f", {len(found)} different" if len(found) < len(jobs) else "")
-            print(f"sweep {self.task.name}: {counted}, run {run.id}", file=sys.stderr)
+            print(f"sweep {self.task.name}: {counted}{_repeats(found)}, run {run.id}", file=sys.stderr)
             is_interrupted, failure = False, None
             try:
                 self.launch(missing(tracker, found, run.id), tracker, run.id, workers)

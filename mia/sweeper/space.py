@@ -138,7 +138,9 @@ def read_space(
         )
     branches = {}
     for key, axis in axes.items():
-        for name, stands_for in (variants or {}).get(key.lstrip("+"), {}).items() if isinstance(axis, Names) else ():
+        if not isinstance(axis, Names):
+            continue
+        for name, stands_for in (variants or {}).get(key.lstrip("+"), {}).items():
             own = {one.get_key_element(): _axis(one) for one in stands_for if one.is_sweep_override()}
             if name in axis.values and (own := {key: one for key, one in own.items() if key not in last}):
                 branches[key, name] = own

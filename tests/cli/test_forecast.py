@@ -41,6 +41,8 @@ def test_what_is_finished_is_told_and_gives_the_pace(empty_home, mia):
     assert "finished as run" in out
     assert "1 finished, 1 to run; 3 models to train" in out
     assert "as earlier runs of this kind went here" in out
+    told = float(next(line for line in out.splitlines() if "MB on disk" in line).split()[1])
+    assert 0.1 < told < 10
     code, out, _ = mia(empty_home, *SMALL, "dry_run=true")
     assert "nothing to do" in out
     assert len(Reader.open(TrackingOptions(), empty_home).runs()) == before

@@ -340,9 +340,9 @@ def test_who_is_found_again_and_who_is_exposed_follow_from_the_scores(tmp_path) 
         runs.append(run)
     evidence = Evidence(read_study(runs, fetch_file))
     again = evidence.repeats[evidence.repeats["a"] == "loss"].set_index("what")["v"]
-    assert again["members found with every seed"] == pytest.approx(40 / member.sum(), abs=0.005)
-    assert again["members found with any seed"] >= again["members found with one seed"] >= 40 / member.sum()
-    assert again["non-members accused with any seed"] <= 0.1
+    assert again["found with every seed"] == pytest.approx(40 / member.sum(), abs=0.005)
+    assert again["found with any seed"] >= again["found with one seed"] >= 40 / member.sum()
+    assert again["accused with any seed"] <= 0.1
     listed = evidence.listed[evidence.listed["a"] == "loss"]
     assert set(range(40)) <= set(listed["record"])
     assert len(listed) <= 40 / 0.8
