@@ -13,9 +13,16 @@ from mia.registry import Registry
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-NEEDS = ("shadows", "in_models", "out_models", "oracle", "classes", "membership")
+NEEDS = (
+    *("shadows", "in_models", "out_models", "classes", "oracle", "features", "models", "trace"),
+    *("known_nonmembers", "membership"),
+)
 """What an attack may be unable to do without; `in_models`: shadows trained on the candidates; `classes`: an answer
-for each class, which losses alone are not; `membership`: the truth itself, for attacks of the owner's view alone."""
+for each class, which losses alone are not; `oracle`: models that answer further questions; `features`: the records
+themselves; `models`: models to look into; `trace`: the target's losses while it was trained; `known_nonmembers`:
+records that it surely was not trained on; `membership`: the truth itself, for attacks of the owner's view alone."""
+AT_HAND = ("oracle", "features", "models", "trace")
+"""Needs that predictions from a file never meet."""
 VIEWS = ("attacker", "owner")
 SHARED_KEYS = ("prior", "growth")
 """Keys beside the attacks' names in `attack.*`."""
@@ -40,6 +47,11 @@ class AttackSpec:
     def is_owners(self) -> bool:
         """Whether only the model's owner can do it: such a one is no attack that others must fear."""
         return self.view == "owner"
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether predictions are all it needs, from wherever they come."""
+        return not set(AT_HAND) & set(self.needs)
 
     @property
     def summary(self) -> str:
@@ -70,7 +82,7 @@ def attack(
     Args:
         name: What it is called in configs: `attack=[name]`, `attack.name.<option>`.
         options: A dataclass; its defaults are what `attack=[name]` runs, its `__post_init__` checks values.
-        needs: What it cannot do without, of `shadows`, `in_models`, `out_models`, `oracle`, `classes`, `membership`.
+        needs: What it cannot do without, of `NEEDS`.
         citation: Whom to cite.
         label: What people call it; the name where empty.
         view: `attacker`, or `owner` for an attack that sees into the models.
