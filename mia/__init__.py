@@ -5,8 +5,6 @@ From Python: `mia.audit(...)` attacks predictions that any program made, `mia.pl
 """
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,17 +17,6 @@ __version__ = "0.2.0"
 __all__ = ["Plan", "Result", "Scores", "Signals", "audit", "compose", "plan", "run"]
 
 _PLACES = {"Plan": "plans", "Result": "results", "Scores": "records", "Signals": "records"}
-
-
-class _Face(ModuleType):
-    """This module, whose functions keep their names although a submodule is called like one of them."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in __all__ and isinstance(value, ModuleType)):  # what importing mia.compose would do
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Face
 
 
 def __getattr__(name: str) -> Any:

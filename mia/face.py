@@ -194,8 +194,10 @@ def plan(
     *,
     size: int | None = None,
     canaries: int | None = None,
+    mislabel: bool = False,
+    labels: Any = None,
 ) -> Plan:
-    """Return who trains on what: `.member` [K+1 N], `.indices(model)`, `.complements`, `.save(path)`.
+    """Return who trains on what: `.member` [K+1 N], `.indices(model)`, `.complements`, `.labels`, `.save(path)`.
 
     See `mia.plans.make_plan` for the arguments.
 
@@ -204,7 +206,9 @@ def plan(
         >>> mia.plan(1000, num_shadows=4).indices(0).shape
         (500,)
     """
-    return make_plan(num_records, num_shadows, protocol, seed, size=size, canaries=canaries)
+    return make_plan(
+        num_records, num_shadows, protocol, seed, size=size, canaries=canaries, mislabel=mislabel, labels=labels
+    )
 
 
 def compose(*overrides: str) -> "ExperimentOptions":
@@ -218,7 +222,7 @@ def compose(*overrides: str) -> "ExperimentOptions":
         >>> mia.compose("data=digits", "train.l2=1e-3").train.l2
         0.001
     """
-    from mia.compose import compose_config
+    from mia.composition import compose_config
     from mia.config import Config, to_options
 
     config: Config = to_options(compose_config(list(overrides)), Config)

@@ -11,7 +11,7 @@ def listed(tmp_path):
     """List the jobs of a grid: what is typed after `mia -m` -> overrides of every configuration."""
     from hydra.types import HydraContext
 
-    from mia.compose import compose_with, open_hydra, read_request
+    from mia.composition import compose_with, open_hydra, read_request
     from mia.sweeper.grid import GridSweeper
     from mia.sweeper.resuming import Task
 

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from mia.attacks import ATTACKS
 from mia.checks import RequestError
-from mia.compose import HOME, compose_config, register
+from mia.composition import HOME, compose_config, register
 from mia.config import GROUPS, Config, as_yaml, from_stored, options_of, to_options
 from mia.data import DATASETS
 

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import json
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,8 +54,9 @@ def test_docstrings_are_true(module):
     assert found.attempted > 0 or module == "mia.results"
 
 
-def test_functions_keep_their_names_though_a_module_is_called_like_one():
-    importlib.import_module("mia.compose")
+def test_no_module_is_called_like_a_function_which_importing_it_would_hide():
+    modules = {module.name for module in pkgutil.iter_modules(mia.__path__)}
+    assert not modules & set(mia.__all__)
     assert mia.compose("train.l2=1e-3").train.l2 == 1e-3
     with pytest.raises(AttributeError, match="has no attribute 'audits'"):
         mia.audits  # noqa: B018

@@ -43,7 +43,7 @@ class BmiaOptions:
     "bmia",
     options=BmiaOptions,
     needs=("shadows", "out_models", "classes", "features", "models", "known_nonmembers"),
-    citation="Liu, Jiang, Zhou, Wei: Efficient membership inference attacks by Bayesian neural network, arXiv 2503.07482, 2025",
+    citation="Liu, Jiang, Zhou, Wei: Efficient MIAs by Bayesian neural network, arXiv 2503.07482",
     label="BMIA",
 )
 def bmia(

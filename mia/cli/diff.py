@@ -10,7 +10,7 @@ from mia.checks import RequestError
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.finding import Values, find_run, name_first
 from mia.cli.main import ALL_IS_WELL
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import DiffConfig, to_options
 from mia.home import home
 from mia.records import Scores, StoredRun

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from mia.checks import RequestError
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL, judge
-from mia.compose import compose_with, know_all_sweeps, open_hydra, read_request, spell_attacks
+from mia.composition import compose_with, know_all_sweeps, open_hydra, read_request, spell_attacks
 from mia.config import Config, as_yaml, to_options
 from mia.home import home
 from mia.limits import check_limits

@@ -3,7 +3,7 @@
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.finding import RESULTS, find_run, name_first
 from mia.cli.main import ALL_IS_WELL
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import NoteConfig, to_options
 from mia.home import home
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from mia.checks import RequestError
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import PoolsConfig, to_options
 from mia.files import StorageError
 from mia.home import home

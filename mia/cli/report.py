@@ -9,7 +9,7 @@ from mia.checks import RequestError, did_you_mean
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.summary import fetcher
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import ReportConfig, to_options
 from mia.home import home
 from mia.records import StoredRun
@@ -47,7 +47,7 @@ def as_text(override: str) -> str:
 def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.report.frame import read_study
     from mia.report.page import write_report
-    from mia.report.where import parse_where
+    from mia.tracking.where import parse_where
 
     where = parse_where(config.where) if config.where else None
     names = [name.strip() for name in str(config.sweep).split(",") if name.strip()]

@@ -7,7 +7,7 @@ from mia.checks import RequestError
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.finding import RESULTS, find_run, name_first
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import RmConfig, to_options
 from mia.home import home
 from mia.records import StoredRun

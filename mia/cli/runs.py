@@ -12,7 +12,7 @@ from mia.checks import RequestError, did_you_mean, one_of
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.finding import LARGEST_AUC, OWN, RESULTS, Values, largest_auc, own_values
 from mia.cli.main import ALL_IS_WELL
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import RunsConfig, to_options
 from mia.home import home
 from mia.records import StoredRun
@@ -63,7 +63,7 @@ def chosen(reader: "Reader", config: RunsConfig, columns: Sequence[str]) -> list
     Raises:
         RequestError: the filter, the order or a column asks for what no run has.
     """
-    from mia.report.where import parse_where
+    from mia.tracking.where import parse_where
 
     where = parse_where(config.where) if config.where else None
     key = (config.sort or "").removeprefix("-")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.finding import RESULTS, seconds_taken, span_words
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import StatusConfig, to_options
 from mia.home import home
 from mia.records import StoredRun

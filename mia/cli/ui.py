@@ -2,7 +2,7 @@
 
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import UiConfig, to_options
 from mia.home import home
 

@@ -47,17 +47,28 @@ def is_text(array: "pa.Array") -> bool:
     return str(array.type) in ("string", "large_string", "string_view")
 
 
-def as_text(array: "pa.Array") -> "pa.Array":
-    """Return values as text, True and False with a capital."""
+def as_text(array: "pa.Array", what: str) -> "pa.Array":
+    """Return values as text, True and False with a capital; a NaN is missing.
+
+    Raises:
+        RequestError: `what` holds lists or other things that are no text.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    return pc.if_else(array, "True", "False") if str(array.type) == "bool" else array.cast(pa.string())
+    if str(array.type) == "bool":
+        return pc.if_else(array, "True", "False")
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), None, array)
+    try:
+        return array.cast(pa.string())
+    except pa.ArrowException as error:
+        raise RequestError(f"{what} holds values of type {array.type}, which are no text; convert it") from error
 
 
-def cells_of(array: "pa.Array", missing: frozenset[str] = frozenset()) -> Cells:
+def cells_of(array: "pa.Array", what: str, missing: frozenset[str] = frozenset()) -> Cells:
     """Return the different texts of a column and which record holds which."""
-    encoded = as_text(array).dictionary_encode()
+    encoded = as_text(array, what).dictionary_encode()
     codes = encoded.indices.fill_null(-1) if encoded.null_count else encoded.indices
     return Cells(encoded.dictionary.to_pylist(), codes.to_numpy(zero_copy_only=False)).tidy(missing, str.lstrip)
 

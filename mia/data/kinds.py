@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from mia.checks import RequestError
-from mia.data import words
+from mia.data import dates, words
 from mia.data.cells import Cells, cells_of, is_text, plain_numbers, quantities
 from mia.data.columns import MISSING, Column
 from mia.data.validate import variants
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 MAX_VALUES = 1000
 """Different values a category may have; beyond that it is an identifier or free text."""
+MANY = 20
+"""Different values of a category from which they should not look like numbers."""
+_HALF = 0.5
+_EXACT = 2.0**53  # beyond it whole numbers have no float64 of their own
+_EARLIEST, _LATEST = 1900_01_01, 2100_12_31  # dates without separators
 _MOMENTS = ("date", "timestamp")  # Arrow's types of dates begin so
 _MISSING_MARKS = {"na", "n/a", "nan", "null", "none", "nil", "missing", "?", "-", "--", ".", "#n/a", "#na", "#null!"}
 """Texts that often mean missing: a hint for errors, never a rule."""
@@ -73,7 +78,7 @@ def _understand(name: str, array: "pa.Array", rules: Rules) -> Found:
     if is_quantity or (sort.startswith(_MOMENTS) and kind == "date"):
         is_date = sort.startswith(_MOMENTS)
         values = quantities(array, _at(name, rules), _drop(name), rules.missing_values)
-        return _number(name, values, rules, is_date=is_date, how="days since 1970" if is_date else "")
+        return _number(name, values, rules, is_date=is_date, how="days since 1970" if is_date else "", array=array)
     return _text(name, array, kind, rules)
 
 
@@ -92,7 +97,7 @@ def _key(name: str) -> str:
 
 def _text(name: str, array: "pa.Array", kind: str, rules: Rules) -> Found:
     """Return what a column of text is; refuse one of numbers or dates with some text in it."""
-    cells = cells_of(array, rules.missing_values)
+    cells = cells_of(array, _at(name, rules), rules.missing_values)
     if not cells.texts:
         raise RequestError(f"{_at(name, rules)} holds no values; leave it out: {_drop(name)}")
     is_truth = not kind and len(cells.texts) <= 6 and {text.lower() for text in cells.texts} <= {"true", "false"}
@@ -102,15 +107,15 @@ def _text(name: str, array: "pa.Array", kind: str, rules: Rules) -> Found:
     bare = cells.tidy(frozenset())
     if kind.startswith("date"):
         form = kind.partition(":")[2] or None
-        return _all_of("date", name, bare, words.read_dates(bare.texts, bare.counts, form), rules)
+        return _all_of("date", name, bare, dates.read_dates(bare.texts, bare.counts, form), rules)
     if kind != "category":
         numbers = words.read_numbers(bare.texts, bare.counts, rules.decimal, rules.thousands)
         if kind == "number" or numbers.share == 1:
             return _all_of("number", name, bare, numbers, rules)
-        dates = words.read_dates(bare.texts, bare.counts)
-        if dates.share > 0.5:
-            return _all_of("date", name, bare, dates, rules)
-        if numbers.share > 0.5:
+        days = dates.read_dates(bare.texts, bare.counts)
+        if days.like > _HALF:
+            return _all_of("date", name, bare, days, rules)
+        if numbers.like > _HALF:
             return _all_of("number", name, bare, numbers, rules)
     return _category(name, cells, rules)
 
@@ -120,6 +125,11 @@ def _all_of(kind: str, name: str, cells: Cells, found: words.Words, rules: Rules
     at = _at(name, rules)
     if found.ways:
         example = cells.texts[int(cells.counts.argmax())]
+        if found.share < 1:
+            raise RequestError(
+                f"{at} holds {kind}s written in several ways ({' and '.join(found.ways)}); write them in one, or say "
+                f"that it is no quantity: data.categories=[{name!r}]"
+            )
         ways = [way if "=" in way else f"""'data.kinds={{{_key(name)}: "date:{way}"}}'""" for way in found.ways]
         raise RequestError(
             f"{at} holds {kind}s such as {example!r} that can be read in two ways; set {' or '.join(ways)}"
@@ -170,7 +180,7 @@ def _number(
     if not missing and ((values == 0) | (values == 1)).all():
         return Found(Column(name, "bit", values), ColumnSummary(name, "bit", 2, 0, read_as=how))
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    say = words.day_words if is_date and how != "hours" else lambda value: f"{value:.6g}"
+    say = dates.day_words if is_date and how != "hours" else lambda value: f"{value:.6g}"
     summary = ColumnSummary(name, "date" if is_date else "number", 0, missing, say(low), say(high), how)
     notes = [] if is_date else _doubts(name, values, array)
     return Found(Column(name, "number", values), summary, notes=tuple(notes))
@@ -178,14 +188,32 @@ def _number(
 
 def _doubts(name: str, values: Float64[np.ndarray, "N"], array: "pa.Array | None") -> list[str]:
     """Return what makes a column of numbers look like something else."""
+    if np.nanmax(np.abs(values)) > _EXACT and array is not None:
+        import pyarrow.compute as pc
+
+        lost = pc.count_distinct(array).as_py() - len(np.unique(values[~np.isnan(values)]))
+        if lost > 0:
+            lines = f"column {name!r} has whole numbers too large to tell apart ({lost:,} are taken for another one)"
+            return [f"{lines}: an identifier? leave it out: {_drop(name)}"]
+    if np.nanmin(values) >= _EARLIEST and np.nanmax(values) <= _LATEST and _are_days(values):
+        said = f'{{{_key(name)}: "date:%Y%m%d"}}'
+        return [f"column {name!r} looks like dates without separators: if so, 'data.kinds={said}'"]
     if len(values) > 2 and values[0] in (0, 1) and values[1] == values[0] + 1 and (np.diff(values) == 1).all():
         return [f"column {name!r} counts the records: a row number? leave it out: {_drop(name)}"]
-    if array is not None and np.nanmax(values) >= 1 and (np.floor(values) == values).all():
+    if array is not None and is_text(array) and np.nanmax(values) >= 1 and (np.floor(values) == values).all():
         import pyarrow.compute as pc
 
         if pc.any(pc.match_substring_regex(array, r"^\s*0\d")).as_py():
             return [f"column {name!r} has numbers that begin with 0: codes? if so, data.categories=[{name!r}]"]
     return []
+
+
+def _are_days(values: Float64[np.ndarray, "N"]) -> bool:
+    """Tell whether numbers are like 20200131."""
+    known = values[~np.isnan(values)]
+    month, day = known // 100 % 100, known % 100
+    is_day = (known % 1 == 0) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    return bool(is_day.all() and len(np.unique(known)) > 2)
 
 
 def _category(name: str, cells: Cells, rules: Rules) -> Found:
@@ -194,6 +222,12 @@ def _category(name: str, cells: Cells, rules: Rules) -> Found:
         raise RequestError(
             f"{_at(name, rules)} holds {count:,} different values; a category may have {MAX_VALUES:,}; leave it out: "
             f"{_drop(name)}"
+        )
+    if name not in rules.kinds and count > MANY and words.look_like_values(cells.texts, cells.counts) > _HALF:
+        raise RequestError(
+            f"{_at(name, rules)} holds {count:,} different texts, such as {cells.texts[0]!r} and {cells.texts[1]!r}, "
+            "that look like numbers, dates or identifiers, and cannot be read as any; mend them, or say what they are: "
+            f"'data.kinds={{{_key(name)}: category}}' (or drop, or date: and its format)"
         )
     missing = len(cells.codes) - present
     texts = list(cells.texts)

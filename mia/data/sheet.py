@@ -7,18 +7,19 @@ wrong with a file in plain words, with the option that helps.
 import codecs
 import csv
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mia.checks import RequestError
+from mia.data.parquet_file import read_parquet
 from mia.data.validate import locate, one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MAX_BYTES = 16 << 30
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
 _CELLS_AT_ONCE = 1 << 16  # few enough to stay in the processor's cache
 _SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -27,6 +28,18 @@ _OUR_WORDS = {
     "expected after": "text follows a closing quotation mark; marks inside a quoted cell must be doubled",
     "field larger than field limit": "a cell of more than 131,072 characters: does a quotation mark never close?",
 }
+_OTHER_FILES = {
+    b"\xff\xfe\0\0": "it begins as UTF-32 does; set data.encoding=utf-32",
+    b"\xff\xfe": "it begins as UTF-16 does; set data.encoding=utf-16",
+    b"\xfe\xff": "it begins as UTF-16 does; set data.encoding=utf-16",
+    b"PK\x03\x04": "it is a zip, perhaps a workbook; export it as CSV",
+    b"\xd0\xcf\x11\xe0": "it is an old workbook or document; export it as CSV",
+    b"\x1f\x8b": "it is packed by gzip; unpack it",
+    b"PAR1": "it is a Parquet file; call it .parquet",
+    b"%PDF": "it is a PDF; export the table as CSV",
+}
+"""What files that are no CSV begin with."""
+_SEPARATOR_LINE = re.compile(r"sep=([^\w\s\"']|\t)\r?\n?", re.IGNORECASE)
 
 
 class CsvReader(Protocol):
@@ -50,6 +63,7 @@ class Sheet:
 
     names: list[str]
     columns: list["pa.Array"]  # one array each, as long as each other
+    coded: tuple[str, ...] = ()  # columns that the file itself calls categories, though their values are no text
     notes: tuple[str, ...] = ()
 
     @property
@@ -77,7 +91,7 @@ def read_sheet(options: Reading, where: str, check_header: Callable[[list[str], 
         raise RequestError(f"{where} ends in {suffix!r}; it must be a .csv or .parquet file")
     try:
         if suffix == ".parquet":
-            return _read_parquet(path, where, check_header)
+            return Sheet(*read_parquet(path, where, lambda raw: _checked(raw, check_header)))
         return _read_csv(path, where, options, check_header)
     except UnicodeError as error:
         raise RequestError(f"{where} {_encoding_words(error, options)}") from error
@@ -87,15 +101,18 @@ def read_sheet(options: Reading, where: str, check_header: Callable[[list[str], 
         raise RequestError(f"{where} cannot be read as {suffix} ({one_line(error)})") from error
 
 
-# CSV
+def _checked(raw: Sequence[str], check_header: Callable[[list[str], Sequence["Hint"]], None]) -> list[str]:
+    names = _named(list(map(_name, raw)))
+    check_header(names, ())
+    return names
 
 
 @dataclass(frozen=True)
 class Hint:
-    """The first line, as it would read with another separator."""
+    """What the header could be: the first line with another separator, or the next line."""
 
     names: list[str]
-    advice: str  # the option to set
+    advice: str  # what to do
 
 
 def _read_csv(
@@ -107,17 +124,26 @@ def _read_csv(
     given = options.separator or ("tab" if path.suffix.lower() == ".tsv" else "comma")
     separator = SEPARATORS.get(given, given)
     with path.open(newline="", encoding=encoding) as file:
+        said = _SEPARATOR_LINE.fullmatch(file.readline(16))  # which spreadsheets write and read
+        separator = said[1] if said else separator
+        if not said:
+            file.seek(0)
         reader = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
-        first = next(iter(row for row in reader if not _is_blank(row)), None)
+        full = (row for row in reader if not _is_blank(row))
+        first = next(full, None)
         if first is None:
             raise RequestError(f"{where} cannot be read as {path.suffix} (it is empty); it must hold a table")
-        names = [name.strip() for name in first] if options.header else [f"c{i}" for i in range(1, len(first) + 1)]
-        others = [] if options.separator else _other_separators(separator.join(first), separator)
+        names = [_name(cell) for cell in first] if options.header else [f"c{i}" for i in range(1, len(first) + 1)]
+        others = [] if options.separator or said else _other_separators(separator.join(first), separator)
+        ahead = [(row, reader.line_num) for row in itertools.islice(full, 2)] if options.header else []
+        others += [Hint(list(map(_name, row)), "remove the lines above its header") for row, _ in ahead]
         check_header(_named(names), others)
-        rows = reader if options.header else itertools.chain([first], reader)
+        for row, line in ahead:
+            _check_width(row, line, len(first), where)
+        rows = itertools.chain((row for row, _ in ahead) if options.header else [first], reader)
         columns, empty = _columns(_rows(rows, reader, len(first), where), len(first))
     notes = (f"{empty:,} lines with separators alone were left out",) if empty else ()
-    return Sheet(_named(names), columns, notes)
+    return Sheet(_named(names), columns, notes=notes)
 
 
 def _check_bytes(path: Path, where: str, encoding: str | None) -> None:
@@ -125,15 +151,18 @@ def _check_bytes(path: Path, where: str, encoding: str | None) -> None:
     if encoding and codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
         return
     with path.open("rb") as file:
-        start = file.read(4)
-        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise RequestError(f"{where} cannot be read as .csv (it begins as UTF-16 does); set data.encoding=utf-16")
-        if start == b"PK\x03\x04":
-            raise RequestError(f"{where} cannot be read as .csv (it is a zip, perhaps a workbook); export it as CSV")
+        start = file.read(64)
+        problem = next((words for begins, words in _OTHER_FILES.items() if start.startswith(begins)), "")
         file.seek(0)
-        while block := file.read(1 << 24):
+        while not problem and (block := file.read(1 << 24)):
             if b"\0" in block:
-                raise RequestError(f"{where} cannot be read as .csv (it holds NUL bytes: it is no text, or damaged)")
+                problem = "it holds NUL bytes: it is no text, or damaged"
+                if len(start) > 3 and {*start[::2]} == {0}:
+                    problem = "it looks like UTF-16; set data.encoding=utf-16-be"
+                if len(start) > 3 and {*start[1::2]} == {0}:
+                    problem = "it looks like UTF-16; set data.encoding=utf-16-le"
+    if problem:
+        raise RequestError(f"{where} cannot be read as .csv: {problem}")
 
 
 def _is_blank(row: list[str]) -> bool:
@@ -145,8 +174,13 @@ def _other_separators(line: str, used: str) -> list[Hint]:
     for word, separator in SEPARATORS.items():
         if separator != used and separator in line and word != "space":
             cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
-            hints.append(Hint([cell.strip() for cell in cells], f"data.separator={word}"))
+            hints.append(Hint(list(map(_name, cells)), f"set data.separator={word}"))
     return hints
+
+
+def _name(cell: str) -> str:
+    """Return a column's name without what nobody sees around it: blanks, and a byte order mark."""
+    return cell.strip().lstrip("\ufeff").strip()
 
 
 def _named(names: list[str]) -> list[str]:
@@ -160,10 +194,19 @@ def _rows(
         if len(row) == width:
             yield row if row[0] or any(row) or width == 1 else None
         elif not _is_blank(row):
-            raise RequestError(
-                f"{where} cannot be read as .csv (line {reader.line_num} has {len(row):,} cells, the first line "
-                f"{width:,}); quote cells that hold the separator, or set data.separator"
-            )
+            _check_width(row, reader.line_num, width, where)
+
+
+def _check_width(row: list[str], line: int, width: int, where: str) -> None:
+    if len(row) != width:
+        raise RequestError(
+            f"{where} cannot be read as .csv (line {line} has {_count(len(row), 'cell')}, the first line {width:,}); "
+            "quote cells that hold the separator, or set data.separator"
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _columns(rows: Iterator[list[str] | None], width: int) -> tuple[list["pa.Array"], int]:
@@ -195,39 +238,3 @@ def _encoding_words(error: UnicodeError, options: Reading) -> str:
         return f"is not written in data.encoding={options.encoding!r}; set the one that it is written in"
     byte = f" (byte 0x{error.object[error.start]:02x})" if isinstance(error, UnicodeDecodeError) else ""
     return f"cannot be read as .csv (it is not UTF-8{byte}); set data.encoding, such as cp1252, latin-1 or utf-16"
-
-
-# Parquet
-
-
-def _read_parquet(path: Path, where: str, check_header: Callable[[list[str], Sequence[Hint]], None]) -> Sheet:
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            unpacked = max(
-                file.metadata.num_rows * file.metadata.num_columns * 8,
-                sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)),
-            )
-            if unpacked > MAX_BYTES:
-                raise RequestError(f"{where} unpacks to {unpacked:,} bytes; at most {MAX_BYTES:,} are read")
-            names = [name.strip() for name in file.schema_arrow.names]
-            check_header(_named(names), ())
-            table = file.read()
-        table.validate(full=True)
-        return Sheet(_named(names), [_whole(column) for column in table.columns])
-    except (pa.ArrowException, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
-        if isinstance(error, RequestError):
-            raise
-        raise RequestError(
-            f"{where} cannot be read as .parquet ({one_line(error)}): it is damaged, or something else"
-        ) from error
-
-
-def _whole(column: "pa.ChunkedArray") -> "pa.Array":
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

@@ -6,8 +6,10 @@ that says so (`data.missing=indicator`). Never guesses what a doubtful column me
 """
 
 import codecs
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from mia.checks import RequestError, did_you_mean, one_of
-from mia.data import Progress, dataset
+from mia.data import Progress, dataset, dates
 from mia.data.cells import cells_of
 from mia.data.columns import encode
 from mia.data.kinds import Found, Rules, understand
@@ -77,6 +79,8 @@ class TableOptions(FileOptions):
         for column, kind in (self.kinds or {}).items():
             if not str(kind).startswith("date:"):
                 one_of(f"data.kinds.{column}", str(kind), KINDS)
+            elif not dates.is_form(str(kind).removeprefix("date:")):
+                raise RequestError(f"data.kinds.{column}={kind!r} must have a format such as date:%d/%m/%Y %H:%M")
 
     def _check_reading(self) -> None:
         for key, names in (("decimal", DECIMALS), ("thousands", THOUSANDS)):
@@ -144,7 +148,9 @@ def load_table(options: TableOptions, progress: Progress | None = None) -> Datas
     y, class_names = _labels(arrays[options.label], options)
     left_out = {*options.dropped, options.label, options.group}
     chosen = [name for name in sheet.names if name not in left_out or name in options.slices]
-    found = list(understand(chosen, [arrays[name] for name in chosen], options.rules))
+    rules = options.rules
+    rules = replace(rules, kinds={**dict.fromkeys(sheet.coded, "category"), **rules.kinds})
+    found = list(understand(chosen, [arrays[name] for name in chosen], rules))
     features_of = [one for one in found if one.column.name not in left_out]
     if not features_of:
         raise RequestError(f"{where} holds no column but data.label={options.label!r}; a model needs features")
@@ -169,16 +175,18 @@ def _check_names(options: TableOptions, names: list[str], hints: Sequence[Hint])
     """Check the names of all columns, and those that the options give."""
     where = options.where
     for hint in hints:
-        if options.label not in names and (options.label in hint.names or len(names) == 1):
-            raise RequestError(f"{where} is read as {len(names)} column{'s' * (len(names) > 1)}; set {hint.advice}")
+        is_other = len(names) == 1 and hint.advice.startswith("set ")
+        if options.label not in names and (options.label in hint.names or is_other):
+            raise RequestError(f"{where} is read as {len(names)} column{'s' * (len(names) > 1)}; {hint.advice}")
     odd = next((name for name in names if not name.isprintable() and "\u00a0" not in name), None)
     if odd is not None:
         raise RequestError(f"{where} holds a column whose name is not printable: {odd[:80]!r}; rename it")
     numbers = sum(map(is_plain, names))
     advice = "; its first line looks like a record: data.header=false calls the columns c1, c2 ..." if numbers else ""
-    if len(set(names)) < len(names):
-        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1] if len(names) < 1000 else names
-        raise RequestError(f"{where} holds two columns of one name; names must differ: {some(twice)}{advice}")
+    counts = Counter(unicodedata.normalize("NFC", name) for name in names)
+    if len(counts) < len(names):
+        twice = some(name for name, count in counts.items() if count > 1)
+        raise RequestError(f"{where} holds two columns of one name; names must differ: {twice}{advice}")
     known = set(names)
     for key, wanted in (
         ("label", [options.label]), ("categories", options.categories), ("drop", options.drop),
@@ -199,7 +207,7 @@ def _check_names(options: TableOptions, names: list[str], hints: Sequence[Hint])
 
 def _labels(array: "pa.Array", options: TableOptions) -> tuple[Int32[np.ndarray, "N"], tuple[str, ...]]:
     where = f"data.label={options.label!r}"
-    cells = cells_of(array, options.rules.missing_values)
+    cells = cells_of(array, where, options.rules.missing_values)
     count = len(cells.codes)
     if missing := int((cells.codes < 0).sum()):
         raise RequestError(f"{where} has no value in {missing:,} of {count:,} records; every record needs a class")
@@ -224,7 +232,7 @@ def _labels(array: "pa.Array", options: TableOptions) -> tuple[Int32[np.ndarray,
 
 
 def _groups(array: "pa.Array", options: TableOptions) -> Int32[np.ndarray, "N"]:
-    cells = cells_of(array, options.rules.missing_values).tidy(frozenset())
+    cells = cells_of(array, f"data.group={options.group!r}", options.rules.missing_values).tidy(frozenset())
     if missing := int((cells.codes < 0).sum()):
         raise RequestError(
             f"data.group={options.group!r} has no value in {missing:,} of {len(cells.codes):,} records; every record "
@@ -238,6 +246,9 @@ def _groups(array: "pa.Array", options: TableOptions) -> Int32[np.ndarray, "N"]:
 def _slice(found: Found) -> np.ndarray:
     """Return a column's values as reports compare them: text, or numbers that may be cut."""
     if found.column.kind == "category":
+        odd = next((name for name in found.names if not name.isprintable()), None)
+        if odd is not None:
+            raise RequestError(f"data.slices={found.column.name!r} holds a value that is not printable: {odd[:80]!r}")
         return np.array(found.names)[found.column.values]
     return found.column.values.astype(np.float64)
 

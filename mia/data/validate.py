@@ -1,6 +1,7 @@
 """The last check of every loader: a `Dataset` that holds together, or one line that says what is wrong with it."""
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,6 +13,12 @@ from mia.checks import RequestError
 from mia.data.words import is_plain
 from mia.records import Dataset
 
+_LOOK_ALIKE = str.maketrans(
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0430\u0435\u043e\u0440\u0441\u0443\u0445"
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
+    "ABEKMHOPCTXaeopcyx" + "ABEZHIKMNOPTYX",
+)
+"""Cyrillic and Greek letters, and the Latin ones that they look like."""
 SMALLEST = 4
 """Records of the smallest possible experiment: target in and out, shadow in and out, one each."""
 
@@ -129,12 +136,19 @@ def _identical_classes(dataset: Dataset) -> list[str]:
 
 
 def variants(names: Iterable[str]) -> list[str]:
-    """Return the names that are the same but for dots, spaces or case, each lot as one text."""
+    """Return the names that are the same but for dots, spaces, case and the like, each lot as one text."""
     alike = defaultdict(list)
     for name in names:
-        key = name if is_plain(name) else re.sub(r"[\s\u200b\ufeff]+|(?<!\d)\.|\.(?!\d)", "", name).casefold()
-        alike[str(float(key)) if is_plain(key) else key].append(name)
+        alike[str(float(name)) if is_plain(name) and abs(float(name)) < np.inf else _bare(name) or name].append(name)
     return [" and ".join(map(repr, lot)) for lot in alike.values() if len(lot) > 1]
+
+
+def _bare(name: str) -> str:
+    """Return what of a name tells it apart: not accents' spelling, alphabets that look alike, quotes, blanks, ends."""
+    text = unicodedata.normalize("NFKC", name).translate(_LOOK_ALIKE).casefold()
+    text = "".join(letter for letter in text if unicodedata.category(letter) not in ("Cf", "Cc"))
+    text = re.sub(r"[\s_\"'`\u2018\u2019\u201c\u201d]+|(?<!\d)\.|\.(?!\d)|(?<=[^\W\d])-(?=[^\W\d])|[;,!:]+$", "", text)
+    return str(float(text)) if is_plain(text) and abs(float(text)) < np.inf else text
 
 
 def some(names: Iterable[str], most: int = 5) -> str:

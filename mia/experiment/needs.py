@@ -32,7 +32,7 @@ def check_needs(name: str, model: Any, train: TrainOptions, *, is_own: bool = Fa
             f"attack={name} needs to look into the models, and those of model={model.name} with these options cannot "
             "be: records influence one another in them, or their layers do not tell gradients (tells_norms)"
         )
-    if "trace" in needs and not getattr(train, "trace", False):
+    if "trace" in needs and not train.trace:
         raise RequestError(f"attack={name} needs the target's losses over its epochs: set train.trace=true")
 
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mia.checks import RequestError
-from mia.compose import compose_with, spell_attacks
+from mia.composition import compose_with, spell_attacks
 from mia.config import Config, to_options, to_part
 from mia.fingerprint import fingerprint
 

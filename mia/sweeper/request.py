@@ -15,7 +15,7 @@ from typing import Any
 from hydra.types import HydraContext
 from omegaconf import OmegaConf
 
-from mia.compose import compose_with, is_preset, open_hydra
+from mia.composition import compose_with, is_preset, open_hydra
 from mia.overrides import parsed, quote
 from mia.sweeper.grid import GridSweeper
 from mia.sweeper.resuming import ResumingSweeper, Task

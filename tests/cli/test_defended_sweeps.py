@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from mia.compose import HOME, compose_config, open_hydra, read_request
+from mia.composition import HOME, compose_config, open_hydra, read_request
 from mia.sweep_files import header, sweep_paths
 from mia.sweeper.check import Composer
 from mia.tracking import Tracker, TrackingOptions

@@ -192,7 +192,7 @@ def test_an_impossible_search_runs_nothing(tmp_path, mia, arguments, said):
 
 @pytest.mark.slow
 def test_a_target_alone_is_judged_as_in_the_whole_experiment(empty_home, mia):
-    from mia.compose import compose_config
+    from mia.composition import compose_config
     from mia.config import Config, to_options
     from mia.data import load
     from mia.experiment.floor import target_utility

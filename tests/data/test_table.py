@@ -8,7 +8,7 @@ import pytest
 
 import mia.data
 from mia.checks import RequestError
-from mia.data import kinds, sheet
+from mia.data import kinds, parquet_file
 from mia.data.table import TableOptions
 
 RNG = np.random.default_rng(0)
@@ -193,7 +193,7 @@ def test_other_files_are_refused(tmp_path):
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     path = write(tmp_path, GOOD, ".parquet")
-    monkeypatch.setattr(sheet, "MAX_BYTES", 1000)
+    monkeypatch.setattr(parquet_file, "MAX_BYTES", 1000)
     assert "unpacks to 1,920 bytes" in refused(path)
 
 

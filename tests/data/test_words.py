@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mia.data.words import read_dates, read_numbers
+from mia.data.dates import read_dates
+from mia.data.words import read_numbers
 
 STYLES = [(".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", "\u00a0"), (".", "'"), (",", "\u2019")]
 DECORATIONS = ["{}", "${}", "{} €", "{} %", "CHF {}", "{} kg"]

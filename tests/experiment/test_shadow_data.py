@@ -12,7 +12,7 @@ from mia.attacks.gap import GapOptions
 from mia.attacks.options import AttackOptions
 from mia.attacks.shadow_classifier import ShadowLogisticOptions
 from mia.checks import RequestError
-from mia.compose import compose_config, register
+from mia.composition import compose_config, register
 from mia.config import Config, to_options
 from mia.defences.options import LabelOnlyOptions
 from mia.experiment import attacker, pools

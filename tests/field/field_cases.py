@@ -6,7 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from field_makers import RECORDS, csv_of, deep_png, files, npy, npz, parquet, pets, picture, special, table
+from field_makers import (
+    RECORDS,
+    csv_of,
+    deep_png,
+    dictionary,
+    files,
+    frame,
+    npy,
+    npz,
+    parquet,
+    pets,
+    picture,
+    special,
+    table,
+)
 
 from mia.records import Dataset
 
@@ -118,6 +132,47 @@ NUMBERS = {
     "nan is a word": unread(["1.5", "2.5", "nan"], "such as 'nan'", "data.missing_values=['nan']"),
     "infinite": unread(["1.5", "2.5", "-inf"], "infinite values, first in record 2"),
     "too large": unread(["1e400", "2", "3"], "such as '1e400'"),
+    "Arabic digits and marks": number(
+        ["\u0661\u066c\u0662\u0663\u0664\u066b\u0665", "\u0667\u066b\u0665"], [1234.5, 7.5]
+    ),
+    "full-width forms": number(["\uff11\uff12\uff0e\uff15", "\uff0d\uff13"], [12.5, -3]),
+    "hair spaces": number(["1\u200a234", "12\u3000345\u2008678"], [1234, 12345678]),
+    "a raised point": number(["3\u00b714", "2\u00b75"], [3.14, 2.5]),
+    "a sign of per cent before": number(["%35", "%7,5"], [35, 7.5]),
+    "a currency outside parentheses": number(["$ (1,234.00)", "$ 3.50"], [-1234, 3.5]),
+    "powers of ten": number(["1.5\u00d710^3", "2x10^-2"], [1500, 0.02]),
+    "Fortran's exponents": number(["1.5D+03", "2.5D-01"], [1500, 0.25]),
+    "kept from a spreadsheet": number(['="12.5"', '="7"'], [12.5, 7]),
+    "kept from a spreadsheet by a mark": number(["'12.5", "'7"], [12.5, 7]),
+    "marks that nobody sees": number(["\u200b5", "\ufeff7", "\u200f9.5"], [5, 7, 9.5]),
+    "units per units": number(["5 km/h", "7.5 km/h"], [5, 7.5]),
+    "two ways of writing": unread(["1,234.50", "1.234,50"], "written in several ways"),
+    "suffixes that scale": unread(
+        [f"{i}k" if i % 3 else f"{i}.5M" for i in range(24)], "but also text, such as '0.5M'"
+    ),
+    "units that change": unread([f"{i} kg" if i % 3 else f"{i} g" for i in range(24)], "but also text, such as '3 g'"),
+    "about": unread([f"~{i}" for i in range(24)], "look like numbers", "'data.kinds={a: category}'"),
+    "fractions": unread([f"{i}/{i + 1}" for i in range(40, 64)], "look like numbers"),
+    "places": unread([f"{i}.85\u00b0 N" for i in range(24)], "look like numbers"),
+    "telephone numbers": unread([f"+49 30 1234{i:02}" for i in range(24)], "identifiers"),
+    "telephone numbers as the option says": Case(
+        "table",
+        table({"a": [f"+49 30 1234{i:02}" for i in range(24)]}),
+        {"kinds": {"a": "category"}},
+        check=has_categories("a", 24),
+    ),
+    "few sizes are categories": Case("table", table({"a": ["10x20", "30x40"]}), check=has_categories("a", 2)),
+    "numbers in names are categories": Case(
+        "table", plain(a=[f"district {i}" for i in range(24)]), check=has_categories("a", 24)
+    ),
+    "larger than all whole numbers that can be told apart": Case(
+        "table", plain(a=[str(2**53 + i) for i in range(24)]), notes=("too large to tell apart",)
+    ),
+    "the same in Parquet": Case(
+        "parquet",
+        parquet({"a": [2**62 + i for i in range(24)], "b": [i / 2 for i in range(24)]}),
+        notes=("too large to tell apart",),
+    ),
     "underscores are text": Case("table", table({"a": ["1_000", "2_000"]}), check=has_categories("a", 2)),
     "ranges are text": Case("table", table({"a": ["18-25", "26-35"]}), check=has_categories("a", 2)),
     "ordinals are text": Case("table", table({"a": ["1st", "9th", "10th", "11th"]}), check=has_categories("a", 4)),
@@ -145,6 +200,21 @@ DATES = {
     "dates and text": unread([*DAYS, "soon"], "dates but also text, such as 'soon'"),
     "no dates, though the option says so": unread(["x", "y"], "dates but also text", kinds={"a": "date"}),
     "times": number(["12:30", "06:00"], [12.5, 6]),
+    "afternoons": number(["2:30 PM", "12:15 am"], [14.5, 0.25]),
+    "durations": number(["100:30:00", "0:45:36"], [100.5, 0.76]),
+    "days of the week": number(["Fri, 31 Jan 2020", "Sat, 01 Feb 2020"], [18292, 18293]),
+    "months": number(["Jan 2020", "Feb 2020"], [18262, 18293]),
+    "quarters": number(["2020Q1", "2020-Q2"], [18262, 18353]),
+    "weeks": number(["2020-W01", "2020-W02"], [18260, 18267]),
+    "Japanese dates": number(["2020\u5e741\u670831\u65e5", "2020\u5e742\u67081\u65e5"], [18292, 18293]),
+    "other languages": unread([f"{i} f\u00e9vrier 2020" for i in range(1, 25)], "look like numbers, dates"),
+    "two forms": unread(["2020-01-31", "1/2/2020"], "written in several ways"),
+    "no separators": Case(
+        "table", plain(a=[f"202001{i:02}" for i in range(1, 25)]), notes=("dates without separators",)
+    ),
+    "no separators as the option says": number(
+        [f"202001{i:02}" for i in range(1, 25)], list(range(24)), kinds={"a": "date:%Y%m%d"}
+    ),
     "dates in Parquet": Case(
         "parquet",
         parquet({"a": [dt.date(2020, 1, 31), dt.date(1969, 12, 31)] * 12}),
@@ -196,6 +266,20 @@ LABELS = {
     "a capital": Case("table", plain(**{"class": ["yes", "no", "Yes"]}), notes=("'Yes' and 'yes'",)),
     "a fraction of nothing": Case("table", plain(**{"class": ["1", "0", "1.0"]}), notes=("'1' and '1.0'",)),
     "ten is not one": Case("table", plain(**{"class": ["1.0", "10", "2.0"]}), check=lambda d: d.notes == ()),
+    "marks and alphabets": Case(
+        "table",
+        plain(
+            **{"class": ["A", "\u0410", "non-smoker", "non smoker", "e\u0301", "\u00e9", "yes;", "yes", "'no'", "no"]}
+        ),
+        notes=("'A' and '\u0410'", "'non smoker' and 'non-smoker'", "'yes' and 'yes;'", "no"),
+    ),
+    "a grade above": Case("table", plain(**{"class": ["A", "A+", "A-", "<5", ">5"]}), check=lambda d: d.notes == ()),
+    "not a number, in Parquet": Case(
+        "parquet",
+        parquet({"a": [1.5, 2.5] * 12, "class": [0.0, 1.0, float("nan")] * 8}),
+        refused=("has no value in 8",),
+    ),
+    "lists": Case("parquet", parquet({"a": [1.5, 2.5] * 12, "class": [[1], [2]] * 12}), refused=("which are no text",)),
     "folders": Case(
         "images",
         files(
@@ -230,6 +314,13 @@ HEADERS = {
     ),
     "two of one name": raw("a,a,class\n" + "1,2,x\n2,1,y\n" * 5, "two columns of one name", "'a'"),
     "two of one name but for a blank": raw("a, a ,class\n" + "1,2,x\n2,1,y\n" * 5, "two columns of one name"),
+    "two of one name but for how an accent is written": raw(
+        "\u00e9,e\u0301,class\n" + "1,2,x\n2,1,y\n" * 5, "two columns of one name"
+    ),
+    "a title above": raw("My table\n\na,b,class\n" + "1,2,x\n2,1,y\n" * 5, "remove the lines above its header"),
+    "two byte order marks": Case(
+        "table", table(text="\ufeff\ufeff" + csv_of(MEASURE)), check=lambda d: column(d, "size")
+    ),
     "no name": raw("a,,class\n" + "1,2,x\n2,1,y\n" * 5, "column without a name", "data.drop=['Unnamed: 1']"),
     "a NUL": raw("a\0b,class\n" + "1,x\n2,y\n" * 5, "NUL bytes"),
     "an escape code": raw("a\x1b[2J,class\n" + "1,x\n2,y\n" * 5, "name is not printable", "\\x1b"),
@@ -269,6 +360,38 @@ FORMS = {
     "UTF-16": raw(csv_of(MEASURE), "data.encoding=utf-16", encoding="utf-16"),
     "UTF-16 as the option says": Case(
         "table", table(MEASURE, encoding="utf-16"), {"encoding": "utf-16"}, check=has_records(RECORDS)
+    ),
+    "UTF-16 without a mark": raw(csv_of(MEASURE), "data.encoding=utf-16-le", encoding="utf-16-le"),
+    "UTF-16 without a mark, as the option says": Case(
+        "table", table(MEASURE, encoding="utf-16-be"), {"encoding": "utf-16-be"}, check=has_records(RECORDS)
+    ),
+    "UTF-16 with a mark beside the option": Case(
+        "table",
+        table(text="\ufeff" + csv_of(MEASURE), encoding="utf-16-le"),
+        {"encoding": "utf-16-le"},
+        check=has_records(RECORDS),
+    ),
+    "UTF-32": raw(csv_of(MEASURE), "data.encoding=utf-32", encoding="utf-32"),
+    "the separator in a line of its own": Case(
+        "table", table(text="sep=;\n" + csv_of({"a": ["1,5", "2,25"]}, ";")), check=is_number("a", [1.5, 2.25])
+    ),
+    "packed": Case("table", table(content=b"\x1f\x8b\x08" + b"x" * 50), refused=("packed by gzip; unpack it",)),
+    "an old workbook": Case("table", table(content=b"\xd0\xcf\x11\xe0" + b"x" * 50), refused=("old workbook",)),
+    "Parquet called CSV": Case("table", table(content=b"PAR1" + b"\0" * 50), refused=("call it .parquet",)),
+    "CSV called Parquet": Case("table", table(MEASURE, name="mine.parquet"), refused=("it is no Parquet file",)),
+    "categories of pandas that are numbers": Case(
+        "parquet",
+        lambda folder: frame(folder, {"a": ["1", "2", "7"] * 8, "b": [1.5, 2.5] * 12}),
+        check=has_categories("a", 3),
+    ),
+    "a dictionary of numbers as text": Case(
+        "parquet", parquet({"a": dictionary(["1,5", "2,25"] * 12)}), check=is_number("a", [1.5, 2.25])
+    ),
+    "a format of dates that is none": Case(
+        "table", plain(), {"kinds": {"b": "date:%Q"}}, refused=("data.kinds.b='date:%Q' must have a format",)
+    ),
+    "a slice with escape codes": Case(
+        "table", plain(a=["x", "\x1b[31my"]), {"slices": ["a"]}, refused=("data.slices='a' holds a value", "\\x1b")
     ),
     "no encoding": Case("table", plain(), {"encoding": "rot13"}, refused=("data.encoding='rot13' is not known",)),
     "a workbook": Case("table", table(content=b"PK\x03\x04" + b"x" * 100), refused=("workbook",)),

@@ -52,6 +52,25 @@ def parquet(columns, name="mine.parquet"):
     return make
 
 
+def dictionary(values):
+    """Return a column that is encoded as a dictionary."""
+    import pyarrow as pa
+
+    return pa.array(values).dictionary_encode()
+
+
+def frame(folder, columns):
+    """Write a Parquet file from pandas, whole numbers written as text being its categories; return its path."""
+    import pandas as pd
+
+    full = pd.DataFrame({"class": ["no", "yes"] * (RECORDS // 2), **columns})
+    for name, values in columns.items():
+        if all(isinstance(value, str) for value in values):
+            full[name] = full[name].astype(int).astype("category")
+    full.to_parquet(folder / "mine.parquet")
+    return folder / "mine.parquet"
+
+
 def npz(raw=(), **arrays):
     """Return a maker of an .npz file; `raw` holds further members as (name, bytes)."""
 

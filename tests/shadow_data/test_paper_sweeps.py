@@ -2,7 +2,7 @@
 
 import pytest
 
-from mia.compose import compose_config
+from mia.composition import compose_config
 from mia.config import Config, to_options
 
 PAPER = {  # Shokri et al. 2017, table II: training records and shadows

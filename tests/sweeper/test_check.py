@@ -3,7 +3,7 @@
 import pytest
 
 from mia.checks import RequestError
-from mia.compose import compose_with, open_hydra
+from mia.composition import compose_with, open_hydra
 from mia.config import Config, to_options
 from mia.sweeper import check
 from mia.sweeper.check import Composer, LastData, check_all
