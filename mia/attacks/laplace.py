@@ -44,7 +44,7 @@ def fit_posterior(layer: LastLayer) -> Posterior:
     by_input, of_inputs = np.linalg.eigh(inputs.T @ inputs / count)
     by_class, of_classes = np.linalg.eigh(covariance)
     curvature = count * np.outer(np.maximum(by_class, 0), np.maximum(by_input, 0))
-    size = float(np.square(layer.kernel, dtype=np.float64).sum() + np.square(layer.bias, dtype=np.float64).sum())
+    size = float(np.square(_centred(layer.kernel)).sum() + np.square(_centred(layer.bias)).sum())
     prior = _evidence_prior(curvature, max(size, TINY))
     return Posterior(of_inputs, of_classes, curvature + prior, prior)
 
@@ -60,6 +60,12 @@ def slope_of_phi(answers: Float[np.ndarray, "B C"], labels: Int[np.ndarray, "B"]
     slope = -others / np.maximum(others.sum(axis=1, keepdims=True), TINY)
     slope[records, labels] = 1
     return slope
+
+
+def _centred(parameters: Float[np.ndarray, "*D C"]) -> Float[np.ndarray, "*D C"]:
+    """Return parameters without what adds the same to all logits, which no answer can show."""
+    wide = parameters.astype(np.float64)
+    return wide - wide.mean(axis=-1, keepdims=True)
 
 
 def _evidence_prior(curvature: Float[np.ndarray, "C D"], size: float) -> float:

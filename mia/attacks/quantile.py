@@ -28,7 +28,7 @@ WIDTH = 64  # of the small network's only hidden layer
 NETWORK_EPOCHS = 20
 
 PerRecord = Float[np.ndarray, "n"]
-Inputs = Float[np.ndarray, "n d"]
+Inputs = Float[np.ndarray, "_ d"]
 
 
 @dataclass
@@ -66,7 +66,7 @@ def quantile(
 
     def fit(rows: Bool[np.ndarray, "n"] | slice, margins: PerRecord) -> Any:
         nonlocal done
-        model = _regression(options, seed).fit(inputs_known[rows], margins[rows])
+        model = _fit(options, seed, inputs_known[rows], margins[rows])
         done += 1
         if progress is not None:
             progress(done, steps)
@@ -178,7 +178,7 @@ def _inputs(signals: Signals, known: _Known, options: QuantileOptions, seed: int
 
 def _through_network(
     taught: Inputs, labels: Int[np.ndarray, "n"], asked: Inputs, seed: int
-) -> list[Float[np.ndarray, "_ d"]]:
+) -> list[Float[np.ndarray, "_ h"]]:
     """Return the hidden layer of a small network, taught the classes of the known records, on both."""
     import warnings
 
@@ -194,10 +194,11 @@ def _through_network(
     return [np.maximum(part @ network.coefs_[0] + network.intercepts_[0], 0) for part in scaled]
 
 
-def _regression(options: QuantileOptions, seed: int) -> Any:
+def _fit(options: QuantileOptions, seed: int, inputs: Inputs, margins: PerRecord) -> Any:
     from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    return HistGradientBoostingRegressor(
+    model = HistGradientBoostingRegressor(
         loss="quantile",
         quantile=1 - options.alpha,
         max_iter=options.rounds,
@@ -205,3 +206,5 @@ def _regression(options: QuantileOptions, seed: int) -> Any:
         early_stopping=False,
         random_state=seed % 2**32,
     )
+    with threadpool_limits(1, "openmp"):  # many short steps: threads that wait for each other cost more than they help
+        return model.fit(inputs, margins)
