@@ -2,8 +2,9 @@
 
 Takes signals and, as the owner's attacks alone do, the target's membership; gives log p_y, as `loss` does, with another
 rule: the threshold lets all but a share `fnr` of the members through. The share of non-members that it catches
-(`tnr` of the details) foretells what attacks with many shadows find at as low a false-positive rate, without any: hard
-records among the members have left the tail of the losses, which those among the others are still in.
+(`tnr` of the details) is a guide to what attacks with many shadows find at as low a false-positive rate, without any:
+hard records among the members have left the tail of the losses, which those among the others are still in. Of targets
+that fit every member perfectly it says too much.
 """
 
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def loss_tnr(signals: Signals, options: LossTnrOptions, seed: int, *, is_member:
     tnr = float((~is_predicted[~is_member]).mean())
     none = np.zeros(len(score), np.int64)
     line = (
-        f"the owner's view: {tnr:.1%} of the non-members lose more than all but {options.fnr:.1%} of the members; as "
-        "much may attacks with many shadows find at that false-positive rate"
+        f"the owner's view: {tnr:.1%} of the non-members lose more than all but {options.fnr:.1%} of the members, a "
+        "guide to what attacks with many shadows find at that false-positive rate, and no bound"
     )
     return Scores(score, is_predicted, none, none, (line,), {"tnr": tnr, "threshold": threshold})

@@ -42,6 +42,7 @@ class AttackSpec:
     instead: str = ""  # the attack that does the same without shadows trained on the candidates
     fewest_shadows: Callable[[Any, str], int] | None = None  # from options and protocol; None: by its needs
     is_slow: bool = False  # says how far it has come
+    version: int = 1  # raised when the same options give other scores than before
 
     @property
     def is_owners(self) -> bool:
@@ -72,6 +73,7 @@ def attack(
     view: str = "attacker",
     instead: str = "",
     fewest_shadows: Callable[[Any, str], int] | None = None,
+    version: int = 1,
 ) -> Callable[[Function], Function]:
     """Enter the decorated function as an attack: `(signals, options, seed) -> Scores`, or an array of scores [Q].
 
@@ -88,6 +90,7 @@ def attack(
         view: `attacker`, or `owner` for an attack that sees into the models.
         instead: The attack to use where no shadow was trained on the candidates.
         fewest_shadows: From options and protocol, the number of shadows below which it could score no record.
+        version: Raised when the same options give other scores than before: runs of an older one are not used again.
 
     Raises:
         RequestError: the options are no dataclass, a need is unknown, an attacker wants the truth, or the name is
@@ -107,7 +110,17 @@ def attack(
     def enter(function: Function) -> Function:
         is_slow = "progress" in inspect.signature(function).parameters
         spec = AttackSpec(
-            name, function, options, tuple(needs), citation, label or name, view, instead, fewest_shadows, is_slow
+            name,
+            function,
+            options,
+            tuple(needs),
+            citation,
+            label or name,
+            view,
+            instead,
+            fewest_shadows,
+            is_slow,
+            version,
         )
         ATTACKS.add(name, spec, function.__module__)
         return function
