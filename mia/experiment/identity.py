@@ -7,6 +7,7 @@ number of shadows (they can be added), nor attacks, output defences or the machi
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any
 
+from mia.attacks import ATTACKS
 from mia.experiment.options import ExperimentOptions
 from mia.records import Dataset, array_digest
 from mia.train.options import TrainOptions
@@ -59,7 +60,7 @@ def own_pool_identity(
 
 def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     """Return all that can change the numbers of a run."""
-    attacks = {name: distinct(chosen) for name, chosen in options.attack.chosen.items()}
+    attacks = {name: distinct(chosen) | _version(name) for name, chosen in options.attack.chosen.items()}
     shadow_data = {"name": options.shadow_data.name} | distinct(options.shadow_data)
     return {
         "training_version": TRAINING_VERSION,
@@ -85,6 +86,12 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
 def _private_version(train: TrainOptions) -> dict[str, int]:
     """Return what tells trainings by DP-SGD from older ones; nothing for all others, whose names stay."""
     return {"private_version": PRIVATE_VERSION} if train.dp.is_on else {}
+
+
+def _version(name: str) -> dict[str, int]:
+    """Return what tells an attack from what it was; nothing of one that never changed."""
+    version = ATTACKS[name].version
+    return {"version": version} if version > 1 else {}
 
 
 def _people(data: Dataset) -> dict[str, str]:

@@ -58,6 +58,7 @@ BY_ITS_RECORDS = {"data.*"}
 DATA = Dataset("blobs", np.zeros((400, 6), np.float32), np.arange(400, dtype=np.int32) % 3, 3)
 WORDS = [
     "leave",
+    "records",
     "forest",
     "pool",
     "forest",
