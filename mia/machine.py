@@ -1,4 +1,4 @@
-"""What this process may use of the machine: its cores; and workers that do not outlive the process they work for.
+"""What this process may use of the machine: cores and memory; and workers that do not outlive whom they work for.
 
 Takes nothing but the environment; starts no process.
 """
@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 SHARE = "MIA_CORES"
 """Names the variable that tells a job of a parallel sweep how many cores are its own."""
@@ -21,6 +22,19 @@ def usable_cores() -> int:
     if share.isdecimal() and int(share):
         return int(share)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes() -> int:
+    """Return how much memory this process may have at most: the machine's, or its control group's."""
+    try:
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # where there is no such system call
+        return sys.maxsize
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        limit = ""
+    return min(machine, int(limit)) if limit.isdecimal() else machine
 
 
 def end_with(parent: int) -> None:
