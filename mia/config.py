@@ -101,6 +101,7 @@ class PlanConfig:
     split: SplitOptions = field(default_factory=SplitOptions)
     seed: int = 0
     out: str = "plan.npz"
+    labels: str | None = None  # a file of the true labels, where split.mislabel=true gives canaries wrong ones
     framework: str | None = None  # torch, keras, sklearn or xgboost: print the code that trains by the plan
 
 

@@ -194,8 +194,10 @@ def plan(
     *,
     size: int | None = None,
     canaries: int | None = None,
+    mislabel: bool = False,
+    labels: Any = None,
 ) -> Plan:
-    """Return who trains on what: `.member` [K+1 N], `.indices(model)`, `.complements`, `.save(path)`.
+    """Return who trains on what: `.member` [K+1 N], `.indices(model)`, `.complements`, `.labels`, `.save(path)`.
 
     See `mia.plans.make_plan` for the arguments.
 
@@ -204,7 +206,9 @@ def plan(
         >>> mia.plan(1000, num_shadows=4).indices(0).shape
         (500,)
     """
-    return make_plan(num_records, num_shadows, protocol, seed, size=size, canaries=canaries)
+    return make_plan(
+        num_records, num_shadows, protocol, seed, size=size, canaries=canaries, mislabel=mislabel, labels=labels
+    )
 
 
 def compose(*overrides: str) -> "ExperimentOptions":

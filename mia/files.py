@@ -87,7 +87,7 @@ def file_digest(path: Path, most_bytes: int = MOST_BYTES) -> str:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of writers that were killed; nobody else may be writing into the folder."""
-    for path in folder.glob(".*.tmp"):
+    for path in folder.rglob(".*.tmp"):
         path.unlink(missing_ok=True)
 
 

@@ -17,11 +17,24 @@ PATROL_SECONDS = 2.0
 
 
 def usable_cores() -> int:
-    """Return the number of CPU cores this process may use: `$MIA_CORES` where a parallel sweep has set it."""
+    """Return the number of CPU cores this process may use: `$MIA_CORES` where a parallel sweep has set it.
+
+    Else those it is bound to; of a job of SLURM's no more than it was given, also where nothing binds it.
+    """
     share = os.environ.get(SHARE, "")
     if share.isdecimal() and int(share):
         return int(share)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(bound, _granted() or bound)
+
+
+def _granted() -> int:
+    """Return the cores that SLURM has given to this task, which it may not be bound to; 0 outside of SLURM."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return 0
+    given = {name: os.environ.get(f"SLURM_{name}", "") for name in ("CPUS_PER_TASK", "CPUS_ON_NODE", "NTASKS_PER_NODE")}
+    found = {name: int(value) for name, value in given.items() if value.isdecimal()}
+    return found.get("CPUS_PER_TASK") or found.get("CPUS_ON_NODE", 0) // max(found.get("NTASKS_PER_NODE", 1), 1)
 
 
 def memory_bytes() -> int:

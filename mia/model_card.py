@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mia.attacks import attack_words, is_owners
+from mia.metrics.words import FAILED
 from mia.records import Result
 from mia.tables import attacks_by_auc
 
@@ -50,7 +51,9 @@ def verdict(result: Result) -> str:
     else:
         found = f"None of {len(names)} attacks tells members apart by more than chance; the strongest, {names[0]}, "
         found += f"has {numbers}."
-    return f"{found} It is a lower limit: a stronger attack, or more shadow models, may find more."
+    failed = sum(FAILED in line for line in result.warnings)
+    doubt = f" BUT {failed} of its controls failed (see the warnings): this is not leakage alone." if failed else ""
+    return f"{found} It is a lower limit: a stronger attack, or more shadow models, may find more.{doubt}"
 
 
 def model_card(result: Result, about: About) -> str:

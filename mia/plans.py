@@ -4,17 +4,18 @@ Takes the number of records and of shadows, a protocol and a seed; gives `Plan`,
 copies no record. The same request gives the same plan on every machine.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int8
+from jaxtyping import Int, Int8, Shaped
 
 from mia.checks import RequestError, at_least, one_of
 from mia.files import whole_file
 from mia.records import IN, OUT, UNUSED
 from mia.seeds import stage_generator
-from mia.split import CANARIES, SplitOptions, make_split
+from mia.split import CANARIES, SplitOptions, make_split, wrong_classes
 
 PROTOCOLS = ("pool", "disjoint", "canary")
 
@@ -35,6 +36,7 @@ class Plan:
     protocol: str = "pool"
     seed: int = 0
     canaries: Int[np.ndarray, "c"] | None = None  # the records whose membership is a coin; None: all
+    labels: Shaped[np.ndarray, "N"] | None = None  # what to train with, wrong ones for canaries; None: the true ones
 
     @property
     def num_models(self) -> int:
@@ -72,20 +74,22 @@ class Plan:
     def save(self, path: str | Path) -> Path:
         """Write the plan to an .npz file, whole or not at all, and return its path."""
         path = Path(path)
-        canaries = {} if self.canaries is None else {"canaries": self.canaries}
+        beside = {"canaries": self.canaries, "labels": self.labels}
+        known = {name: values for name, values in beside.items() if values is not None}
         with whole_file(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file, allow_pickle=False, member=self.member, protocol=np.array(self.protocol),
-                seed=np.array(self.seed), **canaries,
+                seed=np.array(self.seed), **known,
             )  # fmt: skip
         return path
 
     def __repr__(self) -> str:
         sizes = np.count_nonzero(self.member == IN, axis=1)
         size = f"{sizes.min():,}" if sizes.min() == sizes.max() else f"{sizes.min():,} to {sizes.max():,}"
+        wrong = "" if self.labels is None else "; wrong labels for canaries in .labels"
         return (
             f"Plan({self.protocol}: a target and {self.num_models - 1} shadows, each trained on {size} of "
-            f"{self.num_records:,} records; seed {self.seed})"
+            f"{self.num_records:,} records{wrong}; seed {self.seed})"
         )
 
 
@@ -97,6 +101,8 @@ def make_plan(
     *,
     size: int | None = None,
     canaries: int | None = None,
+    mislabel: bool = False,
+    labels: Any = None,
 ) -> Plan:
     """Return who trains on what.
 
@@ -110,9 +116,12 @@ def make_plan(
         size: Training records of each model; None: as many as fit, half of the records in `pool`, a quarter in
             `disjoint`. Records beyond it are in no model.
         canaries: Number of canaries; None: 1,000, or half of the records where these are fewer than 2,000.
+        mislabel: Whether canaries get wrong labels, each other class equally likely: they are learnt by heart or not at
+            all, which audits best. Train with the plan's `.labels` then.
+        labels: The true labels [N], numbers or text, where canaries get wrong ones.
 
     Raises:
-        RequestError: too few records or shadows.
+        RequestError: too few records or shadows, or labels that do not go with the request.
 
     Example:
         >>> plan = make_plan(100, num_shadows=2, protocol="disjoint", seed=1)
@@ -123,10 +132,17 @@ def make_plan(
     at_least("records", num_records, 2 if protocol != "disjoint" else 4)
     at_least("split.num_shadows", num_shadows, 0 if protocol == "canary" else 1)
     at_least("seed", seed, 0)
+    if mislabel != (labels is not None):
+        raise RequestError(
+            "split.mislabel=true needs labels=, the true ones: other classes are drawn for the canaries"
+            if mislabel
+            else "labels= are for split.mislabel=true alone, which draws wrong ones for the canaries"
+        )
     if protocol == "canary":
-        return _canary_plan(num_records, num_shadows, seed, canaries)
-    if canaries is not None:
-        raise RequestError(f"split.canaries={canaries!r} needs split=canary")
+        plan = _canary_plan(num_records, num_shadows, seed, canaries)
+        return _with_wrong_labels(plan, labels) if mislabel else plan
+    if canaries is not None or mislabel:
+        raise RequestError(f"split.{f'canaries={canaries!r}' if canaries else 'mislabel=true'} needs split=canary")
     if protocol == "pool" and size is None:
         return Plan(_halves(num_records, num_shadows, seed), protocol, seed)
     parts = 2 if protocol == "pool" else 4
@@ -159,6 +175,23 @@ def _canary_plan(num_records: int, num_shadows: int, seed: int, canaries: int | 
     for model in range(num_shadows + 1):
         member[model, chosen] = stage_generator(seed, "plan/coins", model).integers(0, 2, count)
     return Plan(member, "canary", seed, chosen)
+
+
+def _with_wrong_labels(plan: Plan, given: Any) -> Plan:
+    """Return the plan with the labels to train with: the true ones, but for its canaries."""
+    labels = np.asarray(given)
+    if labels.shape != (plan.num_records,) or labels.dtype.kind not in "biufUS":
+        raise RequestError(
+            f"labels has shape {labels.shape} and type {labels.dtype}; it must hold a number or a text for each of "
+            f"{plan.num_records} records"
+        )
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise RequestError(f"labels holds {len(classes)} class: there is no wrong label to give to canaries")
+    assert plan.canaries is not None, "a canary plan has canaries"
+    wrong = labels.copy()
+    wrong[plan.canaries] = classes[wrong_classes(codes.reshape(-1)[plan.canaries], len(classes), plan.seed)]
+    return replace(plan, labels=wrong)
 
 
 def find_complements(member: Int8[np.ndarray, "M N"]) -> Int[np.ndarray, "M"]:

@@ -168,6 +168,7 @@ class Signals:
     population_outputs: Float[np.ndarray, "M Z C"] | None = None  # the target is the last row
     population_labels: Int[np.ndarray, "Z"] | None = None
     oracle: Oracle | None = None
+    trace: Float[np.ndarray, "E Q"] | None = None  # the target's cross-entropy on the candidates after each epoch
     # what attacks worked out of the fields above and share; a changed copy starts with nothing
     shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 

@@ -14,7 +14,10 @@ import numpy as np
 
 x, y = np.load("x.npy"), np.load("y.npy")  # yours: all records, always in this order
 classes, labels = np.unique(y, return_inverse=True)
-member = np.load("{plan}")["member"]  # [models, records]: 1 trained on; model 0 is the target
+plan = np.load("{plan}")
+member = plan["member"]  # [models, records]: 1 trained on; model 0 is the target
+if "labels" in plan:  # of canaries, wrong ones
+    labels = np.searchsorted(classes, plan["labels"])
 folder = Path("predictions")
 folder.mkdir(exist_ok=True)
 

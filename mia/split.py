@@ -248,9 +248,14 @@ def mislabelled(data: Dataset, options: SplitOptions, split: Split, seed: int) -
     if not options.mislabel or split.canaries is None:
         return data
     y = data.y.copy()
-    off = stage_generator(seed, "split/mislabel").integers(1, data.num_classes, len(split.canaries))
-    y[split.canaries] = (y[split.canaries] + off) % data.num_classes
-    return replace(data, y=y.astype(data.y.dtype))
+    y[split.canaries] = wrong_classes(y[split.canaries], data.num_classes, seed)
+    return replace(data, y=y)
+
+
+def wrong_classes(labels: Int[np.ndarray, "c"], num_classes: int, seed: int) -> Int[np.ndarray, "c"]:
+    """Return another class for each label, all others equally likely."""
+    off = stage_generator(seed, "split/mislabel").integers(1, num_classes, len(labels))
+    return ((labels + off) % num_classes).astype(labels.dtype)
 
 
 def _pool_halves(

@@ -1,6 +1,5 @@
 """Output defences: neutral strengths, what each keeps, answers that repeat, and MemGuard on published predictions."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -292,14 +291,6 @@ def test_memguard_does_to_published_predictions_what_the_published_memguard_does
     plain, guarded = ([(side[kind], *side[2:]) for side in given] for kind in (0, 1))
     assert accuracy_of_class_thresholds(*plain) == pytest.approx(0.763, abs=0.003)
     assert accuracy_of_class_thresholds(*guarded) == pytest.approx(0.691, abs=0.02)
-
-
-def test_memguard_is_fast_enough_for_pools(own):
-    logits = np.random.default_rng(0).normal(scale=4, size=(10_000, 5)).astype(np.float32)
-    defence = make_defence(MemguardOptions(), fit_on=own)
-    start = time.process_time()
-    defence(logits)
-    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,45 @@ def test_the_printed_code_trains_networks_where_torch_is_installed(tmp_path, mon
     exec(compile(training_code("torch"), "torch", "exec"), {})  # noqa: S102
     result = mia.audit(plan="plan.npz", predictions="predictions", labels=np.load("labels.npy"))
     assert result.metrics["target/train_accuracy"] > result.metrics["target/test_accuracy"] > 0.5
+
+
+def test_a_plan_hands_out_wrong_labels_for_canaries_alone_each_other_class_equally_often():
+    labels = np.array(["cat", "dog", "eel"])[np.random.default_rng(0).integers(0, 3, 3000)]
+    plan = make_plan(3000, 1, "canary", 5, canaries=1200, mislabel=True, labels=labels)
+    is_canary = np.isin(np.arange(3000), plan.canaries)
+    np.testing.assert_array_equal(plan.labels != labels, is_canary)
+    for true in ("cat", "dog", "eel"):
+        given = plan.labels[is_canary & (labels == true)]
+        assert len(set(given)) == 2
+        assert abs(np.mean(given == given[0]) - 0.5) < 4 * 0.5 / np.sqrt(len(given))
+    assert not np.array_equal(plan.member, make_plan(3000, 1, "canary", 6, canaries=1200).member)
+    np.testing.assert_array_equal(plan.member, make_plan(3000, 1, "canary", 5, canaries=1200).member)
+
+
+def test_an_audit_judges_canaries_by_the_labels_that_models_were_trained_with(tmp_path):
+    """A model that learnt the wrong labels by heart is caught by them, whichever labels the audit is given."""
+    true = np.random.default_rng(0).integers(0, 4, 600)
+    plan = make_plan(600, 0, "canary", 1, canaries=300, mislabel=True, labels=true)
+    plan = read_plan(plan.save(tmp_path / "plan.npz"))
+    learnt = np.where(plan.member[0] == 1, plan.labels, true)
+    logits = 5.0 * np.eye(4)[learnt] + np.random.default_rng(1).normal(size=(600, 4))
+    for beside in ({}, {"labels": true}, {"labels": plan.labels}):
+        result = mia.audit(plan=plan, predictions=lambda _: logits, attacks=["loss"], **beside)
+        assert result.metrics["attack/loss/auc"] > 0.99
+        assert result.metrics["privacy/epsilon_lower_bound"] > 2
+        assert any("the labels are the plan's" in line for line in result.warnings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mislabel": True}, "mislabel=true needs labels="),
+        ({"labels": np.zeros(60)}, "for split.mislabel=true alone"),
+        ({"mislabel": True, "labels": np.arange(60) % 3, "protocol": "pool"}, "mislabel=true needs split=canary"),
+        ({"mislabel": True, "labels": np.arange(61) % 3}, r"labels has shape \(61,\)"),
+        ({"mislabel": True, "labels": np.zeros(60)}, "there is no wrong label"),
+    ],
+)
+def test_wrong_labels_that_cannot_be_given_are_refused(arguments, message):
+    with pytest.raises(RequestError, match=message):
+        make_plan(**{"num_records": 60, "num_shadows": 1, "protocol": "canary", **arguments})

@@ -29,25 +29,34 @@ def find_partners(membership: Int8[np.ndarray, "M N"]) -> Bool[np.ndarray, "M M"
 
     Were one the target and the other among its shadows, a member would have an OUT model (or an IN one) more than a
     non-member, whatever the models say. Compared are the records that some model was trained on and that are UNUSED for
-    neither of the two.
+    neither of the two. A model that was trained on none of the other's records, or on all of them, tells nothing: it is
+    no partner, as the shadows of the disjoint protocol are none of the target.
     """
-    agreement, common = (np.zeros((len(membership),) * 2, np.float32) for _ in range(2))
+    agreement, common, num_in, num_out = (np.zeros((len(membership),) * 2, np.float32) for _ in range(4))
     for start in range(0, membership.shape[1], CHUNK):  # float32 holds whole numbers to 2^24
         part = membership[:, start : start + CHUNK]
-        part = part[:, (part == IN).any(0)]
         used = (part != UNUSED).astype(np.float32)
-        sign = np.where(part == IN, used, -used)
+        num_in += (part == IN) @ used.T  # of the first model of a pair, among the records of both
+        num_out += (part == OUT) @ used.T
+        is_trained_on = (part == IN).any(0)
+        used = used[:, is_trained_on]
+        sign = np.where(part[:, is_trained_on] == IN, used, -used)
         agreement += sign @ sign.T
         common += used @ used.T
-    are_partners = (np.abs(agreement) == common) & (common >= FEWEST_COMMON)
+    varies = (num_in > 0) & (num_out > 0)
+    are_partners = (np.abs(agreement) == common) & (common >= FEWEST_COMMON) & varies & varies.T
     np.fill_diagonal(are_partners, False)
     return are_partners
 
 
 def partners(signals: Signals) -> Bool[np.ndarray, "K K"]:
-    """Return the partners among the shadows of `signals`, found once."""
+    """Return the partners among the shadows of `signals`, found once.
+
+    Two of the disjoint protocol look like complements, but saw no record in question: they are none.
+    """
     if KEY not in signals.shared:
-        signals.shared[KEY] = find_partners(signals.shadow_membership)
+        has_seen = (signals.shadow_membership[:, signals.is_candidate] == IN).any(axis=1)
+        signals.shared[KEY] = find_partners(signals.shadow_membership) & has_seen & has_seen[:, None]
     return signals.shared[KEY]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from mia.attacks.augmented_queries import Noise, check_shift, picture_view, picture_views
+from mia.attacks.placebo import placebo_model
 from mia.attacks.spec import attack
 from mia.attacks.statistics import is_correct
 from mia.attacks.thresholds import learn_thresholds
@@ -58,7 +59,8 @@ def label_only(
     asked = signals.candidates
     noise = Noise.like(signals.oracle.features())
     owns = [_own(signals, row) for row in range(1, min(options.stand_ins, signals.num_shadows) + 1)]
-    steps, done = 1 + len(owns), 0
+    other = placebo_model(signals)  # one model more to ask
+    steps, done = 1 + len(owns) + (other is not None), 0
 
     def robustness(model: int, records: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         nonlocal done
@@ -69,6 +71,7 @@ def label_only(
         return found
 
     score = robustness(0, asked)
+    placebo = None if other is None else robustness(other + 1, asked)
     asked_of = [(robustness(row, own), is_member, own) for row, (own, is_member) in enumerate(owns, start=1)]
     thresholds = known = None
     if asked_of:
@@ -78,11 +81,11 @@ def label_only(
     none = np.zeros(len(asked), np.int64)
     if thresholds is None or known is None:
         warning = "no shadow to learn a threshold from: no accuracy, precision or recall"
-        return Scores(score, None, none, none, (warning,))
+        return Scores(score, None, none, none, (warning,), placebo=placebo)
     is_predicted = thresholds.predict(score, signals.labels[asked])
     details = {"stand_ins": float(len(asked_of)), **thresholds.details()}
     known = replace(known, is_predicted=thresholds.predict(known.score, known.labels))
-    return Scores(score, is_predicted, none, none, details=details, stand_in=known)
+    return Scores(score, is_predicted, none, none, details=details, stand_in=known, placebo=placebo)
 
 
 def _own(signals: Signals, row: int) -> tuple[Int[np.ndarray, "n"], Bool[np.ndarray, "n"]]:

@@ -56,4 +56,5 @@ def placebo_signals(signals: Signals) -> Signals | None:
         shadow_own=signals.shadow_own[kept],
         population_outputs=None if population is None else population[[*kept, model]],
         oracle=None,
+        trace=None,  # it is the target's
     )

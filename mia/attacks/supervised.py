@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mia.attacks.placebo import placebo_model
 from mia.attacks.shadow_classifier import ShadowClassifierOptions
 from mia.attacks.spec import attack
 from mia.checks import RequestError, at_least, one_of
@@ -73,33 +74,40 @@ def supervised(
         raise RequestError(
             f"attack.supervised.folds={options.folds} must be at most {fewest}, the number of members or of non-members"
         )
-    features = RowSource(signals, like, seed).questions(np.arange(len(is_member)), is_pooled=True)
-    known = ~np.isnan(features).any(axis=1)
-    order, fold = _folds(signals, is_member, options.folds, seed)
-    score, is_predicted = np.full(len(is_member), np.nan), np.zeros(len(is_member), bool)
-    for number in range(options.folds):
-        asked = order[(fold[order] == number) & known[order]]
-        taught = order[(fold[order] != number) & known[order]]
-        recipe = Recipe(like, None, seed % 2**32)
-        said = fit_and_decide(recipe, features[taught], is_member[taught], features[asked]).score
-        score[asked], is_predicted[asked] = _places(said), said > 0
-        if progress is not None:
-            progress(number + 1, options.folds)
+    source, recipe = RowSource(signals, like, seed), Recipe(like, None, seed % 2**32)
+    other = placebo_model(signals)  # taught the same of a shadow's answers, it must find nothing; it doubles the cost
+    models = [0] if other is None else [0, other + 1]
+    scores, is_predicted = np.full((len(models), len(is_member)), np.nan), np.zeros(len(is_member), bool)
+    for turn, model in enumerate(models):
+        features = source.questions(np.arange(len(is_member)), is_pooled=True, row=model)
+        known = ~np.isnan(features).any(axis=1)
+        outputs = signals.shadow_outputs[model - 1] if model else signals.target_outputs
+        order, fold = _folds(signals, outputs, is_member, options.folds, seed)
+        for number in range(options.folds):
+            asked = order[(fold[order] == number) & known[order]]
+            taught = order[(fold[order] != number) & known[order]]
+            said = fit_and_decide(recipe, features[taught], is_member[taught], features[asked]).score
+            scores[turn, asked] = _places(said)
+            if not model:
+                is_predicted[asked] = said > 0
+            if progress is not None:
+                progress(turn * options.folds + number + 1, len(models) * options.folds)
     none = np.zeros(len(is_member), np.int64)
     line = "the owner's view: it learns from the target's own membership, which no attacker has"
     details: dict[str, str | float] = {"model": options.model, "features": " ".join(like.kinds)}
-    return Scores(score, is_predicted, none, none, (line,), details)
+    placebo = None if other is None else scores[1]
+    return Scores(scores[0], is_predicted, none, none, (line,), details, placebo=placebo)
 
 
 def _folds(
-    signals: Signals, is_member: Bool[np.ndarray, "Q"], count: int, seed: int
+    signals: Signals, outputs: Float[np.ndarray, "N C"], is_member: Bool[np.ndarray, "Q"], count: int, seed: int
 ) -> tuple[Int[np.ndarray, "Q"], Int[np.ndarray, "Q"]]:
     """Return a pseudo-random order of the candidates made of what they hold, and folds alike in members and others."""
     from mia.attacks.shadow_classifier.stable_order import Hasher, tell_apart
 
     asked = signals.candidates
     hasher = Hasher(seed, signals.num_classes)
-    keys = hasher.rows(signals.target_outputs[asked], signals.labels[asked], np.zeros(len(asked), np.int64))
+    keys = hasher.rows(outputs[asked], signals.labels[asked], np.zeros(len(asked), np.int64))
     order = np.argsort(tell_apart(keys), kind="stable")
     fold = np.empty(len(asked), np.int64)
     for kind in (True, False):

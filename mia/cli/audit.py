@@ -99,10 +99,11 @@ def read(config: AuditConfig) -> "Audit":
 
     if config.predictions is None:
         raise RequestError("plan= needs predictions=DIR: 0.npy the target's, k.npy shadow k's")
-    if config.labels is None and config.kind != "losses":
+    plan = read_plan(config.plan or "")
+    if config.labels is None and plan.labels is None and config.kind != "losses":
         raise RequestError("plan= needs labels=FILE.npy, the true class of each record (kind=losses needs none)")
     beside = {} if config.labels is None else read_labels(Path(config.labels))
-    return audit_of_plan(read_plan(config.plan or ""), Path(config.predictions), config.kind, beside)
+    return audit_of_plan(plan, Path(config.predictions), config.kind, beside)
 
 
 def read_presets(overrides: list[str]) -> tuple[list[str], set[str]]:
@@ -176,8 +177,8 @@ def _telling(observer: ConsoleObserver) -> Any:
 
 
 def _print(result: Result, files: Mapping[str, bytes], out: Path, run: "Run | None") -> None:
+    from mia.cli.terminal import console_table
     from mia.model_card import verdict
-    from mia.report.console import console_table
 
     console = Console()
     console.print(console_table(result))

@@ -12,6 +12,7 @@ from mia.outputs import check_writable
 def command(overrides: list[str]) -> int:
     """Write the plan, say what it holds and how it goes on, and return the exit code."""
     from mia.plans import make_plan
+    from mia.predictions.planned import read_labels
     from mia.snippets import training_code
 
     config: PlanConfig = to_options(compose_config(only_overrides(overrides, "plan"), "plan"), PlanConfig)
@@ -27,6 +28,8 @@ def command(overrides: list[str]) -> int:
         config.seed,
         size=split.size if is_sized else None,
         canaries=split.canaries,
+        mislabel=split.mislabel,
+        labels=None if config.labels is None else read_labels(Path(config.labels))["labels"],
     )
     plan.save(out)
     if code:
@@ -36,6 +39,8 @@ def command(overrides: list[str]) -> int:
     print(f"{plan!r} in {out}")
     if pairs:
         print(f"{pairs} of its models come in pairs that train on each other's rest: an audit keeps them apart")
+    if plan.labels is not None and plan.canaries is not None:
+        print(f"{len(plan.canaries)} canaries have wrong labels: train with np.load({str(out)!r})['labels']")
     print(
         f"train model k on the records where member[k] is 1 (np.load({str(out)!r})['member']), save what each says\n"
         "about all records in predictions/k.npy, then: mia audit "

@@ -70,7 +70,7 @@ def _log_curves(run: "Run", result: Result) -> None:
 
 def print_result(result: Result, run: "Run", name: str) -> None:
     """Print what was run, the table of utility and leakage, the run's id and how to see more."""
-    from mia.report.console import console_table
+    from mia.cli.terminal import console_table
 
     _print_name(name)
     Console().print(console_table(result))
@@ -90,7 +90,7 @@ def _print_name(name: str) -> None:
 
 
 def _table_text(result: Result) -> str:
-    from mia.report.console import console_table
+    from mia.cli.terminal import console_table
 
     console = Console(file=io.StringIO(), width=TABLE_WIDTH, color_system=None)
     with console.capture() as captured:

@@ -47,7 +47,7 @@ def as_text(override: str) -> str:
 def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.report.frame import read_study
     from mia.report.page import write_report
-    from mia.report.where import parse_where
+    from mia.tracking.where import parse_where
 
     where = parse_where(config.where) if config.where else None
     names = [name.strip() for name in str(config.sweep).split(",") if name.strip()]

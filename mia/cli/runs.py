@@ -63,7 +63,7 @@ def chosen(reader: "Reader", config: RunsConfig, columns: Sequence[str]) -> list
     Raises:
         RequestError: the filter, the order or a column asks for what no run has.
     """
-    from mia.report.where import parse_where
+    from mia.tracking.where import parse_where
 
     where = parse_where(config.where) if config.where else None
     key = (config.sort or "").removeprefix("-")

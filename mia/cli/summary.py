@@ -32,7 +32,7 @@ def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
     """
     from rich.console import Console
 
-    from mia.report.console import sweep_end
+    from mia.cli.terminal import sweep_end
     from mia.report.frame import read_study
     from mia.report.tables import run_rows, summary_markdown
     from mia.tables import csv_text

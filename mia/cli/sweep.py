@@ -15,6 +15,7 @@ from mia.cli.forecast import tell
 from mia.cli.job import Job, one_line, run_job
 from mia.cli.main import A_RUN_FAILED, INTERRUPTED, complain, judge
 from mia.cli.summary import write_summary
+from mia.cli.watching import JobsLine
 from mia.composition import Request
 from mia.files import StorageError
 from mia.limits import Verdict, check_limits
@@ -33,8 +34,12 @@ def run_sweep(request: Request, command: str, home: Path) -> int:
         StorageError: the store failed.
     """
     name, question = request.title()
-    task = Task(run_sweep_job, finish, home, name, question, command, request.variants, _with_bar, tell)
-    return run_request(request.overrides, task)
+    line = JobsLine()
+    task = Task(run_sweep_job, finish, home, name, question, command, request.variants, _with_bar, tell, line)
+    try:
+        return run_request(request.overrides, task)
+    finally:
+        line.close()
 
 
 def _with_bar(jobs: list[list[str]]) -> Iterable[list[str]]:

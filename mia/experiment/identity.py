@@ -4,7 +4,7 @@ Takes options and a data set; gives plain mappings. A pool's identity holds exac
 number of shadows (they can be added), nor attacks, output defences or the machine.
 """
 
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any
 
 from mia.experiment.options import ExperimentOptions
@@ -39,7 +39,7 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
         | ({"canaries": options.split.canaries} if options.split.protocol == "canary" else {})
         | _people(data),
         "model": {"name": options.model.name} | distinct(options.model),
-        "train": distinct(train.effective()),
+        "train": distinct(replace(train.effective(), trace=False)),  # the weights are the same
         "seed": options.seed,
     }
 

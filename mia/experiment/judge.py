@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from mia.attacks import ATTACKS
 from mia.checks import RequestError, one_of
 from mia.experiment.shadows_say import judge_by_shadows
+from mia.metrics.controls import numbers_control
 from mia.metrics.decision import confusion
 from mia.metrics.evaluation import evaluate
 from mia.metrics.groups import GROUP_SCORES, group_metrics
@@ -61,6 +63,7 @@ def judge_attacks(
         by_shadows, told = judge_by_shadows(
             one, task, num_attacks=len(scores), seed=stage_seed(seed, f"placebo/{name}", task.target)
         )
+        told += told_by_numbers(name, one, task.is_member, len(scores))
         found, lines = evaluation.metrics | by_shadows, [*one.warnings, *evaluation.warnings, *told]
         if task.groups is not None:
             of_groups, said = group_metrics(one.score, task.is_member, task.groups, terms.group_score)
@@ -72,6 +75,14 @@ def judge_attacks(
     warnings = [line if len(names) == everyone > 1 else f"{', '.join(names)}: {line}" for line, names in heard.items()]
     bounds, why_not = _bounds(task, scores, terms, seed)
     return metrics | bounds, [*why_not, *warnings]
+
+
+def told_by_numbers(name: str, scores: Scores, is_member: Bool[np.ndarray, "Q"], num_attacks: int) -> list[str]:
+    """Return lines where numbers of shadows tell who is a member, for attacks that compare a record with its own."""
+    if name not in ATTACKS or not {"in_models", "out_models"} & set(ATTACKS[name].needs):
+        return []
+    is_scored = ~np.isnan(scores.score)
+    return list(numbers_control(scores.num_in, scores.num_out, is_scored, is_member, num_attacks=num_attacks))
 
 
 def _bounds(

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from mia.checks import RequestError
+from mia.experiment.epochs import Epochs, read_trace, wants_trace
 from mia.experiment.identity import foreign_pool_identity, own_pool_identity, pool_identity
 from mia.experiment.observer import Observe, PoolNeeded, Step, Trained
 from mia.experiment.options import ExperimentOptions
@@ -152,18 +153,23 @@ def _gather(
     told: list[str],
 ) -> int:
     """Train what is missing of some models, and return how many those were; `told` gets what a person should know."""
-    todo = _missing(models)
+    todo = _missing(models, options)
     if todo:
         observe(PoolNeeded(models[todo[0]].fingerprint))
         with store.training({pool.fingerprint: pool for pool in models.values()}.values()):
-            todo = _missing(models)  # another process may have trained them meanwhile
+            todo = _missing(models, options)  # another process may have trained them meanwhile
             if todo:
                 _train(options, given, split, models, todo, observe, told)
     return len(todo)
 
 
-def _missing(models: dict[int, Pool]) -> list[int]:
-    return [row for row, pool in models.items() if pool.missing([row])]
+def _missing(models: dict[int, Pool], options: ExperimentOptions | None = None) -> list[int]:
+    """Return the rows whose model is not there, or lacks what is to be kept of its training."""
+    return [
+        row
+        for row, pool in models.items()
+        if pool.missing([row]) or (options and wants_trace(options, row) and read_trace(pool, row) is None)
+    ]
 
 
 def _train(
@@ -178,7 +184,9 @@ def _train(
     from mia.train.many import train_many
     from mia.train.predict import predict
 
+    asked = given.asked
     trained_on, members = with_empty_places(given.trained_on, split.members[todo] - np.int32(given.first))
+    epochs = Epochs(options, models, todo, np.arange(len(given.trained_on.x)))
     finished = train_many(
         trained_on,
         members,
@@ -188,14 +196,15 @@ def _train(
         [with_noise(options.shadow_train if row else options.train, options.split.size) for row in todo],
         options.engine,
         lambda progress: observe(Trained(progress)),
+        epochs.watch(),
     )
-    asked = given.asked
     for model in finished:
         row = todo[model.position]
         logits = predict(options.model, model.parameters, asked.x, asked.scale, asked.num_classes)
         curves = {name: getattr(model, name) for name in CURVES}
         for name in ("train_loss", "train_accuracy"):  # means over all places
             curves[name] = curves[name] * np.float32(split.members.shape[1] / len(split.members_of(row)))
+        epochs.save(row)
         models[row].save(row, TrainedModel(model.parameters, curves, logits))
         told += model.warnings
 

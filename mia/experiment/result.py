@@ -12,8 +12,10 @@ from jaxtyping import Float
 
 from mia.experiment.judge import Terms, judge_attacks, shadow_accuracies, utility
 from mia.metrics.comparison import over_targets
+from mia.metrics.controls import NULL_CONFIDENCE
 from mia.metrics.evaluation import per_class
 from mia.metrics.slices import slice_rows, standard_slices, value_names
+from mia.metrics.words import FAILED
 from mia.probabilities import softmax
 from mia.records import AttackTask, Curves, Result, Scores, Signals
 
@@ -85,7 +87,9 @@ def build_result(
         curves=curves,
         shadow_accuracy=shadow_accuracies(signals) if signals.num_shadows and has_classes else None,
         class_names=class_names,
-        warnings=tuple(sorted(dict.fromkeys([*warnings, *judged[0].warnings, *left_out]), key=_is_about_few)),
+        warnings=tuple(
+            sorted(dict.fromkeys([*_failed_elsewhere(judged), *warnings, *judged[0].warnings, *left_out]), key=_urgency)
+        ),
         growth=growth,
         pools=tuple(pools),
         slices=slices,
@@ -108,9 +112,20 @@ def _slices(
     return slice_rows(by_attack, task.is_member, slices, groups=task.groups)
 
 
-def _is_about_few(line: str) -> bool:
-    """Whether a line is about rates that so few records cannot resolve: these come last."""
-    return "pct_fpr left out" in line
+def _failed_elsewhere(judged: Sequence[Judged]) -> list[str]:
+    """Return a line where controls failed for more targets than chance allows, but not for the first, which is told."""
+    from scipy.special import bdtrc
+
+    failed = [lines for one in judged if (lines := [line for line in one.warnings if FAILED in line])]
+    is_first = any(FAILED in line for line in judged[0].warnings)
+    if not failed or is_first or bdtrc(len(failed) - 1, len(judged), 1 - NULL_CONFIDENCE) > 1 - NULL_CONFIDENCE:
+        return []
+    return [f"{FAILED} for {len(failed)} of {len(judged)} targets, as one of them says: {failed[0][0]}"]
+
+
+def _urgency(line: str) -> int:
+    """Return where a line stands: controls that failed first, rates that so few records cannot resolve last."""
+    return -1 if FAILED in line else int("pct_fpr left out" in line)
 
 
 def true_class_confidence(signals: Signals) -> Float[np.ndarray, "Q"]:

@@ -13,11 +13,17 @@ from mia.metrics.controls import placebo_control
 from mia.metrics.decision import confusion
 from mia.metrics.duci import share_used
 from mia.metrics.learnt_rates import learnt_rate_metrics
+from mia.metrics.words import FAILED
 from mia.records import AttackTask, Scores
 
 GIVEN_AWAY = (
-    "CONTROL FAILED: who was in a shadow tells who was in the target, so shadows give members away whatever the models "
+    f"{FAILED}: who was in a shadow tells who was in the target, so shadows give members away whatever the models "
     "say: its metrics are not leakage alone"
+)
+NO_SHADOW = "no placebo_auc: there is no shadow to answer in the target's place"
+NO_PLACEBO = (
+    "no placebo_auc: it is not run a second time on a shadow's answers, since it takes its time, asks the models "
+    "themselves or sees the truth"
 )
 
 FEWEST = 20
@@ -61,7 +67,8 @@ def placebo(scores: Scores, task: AttackTask, *, num_attacks: int, seed: int) ->
     """Return `placebo_auc` with its interval, and a line if it shows that the attack finds members in nothing."""
     model = placebo_model(task.signals)
     if scores.placebo is None or model is None:
-        return {}, []
+        has_answers = task.signals.num_classes > 0  # scores made elsewhere come without
+        return {}, [NO_SHADOW if model is None else NO_PLACEBO] if has_answers else []
     membership = task.signals.shadow_membership[model, task.signals.candidates]
     kept = unrelated_records(task.is_member, membership, np.random.default_rng(seed))
     if not kept.any() and len(kept) >= FEWEST and task.is_member.any() and not task.is_member.all():

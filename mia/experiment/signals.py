@@ -5,7 +5,7 @@ target's true membership apart. Trains nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, Shaped
 from mia.attacks.design import find_partners
 from mia.defences import make_defence, needs_fit, setting
 from mia.defences.answers import Defence
+from mia.experiment.epochs import read_trace
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble, Materials
 from mia.probabilities import softmax
@@ -146,7 +147,9 @@ def make_tasks(
     tasks = []
     tells_all = find_partners(membership)  # models whose membership gives another's away
     for target in range(options.split.num_targets):
-        shadows = [row for row in range(split.num_models) if row != target and not tells_all[target, row]]
+        has_seen = (membership[:, own[target]] == IN).any(axis=1)  # one that saw no candidate tells nothing of them
+        gives_away = tells_all[target] & has_seen
+        shadows = [row for row in range(split.num_models) if row != target and not gives_away[row]]
         candidates = index[own[target]]
         signals = Signals(
             labels=data.y[index],
@@ -160,6 +163,9 @@ def make_tasks(
             population_labels=data.y[outside] if population else None,
             oracle=PoolOracle(answers, [target, *shadows], index, candidates, is_probability) if can_ask else None,
         )
+        if options.train.trace and can_ask:
+            trace = read_trace(materials.ensemble.rows[target], target)
+            signals = replace(signals, trace=None if trace is None else trace[:, candidates])
         is_member = membership[target][own[target]] == IN
         tasks.append(AttackTask(signals, candidates, is_member, target, is_independent=split.canaries is not None))
     return tasks

@@ -202,6 +202,10 @@ def _score_interval(found: Area, confidence: float) -> tuple[float, float]:
         spread = 1 + ((num_members + num_nonmembers) / 2 - 1) * ((1 - area) / (2 - area) + area / (1 + area))
         return (area - value) ** 2 - z * z * area * (1 - area) * spread / (num_members * num_nonmembers)
 
-    low = 0.0 if value == 0 else brentq(excess, 0.0, min(value, 1 - 1e-12))
-    high = 1.0 if value == 1 else brentq(excess, max(value, 1e-12), 1.0)
+    def limit(inner: float, end: float) -> float:
+        """Where the excess vanishes; the value itself where the confidence is so low that it vanishes nowhere."""
+        return value if excess(inner) >= 0 else float(brentq(excess, *sorted((inner, end))))
+
+    low = 0.0 if value == 0 else limit(min(value, 1 - 1e-12), 0.0)
+    high = 1.0 if value == 1 else limit(max(value, 1e-12), 1.0)
     return low, high

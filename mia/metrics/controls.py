@@ -1,16 +1,22 @@
 """Controls: takes scores and a membership that they cannot know, gives what they achieve against it; near one half.
 
-Two of them. The null control permutes the truth after scoring: it checks the evaluation. The placebo is the whole
-attack on answers that cannot know the target's members: it checks the attack, its shadows and their places too.
+Three of them. The null control permutes the truth after scoring: it checks the evaluation. The placebo is the whole
+attack on answers that cannot know the target's members: it checks the attack, its shadows and their places too. The
+control of numbers asks whether how many shadows saw a record, or whether it could be scored, tells who is a member: it
+checks the design, without a look at any answer.
 Intervals are at 99%, and where several attacks of one run are asked, at 99% for all of them together: a sweep has
 dozens of controls, and at 95% one in twenty would cry wolf.
 """
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from mia.metrics.auc import area
-from mia.metrics.rates import Estimate, normal_quantile
+from mia.metrics.rates import Estimate, difference, normal_quantile
+from mia.metrics.words import FAILED
 
 NULL_CONFIDENCE = 0.99
 """Of the controls' intervals, for all attacks of a run together."""
@@ -84,10 +90,61 @@ def placebo_control(
     if found.low <= 0.5 <= found.high:
         return found.named("placebo_auc"), ()
     line = (
-        f"CONTROL FAILED: on answers that cannot know the members its AUC is {found.value:.3f} "
+        f"{FAILED}: on answers that cannot know the members its AUC is {found.value:.3f} "
         f"({found.low:.3f}-{found.high:.3f}), not .5: its metrics here are not leakage alone"
     )
     return found.named("placebo_auc"), (line,)
+
+
+def null_line(metrics: Mapping[str, float]) -> tuple[str, ...]:
+    """Return a line if the null control's interval leaves out one half: one in a hundred runs by chance, at most."""
+    value, low, high = (metrics.get(f"null_auc{end}", math.nan) for end in ("", "_low", "_high"))
+    if not (low > 0.5 or high < 0.5):
+        return ()
+    line = (
+        f"{FAILED}: against permuted membership, where nothing is to be found, its AUC is {value:.3f} ({low:.3f}-"
+        f"{high:.3f}), not .5: time and again, not once in a hundred runs, that is a mistake in the evaluation"
+    )
+    return (line,)
+
+
+def numbers_control(
+    num_in: Int[np.ndarray, "Q"],
+    num_out: Int[np.ndarray, "Q"],
+    is_scored: Bool[np.ndarray, "Q"],
+    is_member: Bool[np.ndarray, "Q"],
+    *,
+    num_attacks: int = 1,
+) -> tuple[str, ...]:
+    """Return a line for each way in which the design alone tells who is a member; none where it tells nothing.
+
+    Args:
+        num_in: shadows trained with each record, as the attack used them.
+        num_out: shadows trained without it.
+        is_scored: whether the attack could score the record.
+        is_member: the target's membership.
+        num_attacks: how many attacks of the run are asked.
+    """
+    confidence, lines = control_confidence(3 * num_attacks), []
+    hits, misses = is_scored[is_member], is_scored[~is_member]
+    if len(hits) and len(misses):
+        found = difference(int(hits.sum()), len(hits), int(misses.sum()), len(misses), confidence)
+        if not found.low <= 0 <= found.high:
+            lines.append(
+                f"{FAILED}: {hits.mean():.1%} of the members could be scored and {misses.mean():.1%} of the others: "
+                "whether a record has the shadows it needs tells who is a member"
+            )
+    member, total = is_member[is_scored], (num_in + num_out)[is_scored]
+    if member.any() and not member.all():
+        share = num_in[is_scored] / np.maximum(total, 1)
+        for what, values in (("the share of its shadows that saw a record", share), ("their number", total)):
+            found = area(values.astype(np.float64), member).estimate(confidence)
+            if not found.low <= 0.5 <= found.high:
+                lines.append(
+                    f"{FAILED}: {what} tells who is a member (AUC {found.value:.3f}, {found.low:.3f}-{found.high:.3f}) "
+                    "whatever models say: its metrics are not leakage alone; mia plan draws models that do not"
+                )
+    return tuple(lines)
 
 
 def _around(value: float, half: float) -> Estimate:

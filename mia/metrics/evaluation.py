@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
 from mia.metrics.auc import auc
-from mia.metrics.controls import null_control
+from mia.metrics.controls import null_control, null_line
 from mia.metrics.decision import confusion, decision_metrics, grouped_rates
 from mia.metrics.roc import Owned, hindsight_balanced_accuracy, roc, tpr_at_low_fpr
 from mia.records import Scores
@@ -75,7 +75,7 @@ def evaluate(
     metrics |= auc(score, member, groups=whose).named("auc") | at_low_fpr
     metrics["hindsight_balanced_accuracy"] = hindsight_balanced_accuracy(curve)
     metrics |= null_control(score, predicted, member, seed, num_attacks=num_attacks)
-    return Evaluation(metrics, (*warnings, *unresolved))
+    return Evaluation(metrics, (*null_line(metrics), *warnings, *unresolved))
 
 
 def per_class(

@@ -7,6 +7,8 @@ README ask here and list no metric by name. A new metric is one line of `METRICS
 from dataclasses import dataclass
 from typing import Literal
 
+FAILED = "CONTROL FAILED"
+"""In every warning that no reader may miss: what leakage is shown beside it is not leakage alone."""
 Kind = Literal["utility", "leakage", "control", "privacy"]
 
 

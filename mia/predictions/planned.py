@@ -17,7 +17,7 @@ from mia.plans import Plan
 from mia.predictions.audit import Audit
 from mia.predictions.forms import one_target
 from mia.predictions.reading import FORMATS, read_array, read_arrays
-from mia.predictions.tidy import KINDS, tidy_member, tidy_outputs
+from mia.predictions.tidy import KINDS, tidy_column, tidy_member, tidy_outputs
 
 Predictions = Callable[[int], Any]
 """From a model's number, 0 for the target, to what it says about all records: [N C], or [N] where these are losses."""
@@ -42,6 +42,9 @@ def audit_of_plan(plan: Plan, predictions: Predictions | Path, kind: str, beside
     notes: list[str] = []
     outputs = _gather(ask, plan, kind, notes)
     member = plan.evaluated
+    if plan.labels is not None:
+        beside = {**beside, "labels": plan.labels}
+        notes.append("the labels are the plan's, wrong ones for its canaries, as models were trained with them")
     arrays = {**beside, "independent": plan.protocol == "canary" or beside.get("independent", False)}
     return one_target(arrays, kind, outputs[0], member[0], outputs[1:], member[1:], list(dict.fromkeys(notes)))
 
@@ -134,8 +137,13 @@ def read_plan(path: str | Path) -> Plan:
     member = tidy_member("member", arrays["member"], (None, None))
     if not member.size:
         raise RequestError(f"{where} holds member of shape {member.shape}: no model or no record")
+    labels = tidy_column(f"{where}: labels", arrays["labels"], member.shape[1]) if "labels" in arrays else None
     return Plan(
-        member, _text(arrays.get("protocol"), "pool"), _number(arrays.get("seed")), _canaries(arrays, member, where)
+        member,
+        _text(arrays.get("protocol"), "pool"),
+        _number(arrays.get("seed")),
+        _canaries(arrays, member, where),
+        labels,
     )
 
 

@@ -3,8 +3,8 @@
 Takes `Result`, `StoredRun` and a callable that finds artifacts; trains nothing, attacks nothing, knows no store.
 Altair, vl-convert, pandas and jinja2 are imported inside functions, so that importing this folder stays cheap.
 
-`frame.py` groups runs into settings with estimates, those that `where.py` leaves; `evidence.py` reads their records and
-curves. `figures.py` says what each figure of a sweep shows, `run.py` those of a single run, `assets/figures.yaml` holds
-their specifications; `look.py` has their colours and draws them. `tables.py` writes numbers, `published.py` those of
-papers beside ours, `sentences.py` what is certain; `page.py` writes the page, `console.py` the terminal's tables.
+`frame.py` groups runs into settings with estimates, a `study.py`; `evidence.py` reads their records and curves.
+`assets/figures.yaml` holds all figures, `figures.py` what those of a sweep are filled with, `run.py` those of a run;
+`look.py` draws them. `tables.py` writes numbers, `published.py` those of papers beside ours, `sentences.py` what is
+certain; `page.py` writes the page.
 """

@@ -32,8 +32,8 @@ from mia.report.study import (
     sort_key,
     split_metric,
 )
-from mia.report.where import Where
 from mia.settings import Setting
+from mia.tracking.where import Where
 
 NEVER = ("seed", "engine", "data.root", "attack.gap", ADAPTIVE)  # no axes: they change no numbers, or are named apart
 FIRST = ("data.name", "model.name", "split.protocol", SIZE)  # axes that are named first, in this order

@@ -5,7 +5,6 @@ one copy of everything. Categories differ in colour and in mark: ten colours and
 differ in both and the first ninety in one of them at least. The page replaces colours by their dark counterparts.
 """
 
-import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,45 +16,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import altair as alt
 
-INK, QUIET, GRID, PAPER = "#1b1f24", "#6b7280", "#e3e6ea", "#ffffff"
-CATEGORIES = [
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#b07d00",
-    "#4f9fd6",
-    "#7a5195",
-    "#7b8b1f",
-    "#8c4a2f",
-    "#c2185b",
-]
-RAMP = ["#352a87", "#2c5aa0", "#1f829c", "#2ea178", "#7fa82a", "#c58c00", "#d95f0e", "#a8173b"]  # from cold to hot
-DARK = {
-    INK: "#e8eaed", QUIET: "#9aa3af", GRID: "#31363f", PAPER: "#16191f",
-    **dict(zip([*CATEGORIES, *RAMP],
-               ["#4aa8e0", "#f0803c", "#2cc79a", "#e39ac3", "#e0ad33", "#86c5f2", "#b393d3", "#b3c24d", "#cf8b6d",
-                "#f06292", "#9c94f0", "#6f9fe8", "#4fb9d0", "#4cc99a", "#a3cc4f", "#e6b32e", "#f58a45", "#ec5f7f"],
-               strict=True)),
-}  # fmt: skip
-PENTAGON = "M0,-1L.951,-.309L.588,.809L-.588,.809L-.951,-.309Z"
-HEXAGON = "M0,-1L.866,-.5L.866,.5L0,1L-.866,.5L-.866,-.5Z"
-STAR = "M0,-1.2L.3,-.4L1.14,-.37L.48,.15L.71,.97L0,.5L-.71,.97L-.48,.15L-1.14,-.37L-.3,-.4Z"
-MARKS = ["square", "triangle-up", "diamond", "triangle-down", PENTAGON, "cross", STAR, "triangle-right", HEXAGON]
-BY_LABEL = [INK, *(RAMP[k] for k in (0, 2, 4, 6, 7, 5, 3, 1))]  # of few settings over one another: cold to hot
-BY_LABEL_MARKS = ["circle", *MARKS]
-CONFIG = {
-    "background": PAPER, "font": "Helvetica Neue, Helvetica, Arial, sans-serif", "view": {"stroke": None},
-    "axis": {"gridColor": GRID, "domainColor": INK, "tickColor": INK, "labelColor": INK, "titleColor": INK,
-             "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 300,
-             "labelOverlap": "greedy", "labelSeparation": 6},
-    "legend": {"orient": "bottom", "labelColor": INK, "titleColor": INK, "labelFontSize": 11, "titleFontSize": 11,
-               "titleFontWeight": "normal", "labelLimit": 240, "symbolSize": 90, "symbolStrokeWidth": 1.6, "columns": 4,
-               "clipHeight": 16, "symbolOpacity": 1},
-    "title": {"anchor": "start", "color": INK, "fontSize": 12.5, "fontWeight": 600},
-    "concat": {"spacing": 24},
-}  # fmt: skip
-AROUND = ["top-right", "top-left", "bottom-right", "bottom-left", "right", "left", "top", "bottom"]
+
+@cache
+def templates() -> dict[str, Any]:
+    """Return what `assets/figures.yaml` holds."""
+    import yaml
+
+    text = (resources.files("mia.report") / "assets" / "figures.yaml").read_text(encoding="utf-8")
+    return dict(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506 - both are safe
+
+
+LOOKS = templates()["looks"]
+THEME: dict[str, str] = LOOKS["theme"]
+INK, CATEGORIES, RAMP, MARKS = THEME["ink"], *(LOOKS[name] for name in ("categories", "ramp", "marks"))
+COLOURS = THEME | {name: CATEGORIES[k] for name, k in LOOKS["named"].items()}
+DARK: dict[str, str] = dict(zip([*THEME.values(), *CATEGORIES, *RAMP], LOOKS["dark"], strict=True))
+BY_LABEL = {"colours": [INK, *(RAMP[k] for k in (0, 2, 4, 6, 7, 5, 3, 1))], "marks": ["circle", *MARKS]}
+"""Of few settings over one another, from cold to hot."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +48,7 @@ class Figure:
         """Return the whole specification, with the data that it asks for and our looks."""
         schema = f"https://vega.github.io/schema/vega-lite/v{vegalite_version()}.json"
         found = {name: records(data[name]) for name in data_names(self.spec) if name in data}
-        return self.spec | {"$schema": schema, "datasets": found, "config": copy.deepcopy(CONFIG)}
+        return self.spec | {"$schema": schema, "datasets": found, "config": config()}
 
     def chart(self, data: Mapping[str, Any]) -> "alt.TopLevelMixin":
         """Return the figure as an Altair chart, with its data."""
@@ -83,15 +60,6 @@ class Figure:
 # --- specifications ---------------------------------------------------------------------------------------------------
 
 
-@cache
-def templates() -> dict[str, Any]:
-    """Return what `assets/figures.yaml` holds."""
-    import yaml
-
-    text = (resources.files("mia.report") / "assets" / "figures.yaml").read_text(encoding="utf-8")
-    return dict(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506 - both are safe
-
-
 def specification(template: Any, choices: Sequence[Mapping[str, Any]] = (), **values: Any) -> dict[str, Any]:
     """Return a specification with its values filled in.
 
@@ -100,8 +68,13 @@ def specification(template: Any, choices: Sequence[Mapping[str, Any]] = (), **va
         choices: What the reader may choose, and other parameters.
         values: By the names that stand after a `$`.
     """
-    spec = dict(_typed(_filled(template, values)))
+    spec = dict(_typed(_filled(template, {**COLOURS, **values})))
     return spec | {"params": list(choices)} if choices else spec
+
+
+def config() -> dict[str, Any]:
+    """Return how everything looks that no figure says itself."""
+    return dict(_filled(LOOKS["config"], COLOURS))
 
 
 def _filled(node: Any, values: Mapping[str, Any]) -> Any:
@@ -130,20 +103,17 @@ def _is_joined(part: Any) -> bool:
     return isinstance(part, list) and all(isinstance(one, dict) for one in part)
 
 
-def _typed(node: Any, key: str = "") -> Any:
+def _typed(node: Any) -> Any:
     """Return a specification in which "v:Q" is a field and its type."""
-    kinds = {"Q": "quantitative", "N": "nominal"}
     if isinstance(node, list):
-        return [_typed(one, key) for one in node]
-    if isinstance(node, str) and key == "encoding":
-        return {"field": node[:-2], "type": kinds[node[-1]]}
+        return [_typed(one) for one in node]
+    if isinstance(node, str):
+        found = re.fullmatch(r"(\w+):([QN])", node)
+        return {"field": found[1], "type": {"Q": "quantitative", "N": "nominal"}[found[2]]} if found else node
     if not isinstance(node, dict):
         return node
-    made = {name: _typed(value, "encoding" if key == "channels" else "channels" if name == "encoding" else "")
-            for name, value in node.items()}  # fmt: skip
-    if isinstance(field := made.get("field"), str) and field[-2:] in (":Q", ":N"):
-        made |= {"field": field[:-2], "type": kinds[field[-1]]}
-    return made
+    made = {key: _typed(value) for key, value in node.items()}
+    return made | made["field"] if isinstance(made.get("field"), dict) and "type" in made["field"] else made
 
 
 def choice(
@@ -238,7 +208,7 @@ def patched(
         elif "placed" in (mark.get("style") or ()):
             offset = [4] * 4 + [7] * 4
             mark["transform"] = [
-                {"type": "label", "size": list(size), "anchor": AROUND, "offset": offset, "padding": 12}
+                {"type": "label", "size": list(size), "anchor": LOOKS["around"], "offset": offset, "padding": 12}
             ]
     return vega
 

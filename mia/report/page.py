@@ -23,6 +23,7 @@ from typing import Any
 from mia import __version__
 from mia.data.cache import cache_folder
 from mia.files import StorageError, whole_file
+from mia.metrics.words import FAILED
 from mia.records import StoredRun
 from mia.report import look
 from mia.report.evidence import Evidence, data_of
@@ -43,6 +44,7 @@ from mia.report.tables import (
 )
 from mia.tables import csv_text
 
+FAILED_NOTE = "One run in a hundred fails by chance; more mean that what is shown is not leakage alone."
 NAME = "report.html"
 MOST_TABLES = 8
 
@@ -86,30 +88,19 @@ def page_html(page: Page) -> str:
 
     packed, script, css = library(), *(Markup(_asset(f"page.{kind}")) for kind in ("js", "css"))  # noqa: S704 - ours
     wanted = set().union(*(look.data_names(spec) for spec in page.figures.values()))
-    datasets = {name: _columns(data) for name, data in page.data.items() if name in wanted}
-    content = {"figures": page.figures, "config": look.CONFIG, "dark": look.DARK, "datasets": datasets}
+    datasets = {name: look.records(data) for name, data in page.data.items() if name in wanted}
+    content = {"figures": page.figures, "config": look.config(), "dark": look.DARK, "datasets": datasets}
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     digests = [hashlib.sha256(one).digest() for one in (gzip.decompress(packed), script.encode())]
     return str(
         _template().render(
             page=page, zip=zip, css=css, script=script, sections=[one for one in page.sections if not one.is_empty],
             hashes=[base64.b64encode(digest).decode() for digest in digests],
-            themes=[{name: theme.get(colour, colour) for name, colour in THEME.items()} for theme in ({}, look.DARK)],
+            themes=[{name: theme.get(one, one) for name, one in look.COLOURS.items()} for theme in ({}, look.DARK)],
             data=base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode(),
             library=base64.b64encode(packed).decode() if page.figures else "",
         )
     )  # fmt: skip
-
-
-THEME = {"ink": look.INK, "quiet": look.QUIET, "grid": look.GRID, "paper": look.PAPER, "link": look.CATEGORIES[0]}
-
-
-def _columns(data: Any) -> dict[str, Any]:
-    """Return a frame, or a list of lines, as column names and rows of JSON values."""
-    if isinstance(data, list):
-        columns = list(dict.fromkeys(name for line in data for name in line))
-        return {"columns": columns, "data": [[look.json_value(line.get(name)) for name in columns] for line in data]}
-    return dict(json.loads(data.to_json(orient="split", double_precision=5, index=False)))
 
 
 def _asset(name: str) -> str:
@@ -217,13 +208,15 @@ def _sections(study: Study, figures: Sequence[look.Figure]) -> list[Section]:
     ]  # fmt: skip
     said = [f"{line} ({count} of {len(study.runs)} runs)" for line, count in shared_warnings(study.runs)]
     said += [f"{run.name}: its config.yaml cannot be read, so that it is left out" for run in study.unreadable]
+    failed, others = ([line for line in said if (FAILED in line) == wanted] for wanted in (True, False))
     return [
+        Section("controls", "Controls that failed", FAILED_NOTE, lines=failed),
         Section("summary", "Summary", caption(study), tables if study.rows else []),
         Section("unfinished", "Not finished", lines=[f"{run.name} {failure_words(run)}" for run in study.unfinished]),
         *(Section(one.name, one.title, one.caption, figure=True) for one in figures),
         Section("published", TITLE, CAPTION, [("published", beside)] if beside else []),
         Section("reproduce", "How to reproduce each row", commands=[one for one in commands if one[1]]),
-        Section("warnings", "What the runs warned about", lines=[*said, *study.notes]),
+        Section("warnings", "What the runs warned about", lines=[*others, *study.notes]),
     ]
 
 
@@ -244,7 +237,7 @@ def _cards(study: Study) -> list[tuple[str, str]]:
 
 
 def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
-    """Return every warning of runs once, with the number of runs that gave it, the most frequent first.
+    """Return every warning of runs once, with the number of runs that gave it: failed controls, then the most frequent.
 
     Warnings that differ in their numbers only are one: the first of them stands for all.
     """
@@ -252,7 +245,8 @@ def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
     for run in runs:
         for line in filter(str.strip, run.tags.get("mia.warnings", "").splitlines()):
             said.setdefault(re.sub(r"(?<![\w.])\d[\d,]*", "#", line), (line, set()))[1].add(run.id)
-    return sorted(((line, len(whose)) for line, whose in said.values()), key=lambda one: -one[1])
+    found = ((line, len(whose)) for line, whose in said.values())
+    return sorted(found, key=lambda one: (FAILED not in one[0], -one[1]))
 
 
 def _commit(run: StoredRun) -> str:

@@ -20,7 +20,7 @@ from mia.checks import RequestError, one_of
 from mia.contact_sheet import contact_sheet
 from mia.metrics.estimates import Estimate
 from mia.metrics.roc import FPR_LIMITS, drawn_rate, left_edge, thinned_roc
-from mia.metrics.words import metric_of, metric_words, of_kind
+from mia.metrics.words import FAILED, metric_of, metric_words, of_kind
 from mia.model_card import verdict
 from mia.records import Curves, Result, StoredRun
 from mia.report.look import CATEGORIES, MARKS, Figure, choice, picture_files, specification, templates
@@ -232,12 +232,14 @@ def run_page(result: Result, *, title: str, command: str = "", question: str = "
     shown = [one for one in of_kind("utility", "privacy") if one.is_main and one.name in result.metrics]
     members = int(result.is_member.sum())
     note = f"{members:,} members, {len(result.is_member) - members:,} non-members; 95% intervals, 99% for the control."
+    failed = [line for line in result.warnings if FAILED in line]
     sections = [
+        Section("controls", "A control failed: do not trust these numbers yet", lines=failed),
         Section("leakage", "Leakage", note, [("leakage", attack_table(result))] if result.scores else []),
         *(Section(one.name, one.title, one.caption, figure=True) for one in figures),
         Section("exposed", "The members that the strongest attack is surest about",
                 picture=f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""),
-        Section("warnings", "Warnings", lines=result.warnings),
+        Section("warnings", "Warnings", lines=[line for line in result.warnings if FAILED not in line]),
     ]  # fmt: skip
     cards = [(f"{result.metrics[one.name]:.3f}", one.words) for one in shown]
     specs = {one.name: one.spec for one in figures}

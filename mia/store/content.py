@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from mia.files import IrregularFileError, file_digest, regular_file
+from mia.files import IrregularFileError, file_digest, regular_file, whole_file
 
 CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 ANSWERS, PARAMETERS = "npz", "safetensors"
@@ -48,6 +48,16 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, *BROKEN):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a mapping; it appears whole or not at all.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 def read_answers(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:

@@ -3,7 +3,6 @@
 Takes an identity and trained models; gives arrays. Whoever trains a pool holds its lock; whoever only reads needs none.
 """
 
-import json
 import os
 import shutil
 import time
@@ -19,6 +18,7 @@ from jaxtyping import Float
 
 from mia.files import StorageError, explain, file_digest, whole_file
 from mia.fingerprint import fingerprint, plain
+from mia.store.beside import read_beside, write_beside
 from mia.store.content import (
     ANSWERS,
     CURVES,
@@ -28,6 +28,7 @@ from mia.store.content import (
     read_answers,
     read_json,
     read_parameters,
+    write_json,
 )
 
 USERS = "users.json"
@@ -94,7 +95,7 @@ class Pool:
             with held(self.folder / f"{USERS}.lock"):
                 known = read_json(path)
                 if known.get(user.id) != user.address:
-                    _write_json(path, known | {user.id: user.address})
+                    write_json(path, known | {user.id: user.address})
                 os.utime(path, (time.time(),) * 2)  # the kernel's own stamp may lie some milliseconds behind
         except OSError as error:
             raise StorageError(explain(path, error)) from error
@@ -106,7 +107,7 @@ class Pool:
             StorageError: the disk is full or the folder cannot be written.
         """
         if not read_json(self.folder / "pool.json"):
-            _write_json(self.folder / "pool.json", plain(self.identity))
+            write_json(self.folder / "pool.json", plain(self.identity))
         if self.user and not (self.folder / USERS).exists():
             self.used_by(self.user)
         if model in self._damaged:
@@ -121,7 +122,7 @@ class Pool:
             np.savez(file, allow_pickle=False, **answers)
         checksums = {ending: file_digest(self._path(model, ending)) for ending in (PARAMETERS, ANSWERS)}
         holds = {PARAMETERS: describe(parameters), ANSWERS: describe(answers)}
-        _write_json(self._path(model, "json"), {"model": model, "sha256": checksums, "holds": holds})
+        write_json(self._path(model, "json"), {"model": model, "sha256": checksums, "holds": holds})
 
     def signals(self, model: int) -> tuple[Float[np.ndarray, "N C"], dict[str, Float[np.ndarray, "E"]]]:
         """Return a model's logits on every record, and its learning curves."""
@@ -142,6 +143,18 @@ class Pool:
             return read_parameters(self._path(model, PARAMETERS))
         except (OSError, ValueError) as error:
             raise StorageError(self._unreadable(error)) from error
+
+    def beside(self, model: int, kind: str) -> dict[str, np.ndarray] | None:
+        """Return arrays of one kind that lie beside a model; None where there are none, or they are damaged."""
+        return read_beside(self.folder, kind, model)
+
+    def save_beside(self, model: int, kind: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write arrays of one kind beside a model, which may still be to come.
+
+        Raises:
+            StorageError: the disk is full or the folder cannot be written.
+        """
+        write_beside(self.folder, kind, model, arrays)
 
     def _answers(self, model: int, names: Collection[str]) -> dict[str, np.ndarray]:
         try:
@@ -214,8 +227,3 @@ def held(path: Path, timeout: float = -1) -> Iterator[None]:
     """Hold the lock of a path during the block."""
     with lock_file(path, timeout):
         yield
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")

@@ -2,7 +2,7 @@
 
 A sweeper of Hydra's through its public plug-in interface. It takes the overrides of a request; gives what the task's
 `finish` makes of the sweep. What is finished, and what became of the rest, stands in the store of runs alone. It calls
-whatever launcher was chosen, and never runs a job itself.
+whatever launcher was chosen, or sends jobs to a cluster's queue and watches them, and never runs a job itself.
 """
 
 import signal
@@ -26,6 +26,7 @@ from mia.fingerprint import fingerprint
 from mia.machine import usable_cores
 from mia.overrides import key_of
 from mia.sweeper.check import Composer, Configuration, LastData, check_all
+from mia.sweeper.sending import send_away
 from mia.tracking.process import terminate_as_interrupt
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from mia.tracking.tracker import Tracker
 
 SECONDS_TO_DIE = 10.0
+
+
+def ignore(progress: Any) -> None:
+    """Look away."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Task:
     variants: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)  # sweep -> variant -> overrides
     watch: Callable[[list[list[str]]], Iterable[list[str]]] = iter  # shows how far the check is
     foretell: Callable[..., int] | None = None  # in the place of a dry run
+    show: Callable[[Any], None] = ignore  # how far the jobs of a cluster are, time and again
     data: LastData = field(default_factory=LastData)
     floor: tuple[str, float] | None = None  # a metric of the target, below which its shadows are not trained
     sweep_id: str = ""
@@ -123,10 +129,13 @@ class ResumingSweeper(Sweeper):
             print(f"sweep {self.task.name}: {counted}, run {run.id}", file=sys.stderr)
             is_interrupted, failure = False, None
             try:
-                self.launch(missing(tracker, found, run.id), run.id, workers)
+                self.launch(missing(tracker, found, run.id), tracker, run.id, workers)
             except KeyboardInterrupt:
                 is_interrupted = True
                 print("mia: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+            except RequestError:
+                run.finish("FAILED")
+                raise
             except Exception as error:  # noqa: BLE001 - whatever a launcher raises, the summary is written
                 failure = error
             with shielded():
@@ -141,17 +150,20 @@ class ResumingSweeper(Sweeper):
             raise RequestError("hydra.launcher.n_jobs=0 must be a number from 1, or -1 for one job per core")
         return min(asked if asked > 0 else max(usable_cores() + 1 + asked, 1), jobs)
 
-    def launch(self, configurations: list[Configuration], sweep_id: str, workers: int) -> None:
-        """Let Hydra's launcher run configurations; what became of them stands in the store.
+    def launch(self, configurations: list[Configuration], tracker: "Tracker", sweep_id: str, workers: int) -> None:
+        """Let Hydra's launcher, or a cluster, run configurations; what became of them stands in the store.
 
         Raises:
+            RequestError: the cluster refuses the jobs.
             Exception: the launcher gave up, for example since a worker was killed.
         """
         if not configurations:
             return
         names = tuple(one.fingerprint for one in configurations)
         share = max(usable_cores() // workers, 1) if workers > 1 else 0
-        task = replace(self.task, sweep_id=sweep_id, launched=names, cores=share, watch=iter)
+        task = replace(self.task, sweep_id=sweep_id, launched=names, cores=share, watch=iter, show=ignore)
+        if send_away(self.task, task, self._context, self._config, configurations, tracker):
+            return
         launcher = Plugins.instance().instantiate_launcher(self._context, task, self._config)
         launcher.launch([one.overrides for one in configurations], initial_job_idx=0)
 

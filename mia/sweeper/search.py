@@ -232,7 +232,7 @@ class SearchSweeper(ResumingSweeper):
         search.expect(configurations)
         todo = missing(search.tracker, configurations, search.run.id)
         try:
-            self.launch(todo, search.run.id, min(self.workers(len(todo)), len(todo)) if todo else 1)
+            self.launch(todo, search.tracker, search.run.id, min(self.workers(len(todo)), len(todo)) if todo else 1)
         except Exception as error:  # noqa: BLE001 - whatever a launcher raises, the summary is written
             search.failure = error
         wait_for_the_dead(search.tracker, search.run.id)

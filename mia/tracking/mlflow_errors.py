@@ -46,6 +46,7 @@ def quiet_mlflow() -> None:
     """Prepare the process for importing MLflow: no telemetry, no chatter, no run inherited from the environment."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     os.environ.pop("MLFLOW_RUN_ID", None)
     with no_warnings():
         import mlflow.tracking.client  # noqa: F401 - sets up the loggers that are silenced next

@@ -20,6 +20,7 @@ from types import FrameType
 
 from mia import __version__
 from mia.home import checkout
+from mia.tracking import slurm
 
 HEARTBEAT = "mia.heartbeat"  # when a run last said that it lives, in seconds since 1970
 BEAT_SECONDS = 60.0
@@ -49,9 +50,10 @@ def code() -> Mapping[str, str]:
 
 
 def process() -> dict[str, str]:
-    """Return the tags by which a run is found dead when its process has gone."""
+    """Return the tags by which a run is found dead when its process has gone, or its job."""
     pid = os.getpid()
-    tags = {"mia.host": socket.gethostname(), "mia.pid": str(pid)}
+    job = slurm.own_job() or ({slurm.JOB: os.environ["MIA_JOB"]} if os.environ.get("MIA_JOB") else {})
+    tags = {"mia.host": socket.gethostname(), "mia.pid": str(pid), **job}
     start = _start_of(pid)
     return {**tags, "mia.pid_start": f"{_boot()}-{start}", "mia.pid_namespace": _namespace()} if start else tags
 
@@ -64,8 +66,9 @@ def heartbeat() -> dict[str, str]:
 def is_gone(tags: Mapping[str, str]) -> bool:
     """Tell whether the process in a run's tags is known to have ended.
 
-    On the machine (and in the container) it ran on, that is looked up. Elsewhere nobody can, and the run counts as dead
-    when it has stopped saying that it lives; one that never said so is left alone.
+    On the machine (and in the container) it ran on, that is looked up. Elsewhere SLURM may know what became of its job;
+    where nobody can know, the run counts as dead when it has stopped saying that it lives; one that never said so is
+    left alone.
     """
     pid, boot, start = tags.get("mia.pid", ""), *_boot_and_start(tags)
     is_here = (
@@ -77,6 +80,8 @@ def is_gone(tags: Mapping[str, str]) -> bool:
         found = _start_of(int(pid))
         has_other = start != found and not {start, found} & {"", HIDDEN}  # it has got the number since
         return not found or has_other
+    if (has_left := slurm.has_left(tags)) is not None:
+        return has_left
     beat = tags.get(HEARTBEAT, "")
     return beat.isdigit() and time.time() - int(beat) > LEASE_SECONDS
 

@@ -251,7 +251,7 @@ def _outcome(attempts: list[StoredRun], opened: float, goes_on: bool) -> Outcome
     """Judge a configuration by its attempts, latest first."""
     if attempts and attempts[0].tags.get(PRUNED):
         return Outcome("pruned", attempts[0].id, attempts[0].tags[PRUNED])
-    since = [run for run in attempts if run.started >= opened]
+    since = [run for run in attempts if run.started >= opened or run.status == "RUNNING"]
     before = [run for run in attempts if run.status == "FINISHED"]
     if not since and before:
         return Outcome("reused", before[0].id)

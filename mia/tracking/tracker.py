@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from mia.checks import RequestError
 from mia.files import StorageError
 from mia.records import StoredRun
-from mia.tracking import address, database, moved, process, ui_views
+from mia.tracking import address, database, moved, process, slurm, ui_views
 from mia.tracking.client import STORE, connect, get_or_create, needed_tags, store_view
 from mia.tracking.names import MAX_NAME, as_tags, cut
 from mia.tracking.options import TrackingOptions
@@ -162,6 +162,10 @@ class Tracker(Reader):
             run.log_text(json.dumps(dict(expected), ensure_ascii=False), CONFIGURATIONS)
         return run
 
+    def goes_on_since(self, run: Run, when: float) -> None:
+        """Let a sweep's command count as given at an earlier time (seconds since 1970): what it began goes on."""
+        run.set_tags({OPENED: int(when * 1000)})
+
     def resume(self, run: StoredRun | str) -> Run:
         """Return a run that is there, to write to; its status stays as it is."""
         found = self.get(run) if isinstance(run, str) else run
@@ -188,9 +192,13 @@ class Tracker(Reader):
 
     def close_dead_runs(self) -> list[StoredRun]:
         """Close the runs of every experiment whose process is known to have ended as KILLED, and return them."""
-        dead = [run for run in self.running() if process.is_gone(run.tags)]
+        running = self.running()
+        slurm.look_up(run.tags for run in running)
+        dead = [run for run in running if process.is_gone(run.tags)]
         for run in dead:
             reason = f"process {run.tags.get('mia.pid')} on {run.tags.get('mia.host')} ended without closing this run"
+            if job := slurm.job_here(run.tags.get(slurm.JOB, "")):
+                reason += f": SLURM job {job} {slurm.states([job])[job].said}"
             self._call(self._client.set_tag, run.id, ERROR, reason)
             self._call(self._client.set_terminated, run.id, "KILLED")
         return dead

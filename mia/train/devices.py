@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mia.checks import RequestError
+from mia.machine import usable_cores
 
 MODELS = "models"  # name of the mesh axis
 ALIGNMENT = 64  # bytes
@@ -25,10 +26,7 @@ def cache_folder() -> Path:
 
 def core_count() -> int:
     """Return the number of CPU cores this process may use: `$MIA_CORES` where a parallel sweep has set it."""
-    share = os.environ.get("MIA_CORES", "")
-    if share.isdecimal() and int(share):
-        return int(share)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
 def prepare(cache: Path | None = None) -> None:

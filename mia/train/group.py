@@ -5,9 +5,9 @@ half the width.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import jax
 import numpy as np
@@ -20,6 +20,7 @@ from mia.train.one import MAX_EPOCHS, is_over
 from mia.train.options import EngineOptions
 from mia.train.sharded import advance, bytes_needed, choose_width, initialise, is_out_of_memory
 from mia.train.state import Model, Plan, Records, State
+from mia.train.watch import Shown, Start, Watch, from_arrays, losses, to_arrays
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,14 @@ class Call:
     warnings: tuple[str, ...] = ()  # for a person, of the machine
 
 
-def train_alike(call: Call, plan: Plan, jobs: Sequence[Model], names: Sequence[int]) -> Iterator[Trained]:
+def train_alike(
+    call: Call,
+    plan: Plan,
+    jobs: Sequence[Model],
+    names: Sequence[int],
+    watch: Watch | None = None,
+    starts: Sequence[Start] = (),
+) -> Iterator[Trained]:
     """Train models whose plan and shapes are the same.
 
     Args:
@@ -91,6 +99,8 @@ def train_alike(call: Call, plan: Plan, jobs: Sequence[Model], names: Sequence[i
         plan: what is compiled.
         jobs: the models, on the host.
         names: their positions in the call.
+        watch: who is shown them while they train.
+        starts: where they go on from, all with the same epoch; curves are NaN before it.
 
     Raises:
         DivergedError: a loss that is not finite.
@@ -102,7 +112,7 @@ def train_alike(call: Call, plan: Plan, jobs: Sequence[Model], names: Sequence[i
     while first < len(jobs):
         size = min(width * call.on.size, len(jobs) - first)
         part = slice(first, first + size)
-        group = _Group(call, plan, jobs[part], names[part], width, chunks)
+        group = _Group(call, plan, jobs[part], names[part], width, chunks, watch, starts[part])
         try:
             state, curves = group.train()
         except jax.errors.JaxRuntimeError as error:
@@ -134,10 +144,16 @@ class Chunks:
         self._steps = 1
 
     def __iter__(self) -> Iterator[Chunk]:
-        start, end = 0, self.per_epoch * self.epochs
+        return self.ending_at(frozenset())
+
+    def ending_at(self, stops: Collection[int], after: int = 0) -> Iterator[Chunk]:
+        """Yield the chunks behind the first epochs, of which one ends with each epoch in `stops`."""
+        ends = sorted({self.epochs, *(epoch for epoch in stops if after < epoch < self.epochs)})
+        start, end = self.per_epoch * after, self.per_epoch * self.epochs
         while start < end:
             first = start // self.per_epoch
-            stop = min(start + self._steps, end, (first + MAX_EPOCHS) * self.per_epoch)
+            following = next(epoch for epoch in ends if epoch > first) * self.per_epoch
+            stop = min(start + self._steps, following, (first + MAX_EPOCHS) * self.per_epoch)
             begun = time.perf_counter()
             yield Chunk(start, stop, slice(first, stop // self.per_epoch))
             self._learn(stop - start, time.perf_counter() - begun)
@@ -152,9 +168,19 @@ class _Group:
     """The models that are on the devices at the same time."""
 
     def __init__(
-        self, call: Call, plan: Plan, jobs: Sequence[Model], names: Sequence[int], width: int, chunks: Chunks
+        self,
+        call: Call,
+        plan: Plan,
+        jobs: Sequence[Model],
+        names: Sequence[int],
+        width: int,
+        chunks: Chunks,
+        watch: Watch | None,
+        starts: Sequence[Start],
     ) -> None:
         self.call, self.plan, self.jobs, self.names, self.width, self.chunks = call, plan, jobs, names, width, chunks
+        self.watch, self.starts = watch, starts
+        self.first = starts[0].epoch if starts else 0  # epochs that lie behind
 
     def train(self) -> tuple[State, np.ndarray]:
         """Train to the end. What the group lacks is filled with copies, which take no steps where they are alone."""
@@ -163,23 +189,53 @@ class _Group:
         padding = [self.jobs[-1]] * (size - count)
         models = jax.tree.map(lambda *leaves: np.stack(leaves), *self.jobs, *padding)
         is_busy = np.arange(0, size, self.width) < count
-        state = initialise(self.plan, call.on, models)
+        state = self._start(models, len(padding))
         curves = np.full((size, call.epochs, 4), np.nan, np.float32)
-        for chunk in self.chunks:
+        stops = self.watch.stops(self.names) if self.watch else frozenset()
+        for chunk in self.chunks.ending_at(stops, self.first):
             stop = np.where(is_busy, chunk.stop, chunk.start).astype(np.int32)
             state, rows = advance(
                 self.plan, call.on, self.width, call.records, models, state, np.int32(chunk.start), stop
             )
             running = np.asarray(state.loss)[:count]  # waits for the chunk to end
             curves[:, chunk.epochs] = np.asarray(rows)[:, : len(curves[0, chunk.epochs])]
-            losses = curves[:count, : chunk.epochs.stop, 0]
-            self._check(losses, running)
-            self.report(chunk.stop / self.chunks.per_epoch, float(losses[:, -1:].mean()) if losses.size else np.nan)
+            ended = curves[:count, self.first : chunk.epochs.stop, 0]
+            self._check(ended, running)
+            self.report(chunk.stop / self.chunks.per_epoch, float(ended[:, -1:].mean()) if ended.size else np.nan)
+            is_end = chunk.stop == chunk.epochs.stop * self.chunks.per_epoch
             if self._is_over(state, models, count):
                 curves[:, chunk.epochs.stop :] = curves[:, chunk.epochs.stop - 1, None]
-                self.report(call.epochs, float(losses[:, -1:].mean()))
+                for epoch in sorted(stop for stop in stops if stop >= chunk.epochs.stop + (not is_end)):
+                    self._show(epoch, state, curves)
+                self.report(call.epochs, float(ended[:, -1:].mean()))
                 break
+            if is_end and chunk.epochs.stop in stops:
+                self._show(chunk.epochs.stop, state, curves)
         return state, curves
+
+    def _start(self, models: Model, padding: int) -> State:
+        """Return the group's state before the first step that is taken."""
+        if not self.starts:
+            return initialise(self.plan, self.call.on, models)
+        states = [start.state for start in self.starts]
+        return from_arrays(self.plan, self.call.on, models, [*states, *states[-1:] * padding])
+
+    def _show(self, epoch: int, state: State, curves: np.ndarray) -> None:
+        """Show those of the group's models that are asked for after an epoch."""
+        assert self.watch is not None, "somebody asked for the epoch"
+        call, plan = self.call, self.plan
+        finished = cache(lambda: list(_results(plan, self.names, state, curves[:, :epoch], call.warnings)))
+        for i, position in enumerate(self.names):
+            if epoch in self.watch.epochs(position):
+                self.watch.show(
+                    Shown(
+                        position,
+                        epoch,
+                        partial(losses, plan, call.on, call.records, state, i),
+                        lambda i=i: finished()[i],  # type: ignore[misc]
+                        partial(to_arrays, state, i),
+                    )
+                )
 
     def report(self, epoch: float, loss: float) -> None:
         """Tell how far the group is."""
@@ -193,7 +249,7 @@ class _Group:
         is_finite = np.isfinite(np.column_stack([losses, running]))
         bad = np.flatnonzero(~is_finite.all(axis=1))
         if len(bad):
-            epoch = int(is_finite[bad].argmin(axis=1).min()) + 1
+            epoch = self.first + int(is_finite[bad].argmin(axis=1).min()) + 1
             raise DivergedError([self.names[int(i)] for i in bad], epoch, self.call.cause)
 
     def _is_over(self, state: State, models: Model, count: int) -> bool:

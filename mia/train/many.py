@@ -6,7 +6,7 @@ train side by side. Every model equals itself trained alone.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from mia.train.hooks import Defences, Strengths
 from mia.train.options import EngineOptions, TrainOptions
 from mia.train.predict import predict
 from mia.train.state import Model, Plan, Records
+from mia.train.watch import Start, Watch
 
 __all__ = ["DivergedError", "Progress", "Trained", "train_many"]
 LARGE = 100.0  # features beyond this were probably meant to be scaled
@@ -39,11 +40,14 @@ def train_many(
     options: Sequence[TrainOptions],
     engine: EngineOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
+    watch: Watch | None = None,
+    starts: Mapping[int, Start] | None = None,
 ) -> Iterator[Trained]:
     """Return an iterator that trains one model per row of `members` and gives each when its group is done.
 
     Models whose options differ in strengths alone train together; those with different defences switched on train
-    after one another.
+    after one another. `watch` is shown models while they train; those in `starts` (position -> where they go on from)
+    do not begin afresh, and their curves are NaN before.
 
     Raises:
         RequestError: options that differ in epochs, batch size or test records, a model that does not take such
@@ -68,7 +72,7 @@ def train_many(
         _Job(position, option, row, _test_records(others, seed, common), int(seed))
         for position, (row, others, seed, option) in enumerate(zip(members, nonmembers, seeds, options, strict=True))
     ]
-    return _train(call, data, Network(model, data.x.shape[1:], data.num_classes), jobs)
+    return _train(call, data, Network(model, data.x.shape[1:], data.num_classes), jobs, watch, starts or {})
 
 
 class _Job:
@@ -101,17 +105,23 @@ class _Job:
         )
 
 
-def _train(call: Call, data: Dataset, network: Network, jobs: list[_Job]) -> Iterator[Trained]:
+def _train(
+    call: Call, data: Dataset, network: Network, jobs: list[_Job], watch: Watch | None, starts: Mapping[int, Start]
+) -> Iterator[Trained]:
     """Train jobs that share compiled code together, one kind after the other."""
-    kinds: dict[tuple[Defences, tuple[int, ...]], list[_Job]] = {}
+    kinds: dict[tuple[Defences, tuple[int, ...], int], list[_Job]] = {}
     for job in jobs:
-        kinds.setdefault((job.defences, job.shapes), []).append(job)
-    for (defences, _), alike in kinds.items():
+        behind = starts[job.position].epoch if job.position in starts else 0
+        kinds.setdefault((job.defences, job.shapes, behind), []).append(job)
+    for (defences, _, behind), alike in kinds.items():
         names = [job.position for job in alike]
         plan = partial(_plan, network, data.scale, alike[0])
         teaching = defences.first("teaches")
         if teaching is None:
-            yield from train_alike(call, plan(TRAINED_ON, defences), [job.model(defences) for job in alike], names)
+            models = [job.model(defences) for job in alike]
+            yield from train_alike(
+                call, plan(TRAINED_ON, defences), models, names, watch, [starts[i] for i in names] if behind else ()
+            )
             continue
         part, alone = teaching.name, defences.without(teaching.name)
         teachers = train_alike(call, plan(TRAINED_ON, alone), [job.model(alone) for job in alike], names)
@@ -119,7 +129,7 @@ def _train(call: Call, data: Dataset, network: Network, jobs: list[_Job]) -> Ite
             job.model(defences, part, _answers(network, data, job, teaching, teacher))
             for job, teacher in zip(alike, teachers, strict=True)
         ]
-        yield from train_alike(call, plan(part, defences), students, names)
+        yield from train_alike(call, plan(part, defences), students, names, watch)
 
 
 def _plan(network: Network, scale: float, job: _Job, part: str, defences: Defences) -> Plan:

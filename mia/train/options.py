@@ -7,7 +7,7 @@ installed packages. It is made when this module is first imported.
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from mia.checks import RequestError, at_least, non_negative, positive
+from mia.checks import RequestError, at_least, non_negative, one_of, positive
 from mia.settings import Setting
 from mia.train.defences import Number, TrainDefence, in_order
 
@@ -26,6 +26,7 @@ class TrainSetup:
     learning_rate_decay: float = 1e-7  # step t uses learning_rate / (1 + learning_rate_decay * t)
     epsilon: float = 1e-7  # of Adam
     test_records: int = 1000  # at most so many nonmembers make the test curve of each epoch; 0: no test curve
+    trace: bool = False  # keep the target's loss on every record after every epoch, for attacks that look at it
 
     def __post_init__(self) -> None:
         at_least("train.epochs", self.epochs, 1)
@@ -125,8 +126,12 @@ class EngineOptions:
     """How the machine is used; none of it changes results beyond round-off."""
 
     models_per_batch: str = "auto"  # models that a device trains side by side: auto (1 on a CPU), or a number
+    configurations_per_job: int = 1  # of a sweep on a cluster: run one after another by one job
+    on_interrupt: str = "cancel"  # what becomes of a cluster's jobs at Ctrl-C: cancel, or leave them to be found again
 
     def __post_init__(self) -> None:
+        at_least("engine.configurations_per_job", self.configurations_per_job, 1)
+        one_of("engine.on_interrupt", self.on_interrupt, ("cancel", "leave"))
         text = str(self.models_per_batch)
         if text != "auto" and not (text.isdecimal() and int(text) >= 1):
             raise RequestError(f"engine.models_per_batch={self.models_per_batch!r} must be auto or a number from 1")

@@ -45,6 +45,16 @@ def test_a_few_records_in_common_prove_nothing():
     assert not find_partners(rows("pairs", 3, records=8)).any()
 
 
+def test_disjoint_models_are_no_partners_for_they_tell_nothing_of_the_candidates():
+    """The target's records are in no shadow; among those that anybody was trained on, that looks like an opposite."""
+    target, shadow, other = (np.zeros(300, np.int8) for _ in range(3))
+    target[:50], target[100:] = IN, UNUSED
+    shadow[100:150] = other[160:210] = IN
+    assert not find_partners(np.stack([target, shadow])).any()
+    shadow[:100] = UNUSED
+    assert not find_partners(np.stack([target, shadow, other]))[0].any()
+
+
 def test_shadows_that_fell_independently_are_all_used():
     for member in (rows("coins", 16), rows("pairs", 16), rows("pairs", 17), rows("pairs", 16)[1:]):
         assert equal(member) is member

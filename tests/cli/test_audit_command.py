@@ -247,12 +247,19 @@ def test_a_plan_is_written_and_says_how_it_goes_on(mia, tmp_path):
     compile(printed, "printed", "exec")
     assert mia(tmp_path, "plan", "records=100", "split=canary", "split.canaries=30", f"out={plan}")[0] == 0
     assert np.load(plan)["canaries"].shape == (30,)
+    np.save(tmp_path / "labels.npy", np.arange(100) % 5)
+    wrong = ["split=canary", "split.canaries=30", "split.mislabel=true", f"labels={tmp_path / 'labels.npy'}"]
+    code, printed, _ = mia(tmp_path, "plan", "records=100", *wrong, f"out={plan}")
+    assert code == 0
+    assert "30 canaries have wrong labels" in printed
+    assert np.count_nonzero(np.load(plan)["labels"] != np.arange(100) % 5) == 30
     assert mia(tmp_path, "plan", "records=100", "split.size=20", f"out={plan}")[0] == 0
     assert (np.load(plan)["member"] == 1).sum(axis=1).tolist() == [20] * 17
     for wrong, named in (
         (["split.size=80"], "at most split.size=50"),
         (["framework=jax"], "framework='jax'"),
         (["split=pol"], "split=pol is not known"),
+        (["split=canary", "split.mislabel=true"], "needs labels="),
         ([f"out={plan}/x.npz"], "no folder"),
     ):
         code, _, err = mia(tmp_path, "plan", "records=100", *wrong)

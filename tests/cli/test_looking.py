@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_status_of_a_sweep_in_progress(store, mia):
         run.set_tags({"mia.doing": "train: model 2 of 3, epoch 4/9"})
         _, out, _ = mia(home, "status")
         assert "1 running, 3 waiting" in out
-        assert "running: three: for 0 s, train: model 2 of 3, epoch 4/9" in out
+        assert re.search(r"running: three: for \d+ s, train: model 2 of 3, epoch 4/9", out)
         run.log_metrics({"time/train_seconds": 600.0})
     _, out, _ = mia(home, "status", "sweep=going")
     assert "1 of 4 done, 3 waiting; about 30 min left" in out

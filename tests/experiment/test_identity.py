@@ -38,6 +38,7 @@ ANOTHER_POOL = {
 ANOTHER_RUN = {
     "split.num_shadows",
     "split.num_targets",
+    "train.trace",  # the weights are the same
     "split.mislabel",  # another pool by its records, whose labels it changes
     "audit.*",
     "attacker.adaptive",
@@ -46,7 +47,7 @@ ANOTHER_RUN = {
     "shadow_data.*",
 }
 NEITHER = {
-    "limit.*", "engine.models_per_batch", "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun", "dry_run",
+    "limit.*", "engine.models_per_batch", "engine.on_interrupt", "engine.configurations_per_job", "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun", "dry_run",
     "stop_after_failures",
 }  # fmt: skip
 BY_ITS_RECORDS = {"data.*"}
@@ -54,6 +55,7 @@ BY_ITS_RECORDS = {"data.*"}
 
 DATA = Dataset("blobs", np.zeros((400, 6), np.float32), np.arange(400, dtype=np.int32) % 3, 3)
 WORDS = [
+    "leave",
     "forest",
     "pool",
     "forest",

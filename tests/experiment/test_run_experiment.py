@@ -1,5 +1,6 @@
 """Experiments from options to result: what is trained again, what is shared, what a result means."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -120,6 +121,15 @@ def test_no_model_is_attacked_with_its_complement_among_its_shadows(data, store)
     chosen = AttackOptions(chosen={"calibration": CalibrationOptions()})
     result, _ = trained(replace(several, attack=chosen), data, store)
     assert result.metrics["attack/calibration/num_out"] == pytest.approx((2.5 + 4 * 2) / 5, abs=0.05)
+
+
+@pytest.mark.parametrize("shadows", [1, 2])
+def test_one_or_two_disjoint_shadows_are_no_complements(data, store, shadows):
+    """Of two disjoint models, each record that any was trained on is in exactly one."""
+    chosen = AttackOptions(chosen={"shadow_logistic": ShadowLogisticOptions()})
+    result, _ = trained(replace(change(OPTIONS, split={"num_shadows": shadows}), attack=chosen), data, store)
+    assert len(result.shadow_accuracy) == shadows
+    assert math.isfinite(result.metrics["attack/shadow_logistic/auc"])
 
 
 @pytest.mark.slow

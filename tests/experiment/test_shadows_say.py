@@ -1,5 +1,7 @@
 """Thresholds learnt on stand-ins are an attacker's, and the placebo finds members in nothing but a broken design."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,9 +15,11 @@ from mia.experiment.attacking import attack_target
 from mia.experiment.judge import Terms, judge_attacks
 from mia.experiment.observer import ignore
 from mia.experiment.options import ExperimentOptions
+from mia.experiment.result import Judged, build_result
 from mia.experiment.run import run_experiment
-from mia.experiment.shadows_say import at_learnt_thresholds, placebo, unrelated_records
+from mia.experiment.shadows_say import NO_PLACEBO, NO_SHADOW, at_learnt_thresholds, placebo, unrelated_records
 from mia.metrics.auc import auc
+from mia.model_card import verdict
 from mia.models.mlp import MlpOptions
 from mia.records import AttackTask, Scores, Signals
 from mia.split import SplitOptions
@@ -94,7 +98,47 @@ def test_a_complement_among_the_shadows_is_caught_by_the_placebo_and_not_by_the_
         assert metrics[f"{name}null_auc_low"] <= 0.5 <= metrics[f"{name}null_auc_high"]
         is_off = not metrics[f"{name}placebo_auc_low"] <= 0.5 <= metrics[f"{name}placebo_auc_high"]
         assert is_off == expected
-        assert any("CONTROL FAILED" in line for line in lines) == expected
+        assert any("CONTROL FAILED: on answers" in line for line in lines) == expected
+        assert any("CONTROL FAILED: the share of its shadows" in line for line in lines) == expected
+
+
+def test_controls_that_fail_for_more_targets_than_chance_allows_are_told_though_not_the_first():
+    generator = np.random.default_rng(0)
+    task = task_of(members_of("coins", 4, 50, generator), generator)
+    scores = {"loss": scores_of("loss", task)}
+    area = {"attack/loss/auc": 0.6, "attack/loss/auc_low": 0.5, "attack/loss/auc_high": 0.7}
+    quiet, loud = Judged(area, ["fine"]), Judged(area, ["loss: CONTROL FAILED: on answers"])
+    for judged, told in (
+        ([quiet] * 9, 0),
+        ([quiet] * 9 + [loud], 0),
+        ([quiet] * 8 + [loud] * 2, 1),
+        ([loud] + [quiet] * 9, 1),
+    ):
+        result = build_result(task, scores, judged, warnings=["first"])
+        assert sum("CONTROL FAILED" in line for line in result.warnings) == told
+        assert ("CONTROL FAILED" in result.warnings[0]) == bool(told)
+        assert ("BUT 1 of its controls failed" in verdict(result)) == bool(told)
+
+
+def test_attacks_without_a_placebo_say_why():
+    generator = np.random.default_rng(0)
+    task = task_of(members_of("coins", 4, 50, generator), generator)
+    scores = replace(scores_of("loss", task), placebo=None)
+    assert placebo(scores, task, num_attacks=1, seed=0) == ({}, [NO_PLACEBO])
+    nobody = {name: getattr(task.signals, f"shadow_{name}")[:0] for name in ("outputs", "membership", "own")}
+    alone = replace(task.signals, **{f"shadow_{name}": array for name, array in nobody.items()})
+    assert placebo(scores, replace(task, signals=alone), num_attacks=1, seed=0) == ({}, [NO_SHADOW])
+
+
+def test_the_owners_attack_has_a_placebo_that_finds_nothing():
+    found = []
+    for seed in range(6):
+        generator = np.random.default_rng(seed)
+        task = task_of(members_of("pairs", 5, 400, generator), generator, target=1)
+        scores = run_attack("supervised", task.signals, ATTACKS["supervised"].options(), seed, is_member=task.is_member)
+        assert auc(scores.score, task.is_member).value > 0.8
+        found.append(placebo(scores, task, num_attacks=1, seed=seed)[0]["placebo_auc"])
+    assert abs(np.mean(found) - 0.5) < 4 / np.sqrt(3 * 400 * len(found))
 
 
 def test_records_are_chosen_so_that_another_models_members_say_nothing():

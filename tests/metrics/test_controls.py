@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mia.metrics.controls import _advantage_deviation, _area_deviation, _midranks, null_control, placebo_control
+from mia.metrics.controls import (
+    _advantage_deviation,
+    _area_deviation,
+    _midranks,
+    null_control,
+    null_line,
+    numbers_control,
+    placebo_control,
+)
 from mia.metrics.evaluation import evaluate
 from mia.seeds import stage_seed
 
@@ -97,3 +105,41 @@ def test_a_placebo_that_knows_is_loud(attack, half_members):
     assert metrics["placebo_auc_low"] > 0.5
     assert lines[0].startswith("CONTROL FAILED")
     assert placebo_control(score, np.ones(300, bool)) == ({}, ())
+
+
+def test_a_null_control_outside_its_interval_is_loud():
+    outside = {"null_auc": 0.53, "null_auc_low": 0.51, "null_auc_high": 0.55}
+    assert null_line(outside)[0].startswith("CONTROL FAILED: against permuted membership")
+    assert null_line({**outside, "null_auc_low": 0.49}) == null_line({}) == ()
+
+
+def counts_of(member):
+    return member.sum(axis=0), (~member).sum(axis=0)
+
+
+def test_numbers_of_shadows_drawn_by_coins_are_quiet():
+    heard = 0
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        member = generator.random((9, 300)) < 0.5
+        scored = generator.random(300) < 0.9
+        heard += bool(numbers_control(*counts_of(member[1:]), scored, member[0]))
+    assert heard <= 6
+
+
+def test_numbers_of_shadows_that_tell_the_members_are_loud():
+    generator = np.random.default_rng(0)
+    coins = generator.random((7, 2000)) < 0.5
+    everything = np.ones(2000, bool)
+    balanced = generator.random((8, 2000)).argsort(0).argsort(0) < 4
+    near = coins.copy()
+    near[1] = ~coins[0] & (generator.random(2000) < 0.9)  # nearly the target's complement
+    for member in (balanced, near):
+        (line,) = numbers_control(*counts_of(member[1:]), everything, member[0])
+        assert "CONTROL FAILED: the share of its shadows that saw a record tells who is a member" in line
+    assert not numbers_control(*counts_of(coins[1:]), everything, coins[0])
+    (line,) = numbers_control(*counts_of(coins[1:]), coins[0] | (generator.random(2000) < 0.8), coins[0])
+    assert "100.0% of the members could be scored" in line
+    more = np.where(coins[0], 5, 4)
+    assert "their number tells" in numbers_control(more, more, everything, coins[0])[0]
+    assert numbers_control(more, more, ~everything, coins[0]) == ()

@@ -59,6 +59,15 @@ def test_p_values_are_where_intervals_begin_to_leave_out_zero():
     assert difference_p_value(a, a) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("direction", [1, -1])
+def test_two_perfect_slices_do_not_differ(direction):
+    is_member = np.arange(24) % 2 == 0
+    perfect, larger = (area(direction * np.tile(is_member, times) * 1.0, np.tile(is_member, times)) for times in (1, 9))
+    assert difference_p_value(perfect, larger) > 0.5
+    assert difference_p_value(perfect, perfect) == pytest.approx(1)
+    assert perfect.estimate(1e-9).value in (0, 1)
+
+
 def test_small_slices_are_pooled_or_left_out_with_their_count():
     values = np.repeat(["big", "s", "t", "u"], [100, 12, 14, 6])
     is_member = np.arange(132) % 2 == 0

@@ -124,9 +124,9 @@ def test_every_colour_has_a_dark_counterpart() -> None:
         high, low = sorted((luminance(a), luminance(b)), reverse=True)
         return (high + 0.05) / (low + 0.05)
 
-    for light in (look.INK, look.QUIET, *look.CATEGORIES, *look.RAMP):
-        assert contrast(light, look.PAPER) > 2.7
-        assert contrast(look.DARK[light], look.DARK[look.PAPER]) > 3
+    for light in (look.INK, look.THEME["quiet"], *look.CATEGORIES, *look.RAMP):
+        assert contrast(light, look.THEME["paper"]) > 2.7
+        assert contrast(look.DARK[light], look.DARK[look.THEME["paper"]]) > 3
 
 
 @pytest.fixture(scope="module")

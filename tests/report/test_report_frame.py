@@ -10,7 +10,7 @@ from mia.checks import RequestError
 from mia.metrics.rates import clopper_pearson
 from mia.report.frame import latest_attempts, read_study
 from mia.report.study import EITHER, KNOWS, KNOWS_NOT, NO_DEFENCE
-from mia.report.where import parse_where
+from mia.tracking.where import parse_where
 
 AUC = "attack/gap/auc"
 

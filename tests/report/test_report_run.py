@@ -12,10 +12,10 @@ from report_fakes import CLASSES, fake_result, run_of
 from rich.console import Console
 
 from mia.checks import RequestError
+from mia.cli.terminal import console_table
 from mia.contact_sheet import contact_sheet, most_exposed
 from mia.records import Result, Scores
 from mia.report import look
-from mia.report.console import console_table
 from mia.report.run import RUN_FIGURES, audit_page, figure, run_data, run_figures, run_files
 from mia.stored_result import stored_result
 
@@ -153,6 +153,20 @@ def test_console_table_says_utility_leakage_and_models(result: Result) -> None:
     for wanted in ("0.990", "0.460", "lira_online", "10/10", "1% FPR", "400 members", "! careful", "10 shadows"):
         assert wanted in text
     assert f"{result.metrics['attack/lira_online/auc_low']:.3f}-" in text
+
+
+def test_a_control_that_failed_stands_first_and_loud(result: Result) -> None:
+    failed = dataclasses.replace(result, warnings=("loss: CONTROL FAILED: on answers", "careful"))
+    file = io.StringIO()
+    Console(file=file, width=160, force_terminal=True).print(console_table(failed))
+    red, yellow = "\x1b[1;31m! loss: CONTROL FAILED", "\x1b[33m! careful"
+    assert red in file.getvalue()
+    assert yellow in file.getvalue()
+    page, harmless = audit_page(failed), audit_page(result)
+    assert page.index("A control failed: do not trust") < page.index("True against false positives")
+    assert page.count("loss: CONTROL FAILED: on answers") == 1
+    assert "BUT 1 of its controls failed" in page
+    assert "do not trust" not in harmless
 
 
 def test_most_exposed_are_members_in_order(result: Result) -> None:

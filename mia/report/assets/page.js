@@ -35,14 +35,11 @@
     const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (sign) => sign.charCodeAt(0));
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   };
-  const { figures, datasets, config, dark } = JSON.parse(await unpack("data"));
+  const { figures, datasets: rows, config, dark } = JSON.parse(await unpack("data"));
   if (!Object.keys(figures).length) return;
   const library = document.createElement("script");
   library.textContent = await unpack("vega");
   document.body.append(library);
-  const rows = Object.fromEntries(Object.entries(datasets).map(([name, { columns, data }]) => [
-    name, data.map((line) => Object.fromEntries(line.map((value, k) => [columns[k], value]))),
-  ]));
   const isDark = matchMedia("(prefers-color-scheme: dark)");
   const themed = (value) => JSON.parse(JSON.stringify(value), (_, one) => (isDark.matches && dark[one]) || one);
   const names = (spec, found = new Set()) => {
@@ -91,7 +88,8 @@
     }
     views.get(figure)?.finalize();
     const look = themed(config);
-    look.legend.columns = Math.max(1, Math.floor(width / 190));
+    const each = spec.resolve?.scale?.color === "independent" ? (spec.concat ?? [spec])[0].width : width; // of a legend
+    look.legend.columns = Math.max(1, Math.floor(each / 190));
     look.legend.labelLimit = Math.max(120, width - 80);
     look.axis.labelLimit = Math.min(look.axis.labelLimit, Math.floor(width * 0.45));
     look.title.limit = width;

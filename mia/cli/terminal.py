@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mia.attacks import attack_words
-from mia.metrics.words import METRICS, Metric
+from mia.metrics.words import FAILED, METRICS, Metric
 from mia.records import Result, Scores, StoredRun
 from mia.report.page import shared_warnings
 from mia.report.sentences import change_words
@@ -22,6 +22,7 @@ from mia.tables import attacks_by_auc
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 WITH_INTERVAL = {"auc"}
 MOST_ROWS = 40
@@ -45,7 +46,14 @@ def console_table(result: Result) -> "Group":
         )
     if (bound := "privacy/epsilon_lower_bound") in metrics:
         parts.append(Text(f"Audited: epsilon is at least {metrics[bound]:.3g} (canaries drawn by coins, one run)"))
-    return Group(*parts, *(Text(f"! {line}", style="yellow") for line in result.warnings))
+    return Group(*parts, *(warning_text(line) for line in result.warnings))
+
+
+def warning_text(line: str, more: str = "") -> "Text":
+    """Return a warning as a terminal shows it: a control that failed is not to be overlooked."""
+    from rich.text import Text
+
+    return Text(f"! {line}{more}", style="bold red" if FAILED in line else "yellow")
 
 
 def _plain_table(title: str) -> "Table":
@@ -172,7 +180,7 @@ def sweep_end(
         *([sweep_table(study, most)] if study.finished else []),
         *([Text(f"... and {more} settings more, in the report", style="dim")] if more > 0 else []),
         *(Text(words) for words in [change_words(study)] if words),
-        *(Text(f"! {line} ({count} of {len(said)} runs)", style="yellow") for line, count in shared_warnings(said)),
+        *(warning_text(line, f" ({count} of {len(said)} runs)") for line, count in shared_warnings(said)),
         *(Text(f"! {run.name} {failure_words(run)}", style="red") for run in study.unfinished),
         *([Text.assemble("report: ", (str(report), f"link file://{report}"))] if report else []),
         *([Text(f"browse its runs with: mia ui, run {sweep_id}")] if sweep_id else []),

@@ -1,7 +1,7 @@
 import pytest
 
 from mia.checks import RequestError
-from mia.report.where import parse_where
+from mia.tracking.where import parse_where
 
 VALUES = {
     "train.dropout": 0.25,

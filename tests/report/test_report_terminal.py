@@ -5,7 +5,7 @@ from pathlib import Path
 from report_fakes import failed, fake_sweep, fetch_file, run_of
 from rich.console import Console
 
-from mia.report.console import sweep_end, sweep_table
+from mia.cli.terminal import sweep_end, sweep_table
 from mia.report.frame import read_study
 
 
