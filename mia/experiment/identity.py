@@ -20,6 +20,12 @@ PRIVATE_VERSION = 2
 2: gradients of single records come from one backward pass, in smaller microbatches. The same up to round-off, but
 noise is added to the rounded; models of version 1 are not used again.
 """
+VERSION_OF_MODEL = {"wide_resnet": 2}
+"""The same for models of one name alone.
+
+wide_resnet 2: convolutions in strips, and sums over pixels first. The same up to round-off; models of version 1 are not
+used again.
+"""
 ANALYSIS_VERSION = 2
 """Raised when the same signals would give other scores or metrics than before, or a run is known by other things.
 
@@ -33,7 +39,7 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
     """Return what makes the models trained with `train`, which may be the target's options or the shadows'."""
     return {
         "training_version": TRAINING_VERSION,
-        **_private_version(train),
+        **_special_versions(options, train),
         "data": data.fingerprint,
         "split": {"protocol": options.split.protocol, "size": options.split.size}
         | ({"overlap": True} if options.split.overlap else {})
@@ -64,7 +70,7 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     shadow_data = {"name": options.shadow_data.name} | distinct(options.shadow_data)
     return {
         "training_version": TRAINING_VERSION,
-        **_private_version(options.train),
+        **_special_versions(options, options.train),
         "analysis_version": ANALYSIS_VERSION,
         "data": data.fingerprint,
         **({"slices": sorted(data.slices)} if data.slices else {}),
@@ -83,9 +89,12 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     } | ({} if options.shadow_data.name == "real" else {"shadow_data": shadow_data})
 
 
-def _private_version(train: TrainOptions) -> dict[str, int]:
-    """Return what tells trainings by DP-SGD from older ones; nothing for all others, whose names stay."""
-    return {"private_version": PRIVATE_VERSION} if train.dp.is_on else {}
+def _special_versions(options: ExperimentOptions, train: TrainOptions) -> dict[str, int]:
+    """Return what tells trainings of some kinds from older ones; nothing for all others, whose names stay."""
+    version = VERSION_OF_MODEL.get(options.model.name)
+    return ({"private_version": PRIVATE_VERSION} if train.dp.is_on else {}) | (
+        {"model_version": version} if version else {}
+    )
 
 
 def _version(name: str) -> dict[str, int]:
