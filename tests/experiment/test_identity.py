@@ -47,7 +47,8 @@ ANOTHER_RUN = {
     "shadow_data.*",
 }
 NEITHER = {
-    "limit.*", "engine.models_per_batch", "engine.on_interrupt", "engine.configurations_per_job", "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun", "dry_run",
+    "limit.*", "engine.models_per_batch", "engine.on_interrupt", "engine.configurations_per_job",
+    "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun", "dry_run",
     "stop_after_failures",
 }  # fmt: skip
 BY_ITS_RECORDS = {"data.*"}
