@@ -5,7 +5,7 @@ an epoch, and those of everything else in a run. Without such runs there is none
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from mia.checks import RequestError
 from mia.cli.finding import as_value, seconds_taken, span_words
 from mia.records import StoredRun
 from mia.sweeper.check import Configuration, LastData
+from mia.sweeper.lengths import alike, together
 
 if TYPE_CHECKING:
     from mia.experiment.options import ExperimentOptions
@@ -118,17 +119,23 @@ def plan(configurations: Iterable[Configuration], runs: Iterable[StoredRun], poo
     for run in runs:
         finished.setdefault(run.tags.get("mia.fingerprint", ""), run.id)
     store, claimed = PoolStore(pools), set[tuple[str, int]]()
-    works = []
-    for one in configurations:
+    works: dict[str, Work] = {}
+    on_the_way: dict[str, set[int]] = {}  # rows that a longer training leaves for a shorter one
+    listed = list(configurations)
+    for one in together(listed):
         if one.fingerprint in finished and not one.config.rerun:
-            works.append(Work(one, done_as=finished[one.fingerprint]))
+            works[one.fingerprint] = Work(one, done_as=finished[one.fingerprint])
             continue
         options = one.config.experiment()
         models = set(_missing(options, data.load(options.data), store, one.fingerprint)) - claimed
+        rows = on_the_way.setdefault(alike(one), set())
+        shared = {row for row in rows if not (options.shadow_train if row else options.train).depends_on_epochs()}
+        models = {model for model in models if model[1] not in shared}
+        rows |= {row for _, row in models}
         claimed |= models
         samples = float(len(models)) * options.split.size * options.train.epochs
-        works.append(Work(one, models=len(models), samples=samples))
-    return works
+        works[one.fingerprint] = Work(one, models=len(models), samples=samples)
+    return [replace(works[one.fingerprint], configuration=one) for one in listed]
 
 
 def _missing(options: "ExperimentOptions", data: "Dataset", store: "PoolStore", name: str) -> list[tuple[str, int]]:

@@ -26,6 +26,7 @@ from mia.fingerprint import fingerprint
 from mia.machine import usable_cores
 from mia.overrides import key_of
 from mia.sweeper.check import Composer, Configuration, LastData, check_all
+from mia.sweeper.lengths import together
 from mia.sweeper.sending import send_away
 from mia.tracking.process import terminate_as_interrupt
 
@@ -169,6 +170,7 @@ class ResumingSweeper(Sweeper):
         """
         if not configurations:
             return
+        configurations = together(configurations)
         names = tuple(one.fingerprint for one in configurations)
         share = max(usable_cores() // workers, 1) if workers > 1 else 0
         task = replace(self.task, sweep_id=sweep_id, launched=names, began=time.time(), cores=share)
