@@ -1,6 +1,7 @@
 """The grid: every combination of the values that a request and its sweep file list (`hydra/sweeper=grid`)."""
 
 import itertools
+import math
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -26,7 +27,13 @@ class GridSweeper(ResumingSweeper):
             for one in parsed([*listed, *arguments], parser)
             if not one.is_hydra_override()
         }
+        if (count := math.prod(map(len, axes.values()))) > MOST:
+            raise RequestError(f"the grid has {count:,} configurations; at most {MOST:,} are run at once")
         return [spell_out(job, self.task.variants) for job in itertools.product(*axes.values())]
+
+
+MOST = 20_000
+"""Configurations of a grid; a range in a sweep file can list more than any memory holds."""
 
 
 def _values(one: Override) -> list[str]:
@@ -42,7 +49,7 @@ def _values(one: Override) -> list[str]:
         raise RequestError(
             f"{one.input_line} lists no values: a grid needs them, KEY=A,B,C or KEY=range(START,STOP,STEP)"
         )
-    values = [f"{key}={value}" for value in one.sweep_string_iterator()]
+    values = [f"{key}={value}" for value in itertools.islice(one.sweep_string_iterator(), MOST + 1)]
     if not values:
         raise RequestError(f"{one.input_line} lists nothing; glob chooses among the names of a config group")
     return values
