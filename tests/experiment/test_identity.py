@@ -49,7 +49,7 @@ ANOTHER_RUN = {
 NEITHER = {
     "limit.*", "engine.models_per_batch", "engine.snapshots", "engine.keep_state",
     "engine.on_interrupt", "engine.configurations_per_job",
-    "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun", "dry_run",
+    "tracking.experiment", "tracking.uri", "tracking.enabled", "tracking.patience", "rerun", "dry_run",
     "stop_after_failures",
 }  # fmt: skip
 BY_ITS_RECORDS = {"data.*"}
