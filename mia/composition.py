@@ -230,6 +230,8 @@ def _explain(error: Exception, overrides: Iterable[str], name: str, loader: Conf
 
 
 def _unknown_key(key: str, overrides: Iterable[str], name: str, loader: ConfigLoader) -> str:
+    if key in GROUPS and name == "config":
+        return f"{key} is a group: choose by name, {key}=NAME, or set one of its keys, {key}.KEY=VALUE"
     choice = re.compile(rf"({'|'.join(GROUPS)})=(\w+|\[[\w, ]*\])")
     chosen = [one for one in overrides if choice.fullmatch(one) and name == "config"]
     known = config.keys(compose_with(loader, chosen, name))

@@ -161,3 +161,10 @@ def test_a_sweep_that_lists_more_than_any_memory_holds_is_refused(listed):
     for typed in (["seed=range(0,100000000)"], ["seed=range(0,1000)", "split.size=range(100,1100)"]):
         with pytest.raises(RequestError, match="at most 20,000 are run at once"):
             listed(typed)
+
+
+def test_a_group_that_is_given_as_a_mapping_is_said_to_be_one():
+    from mia.composition import compose_config
+
+    with pytest.raises(RequestError, match="data is a group: choose by name, data=NAME, or set one of its keys"):
+        compose_config(["data={path: x}"])
