@@ -78,7 +78,7 @@ class Job:
         """Open the store of runs."""
         from mia.tracking import Tracker
 
-        return Tracker.open(self.config.tracking, self.home)
+        return Tracker.open(self.config.tracking, self.home, waits=self.sweep_id is not None)
 
 
 def run_job(job: Job, loaded: LastData | None = None, floor: tuple[str, float] | None = None) -> Outcome:

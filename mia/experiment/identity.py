@@ -7,6 +7,7 @@ number of shadows (they can be added), nor attacks, output defences or the machi
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any
 
+from mia.attacks import ATTACKS
 from mia.experiment.options import ExperimentOptions
 from mia.records import Dataset, array_digest
 from mia.train.options import TrainOptions
@@ -56,14 +57,16 @@ def foreign_pool_identity(options: ExperimentOptions, data: Dataset, name: str) 
     return {key: value for key, value in ours.items() if key not in ("model", "train")} | {"own_training": name}
 
 
-def own_pool_identity(options: ExperimentOptions, data: Dataset, own: Dataset) -> dict[str, Any]:
+def own_pool_identity(
+    options: ExperimentOptions, data: Dataset, own: Dataset, train: TrainOptions | None = None
+) -> dict[str, Any]:
     """Return what makes shadows that are trained on the attacker's `own` records, the last ones of `data`."""
-    return pool_identity(options, data, options.shadow_train) | {"own_records": len(own.x)}
+    return pool_identity(options, data, train or options.shadow_train) | {"own_records": len(own.x)}
 
 
 def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     """Return all that can change the numbers of a run."""
-    attacks = {name: distinct(chosen) for name, chosen in options.attack.chosen.items()}
+    attacks = {name: distinct(chosen) | _version(name) for name, chosen in options.attack.chosen.items()}
     shadow_data = {"name": options.shadow_data.name} | distinct(options.shadow_data)
     return {
         "training_version": TRAINING_VERSION,
@@ -92,6 +95,12 @@ def _special_versions(options: ExperimentOptions, train: TrainOptions) -> dict[s
     return ({"private_version": PRIVATE_VERSION} if train.dp.is_on else {}) | (
         {"model_version": version} if version else {}
     )
+
+
+def _version(name: str) -> dict[str, int]:
+    """Return what tells an attack from what it was; nothing of one that never changed."""
+    version = ATTACKS[name].version
+    return {"version": version} if version > 1 else {}
 
 
 def _people(data: Dataset) -> dict[str, str]:

@@ -69,7 +69,7 @@ def unpacked(path, name) -> str:
 
 def test_everything_is_beside_the_page(folder) -> None:
     names = {path.name for path in folder.iterdir()}
-    assert names == {"report.html", "summary.csv", "settings.csv", "differences.csv", "table.tex"}
+    assert names == {"report.html", "summary.csv", "settings.csv", "differences.csv", "exposed.csv", "table.tex"}
     with (folder / "summary.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 9
 
