@@ -22,7 +22,10 @@ def claimed(folder: Path, name: str, say: Callable[[str], None]) -> Iterator[Non
             lock.acquire(timeout=0)
         except Timeout:
             say("another process is at this configuration: waiting for it")
-            lock.acquire()
+            with suppress(FileNotFoundError):
+                lock.acquire()
+        except FileNotFoundError:
+            continue  # the last holder has just removed the folder
         with suppress(OSError):
             if path.stat().st_ino == lock_inode(lock):
                 break
