@@ -48,7 +48,7 @@ ANOTHER_RUN = {
 }
 NEITHER = {
     "limit.*", "engine.models_per_batch", "engine.snapshots", "engine.keep_state",
-    "engine.on_interrupt", "engine.configurations_per_job",
+    "engine.on_interrupt", "engine.configurations_per_job", "engine.tune",
     "tracking.experiment", "tracking.uri", "tracking.enabled", "tracking.patience", "rerun", "dry_run",
     "stop_after_failures",
 }  # fmt: skip
@@ -58,6 +58,7 @@ BY_ITS_RECORDS = {"data.*"}
 DATA = Dataset("blobs", np.zeros((400, 6), np.float32), np.arange(400, dtype=np.int32) % 3, 3)
 WORDS = [
     "leave",
+    "auto",
     "records",
     "forest",
     "pool",
