@@ -274,12 +274,13 @@ def _cards(study: Study) -> list[tuple[str, str]]:
 def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
     """Return every warning of runs once, with the number of runs that gave it: failed controls, then the most frequent.
 
-    Warnings that differ in their numbers only are one: the first of them stands for all.
+    Warnings that differ in their numbers only are one, however many numbers they list: the first stands for all.
     """
+    number = r"(?<![\w.])\d+(?:,\d{3})*"
     said: dict[str, tuple[str, set[str]]] = {}
     for run in runs:
         for line in filter(str.strip, run.tags.get("mia.warnings", "").splitlines()):
-            said.setdefault(re.sub(r"(?<![\w.])\d[\d,]*", "#", line), (line, set()))[1].add(run.id)
+            said.setdefault(re.sub(rf"{number}(?:, {number})*", "#", line), (line, set()))[1].add(run.id)
     found = ((line, len(whose)) for line, whose in said.values())
     return sorted(found, key=lambda one: (FAILED not in one[0], -one[1]))
 
