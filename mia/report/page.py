@@ -49,6 +49,7 @@ from mia.tables import csv_text
 
 FAILED_NOTE = "One run in a hundred fails by chance; more mean that what is shown is not leakage alone."
 NAME = "report.html"
+FIRST = "grid"  # the figure that stands before the tables: two settings against each other answer at a glance
 MOST_TABLES = 8
 FOUND = (
     "Nothing tried is better in everything than a point of the front. The best of many look better than they are: "
@@ -237,12 +238,14 @@ def _sections(
     said = [f"{line} ({count} of {len(study.runs)} runs)" for line, count in shared_warnings(study.runs)]
     said += [f"{run.name}: its config.yaml cannot be read, so that it is left out" for run in study.unreadable]
     failed, others = ([line for line in said if (FAILED in line) == wanted] for wanted in (True, False))
+    drawn = [Section(one.name, one.title, one.caption, figure=True) for one in figures]
     return [
         Section("controls", "Controls that failed", FAILED_NOTE, lines=failed),
+        *(one for one in drawn if one.name == FIRST),
         Section("summary", "Summary", caption(study), tables if study.rows else []),
         Section("searched", "What the search found", FOUND, searched),
         Section("unfinished", "Not finished", lines=[f"{run.name} {failure_words(run)}" for run in study.unfinished]),
-        *(Section(one.name, one.title, one.caption, figure=True) for one in figures),
+        *(one for one in drawn if one.name != FIRST),
         Section(
             "exposed",
             "How many records are exposed for sure",
