@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mia.records import Dataset
     from mia.store import PoolStore
 
+MOST_MEASURED = 5
+"""Runs of a kind whose bytes are counted."""
 TRAINING, TRAINED = "time/train_seconds", "pool/models_trained"
 Kind = tuple[str, str]  # data set and model
 
@@ -70,9 +72,28 @@ def tell(configurations: Sequence[Configuration], home: Path, data: LastData, jo
     runs = finished_runs(configurations, home)
     works = plan(configurations, runs, home / "pools", data)
     pace = pace_of([run for run in runs if run.status == "FINISHED"])
-    for line in lines(works, pace, jobs, trials):
+    disk = disk_of(works, runs, home)
+    for line in lines(works, pace, jobs, trials, disk):
         print(line)
     return 0
+
+
+def disk_of(works: Sequence[Work], runs: Iterable[StoredRun], home: Path) -> float | None:
+    """Return the bytes that new models and runs take, as the latest runs of their kind did here; None if none tells."""
+    from mia.store import PoolStore
+
+    store, per_run, per_model = PoolStore(home / "pools"), dict[Kind, list[float]](), dict[Kind, list[float]]()
+    for run in runs:
+        kind = run.params.get("data.name", ""), run.params.get("model.name", "")
+        if len(of_runs := per_run.setdefault(kind, [])) < MOST_MEASURED:
+            of_runs.append(sum(one.stat().st_size for one in (home / "artifacts" / run.id).rglob("*") if one.is_file()))
+            for name in filter(None, run.tags.get("mia.pools", "").split(",")):
+                if (store.folder / name).is_dir() and (found := store.describe(name))["models"]:
+                    per_model.setdefault(kind, []).append(found["bytes"] / found["models"])
+    todo = [work for work in works if not work.done_as]
+    if not all(work.kind in per_run and work.kind in per_model for work in todo):
+        return None
+    return sum(median(per_run[work.kind]) + work.models * median(per_model[work.kind]) for work in todo)
 
 
 def finished_runs(configurations: Sequence[Configuration], home: Path) -> list[StoredRun]:
@@ -153,7 +174,7 @@ def pace_of(runs: Iterable[StoredRun]) -> Pace:
     return Pace(middle(per_sample), middle(rest))
 
 
-def lines(works: Sequence[Work], pace: Pace, jobs: int, trials: int) -> list[str]:
+def lines(works: Sequence[Work], pace: Pace, jobs: int, trials: int, disk: float | None = None) -> list[str]:
     """Return a line for each configuration, then what all of it comes to."""
     found = []
     for number, work in enumerate(works, start=1):
@@ -171,6 +192,8 @@ def lines(works: Sequence[Work], pace: Pace, jobs: int, trials: int) -> list[str
     known = [one for one in times if one is not None]
     if not todo:
         return [*found, "nothing to do"]
+    if disk is not None:
+        found.append(f"about {disk * share / 1e6:,.1f} MB on disk, models and runs")
     if len(known) < len(times):
         kinds = sorted({f"{d} with {m}" for (d, m) in (w.kind for w in todo if pace.seconds(w) is None)})
         return [*found, f"no estimate of the time: no run of {', '.join(kinds)} is finished here"]

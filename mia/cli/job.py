@@ -78,7 +78,7 @@ class Job:
         """Open the store of runs."""
         from mia.tracking import Tracker
 
-        return Tracker.open(self.config.tracking, self.home)
+        return Tracker.open(self.config.tracking, self.home, waits=self.sweep_id is not None)
 
 
 def run_job(job: Job, loaded: LastData | None = None, floor: tuple[str, float] | None = None) -> Outcome:
@@ -104,20 +104,22 @@ def run_job(job: Job, loaded: LastData | None = None, floor: tuple[str, float] |
         check_request(options, data)
         name = fingerprint(run_identity(options, data))
         from mia.cli.publish import print_stored
+        from mia.store.claims import claimed
 
         tracker = job.tracker()
         if job.sweep_id is None:
             tracker.close_dead_runs()
-        found = None if job.config.rerun else tracker.finished(name)
-        if found:
-            observer.say(f"finished before as run {found.id} ({found.name}); rerun=true runs it again")
-            if warning := tracker.reuse(found, job.sweep_id):
-                observer.say(f"mia: warning: {warning}")
-            if job.sweep_id is None:
-                observer.close()
-                print_stored(tracker, found)
-            return Outcome("reused", found.metrics)
-        return _run(job, data, name, tracker, observer, floor)
+        with claimed(job.home / "claims", name, observer.say):
+            found = None if job.config.rerun else tracker.finished(name)
+            if found:
+                observer.say(f"finished before as run {found.id} ({found.name}); rerun=true runs it again")
+                if warning := tracker.reuse(found, job.sweep_id):
+                    observer.say(f"mia: warning: {warning}")
+                if job.sweep_id is None:
+                    observer.close()
+                    print_stored(tracker, found)
+                return Outcome("reused", found.metrics)
+            return _run(job, data, name, tracker, observer, floor)
 
 
 def describe(job: Job, data: "Dataset") -> dict[str, str]:

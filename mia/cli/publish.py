@@ -75,7 +75,7 @@ def print_result(result: Result, run: "Run", name: str) -> None:
 
     _print_name(name)
     Console().print(console_table(result))
-    _print_ending(run.id)
+    _print_ending(run.id, run.where)
 
 
 def print_stored(tracker: "Tracker", found: StoredRun) -> None:
@@ -83,7 +83,7 @@ def print_stored(tracker: "Tracker", found: StoredRun) -> None:
     _print_name(found.name)
     with suppress(FileNotFoundError):
         print(tracker.artifact(found, TABLE).read_text(encoding="utf-8"), end="", flush=True)
-    _print_ending(found.id)
+    _print_ending(found.id, tracker.where)
 
 
 def _print_name(name: str) -> None:
@@ -99,5 +99,8 @@ def _table_text(result: Result) -> str:
     return captured.get()
 
 
-def _print_ending(run_id: str) -> None:
-    Console().print(f"run {run_id} in {home()}; browse it with: mia ui", highlight=False, soft_wrap=True, markup=False)
+def _print_ending(run_id: str, where: str) -> None:
+    is_server = where.startswith(("http://", "https://"))
+    place = where if is_server or "://" in where else str(home())
+    browse = "browse it there" if is_server else "browse it with: mia ui"
+    Console().print(f"run {run_id} in {place}; {browse}", highlight=False, soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""`mia status`: how far sweeps are, asked from any terminal. Reads the store alone.
+"""`mia status`: how far sweeps are, asked from any terminal. Reads the store, and closes the runs of the dead in it.
 
 The exit code is 1 where a configuration failed, or the process of a sweep or a run has died.
 """
@@ -6,10 +6,12 @@ The exit code is 1 where a configuration failed, or the process of a sweep or a 
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mia.checks import RequestError
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.finding import RESULTS, seconds_taken, span_words
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
@@ -109,10 +111,23 @@ def command(arguments: list[str]) -> int:
     for run, is_dead in alone:
         doing = "its process died" if is_dead else _doing(run, time.time())
         print(f"run {run.id[:8]} ({run.name}): {doing}")
+    if any(state.dead for state in states) or any(is_dead for _, is_dead in alone):
+        _close_the_dead(config)
     if not states and not alone:
         print("nothing is running, and there is no sweep yet")
     is_well = all(state.is_well for state in states) and not any(is_dead for _, is_dead in alone)
     return ALL_IS_WELL if is_well else A_RUN_FAILED
+
+
+def _close_the_dead(config: StatusConfig) -> None:
+    """Close the runs of processes that have died, where the store can be written: whoever looks may see to it."""
+    from mia.files import StorageError
+    from mia.tracking import Tracker
+
+    with suppress(RequestError, StorageError):
+        closed = Tracker.open(config.tracking, home()).close_dead_runs()
+        if closed:
+            print(f"closed as KILLED: {', '.join(run.id[:8] for run in closed)}")
 
 
 def _asked(reader: "Reader", wanted: str | None) -> list[StoredRun]:
@@ -175,5 +190,8 @@ def _listed(what: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _doing(run: StoredRun, now: float) -> str:
-    """Return for how long a run has been going on, and what it last said that it was doing."""
-    return ", ".join(filter(None, [f"for {span_words(max(now - run.started, 0))}", run.tags.get("mia.doing", "")]))
+    """Return where and for how long a run has been going on, and what it last said that it was doing."""
+    where = f"on {run.tags['mia.host']}" if run.tags.get("mia.job") and run.tags.get("mia.host") else ""
+    return ", ".join(
+        filter(None, [where, f"for {span_words(max(now - run.started, 0))}", run.tags.get("mia.doing", "")])
+    )

@@ -17,7 +17,7 @@ from mia.metrics.controls import numbers_control
 from mia.metrics.decision import confusion
 from mia.metrics.evaluation import evaluate
 from mia.metrics.groups import GROUP_SCORES, group_metrics
-from mia.metrics.privacy_bounds import audit_privacy, bayesian_epsilon, why_no_bound
+from mia.metrics.privacy_bounds import audit_privacy, bayesian_epsilon, learn_on_half, why_no_bound
 from mia.records import IN, OUT, AttackTask, Scores, Signals
 from mia.seeds import stage_seed
 from mia.train.options import TrainOptions
@@ -105,8 +105,11 @@ def _bounds(
         seed=stage_seed(seed, "epsilon", task.target),
     )
     for name, one in scores.items():
-        if one.is_predicted is not None:
+        if one.is_predicted is None:
+            counts = learn_on_half(one.score[coins], task.is_member[coins], stage_seed(seed, "halves", task.target))
+        else:
             counts = confusion(one.is_predicted[coins], task.is_member[coins])
+        if counts is not None:
             belief = bayesian_epsilon(counts, delta=terms.delta, confidence=terms.confidence)
             found |= belief.named(f"attack/{name}/bayesian_epsilon")
     return found, []

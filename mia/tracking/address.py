@@ -100,11 +100,16 @@ def sqlite_file(uri: str) -> Path:
         raise RequestError(f"tracking.uri={shown(uri)!r} names no file: {error}") from error
 
 
+class AwayError(RequestError):
+    """Nothing answers at an address, for now."""
+
+
 def check_answers(uri: str) -> None:
     """Return if something answers at the address of a server or a database.
 
     Raises:
-        RequestError: nothing does.
+        AwayError: nothing does.
+        RequestError: it refuses us.
     """
     parts = urlsplit(uri)
     scheme = parts.scheme.partition("+")[0]
@@ -115,10 +120,15 @@ def check_answers(uri: str) -> None:
             socket.create_connection((parts.hostname, parts.port or PORTS[scheme]), timeout=SECONDS).close()
     except (OSError, ValueError) as error:
         reason = "user or password refused" if _is_refusal(error) else getattr(error, "reason", None) or error
-        raise RequestError(
+        raise (RequestError if _is_refusal(error) else AwayError)(
             f"tracking.uri={shown(uri)!r} does not answer ({without_secrets(str(reason))}): start the server, correct "
             "the address, or leave it out to keep runs in mlruns/"
         ) from error
+
+
+def retry_seldom() -> None:
+    """Let MLflow itself give up soon in this process, unless somebody has set how often it tries: we wait for it."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 
 @contextmanager

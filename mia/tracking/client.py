@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STORE = "mia.store"  # a tag of an experiment: its own id, by which pools name who uses them
 
 
-def connect(uri: str, where: str) -> "MlflowClient":
+def connect(uri: str, where: str, patience: float = 0.0) -> "MlflowClient":
     """Return MLflow's client for a store; the first call imports MLflow.
 
     Raises:
@@ -29,17 +29,19 @@ def connect(uri: str, where: str) -> "MlflowClient":
     quiet_mlflow()
     from mlflow.tracking.client import MlflowClient
 
-    return Calls(where)(MlflowClient, tracking_uri=uri)
+    return Calls(where, patience)(MlflowClient, tracking_uri=uri)
 
 
-def get_or_create(client: "MlflowClient", where: str, name: str, place: database.Place | None) -> str:
+def get_or_create(
+    client: "MlflowClient", where: str, name: str, place: database.Place | None, patience: float = 0.0
+) -> str:
     """Return the experiment's id, making it if need be; processes that start together agree on one.
 
     Raises:
         RequestError: the experiment has been deleted.
         StorageError: the store refused.
     """
-    calls = Calls(where)
+    calls = Calls(where, patience)
     if place is not None:
         with database.locked(place):
             return _get(client, calls, name) or _create(client, calls, name, place.artifacts.as_uri())

@@ -4,6 +4,7 @@ Takes functions; gives their results. A call that finds a SQLite store locked is
 wrong becomes a `StorageError` with the way out, and without secrets.
 """
 
+import itertools
 import logging
 import os
 import re
@@ -22,6 +23,13 @@ Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
 PATIENCE = (0.2, 1.0, 5.0)  # seconds between tries; SQLite itself waits 20 s before it gives up
+LONGEST_PAUSE = 20.0  # seconds between two tries while a store is away
+AWAY = re.compile(
+    r"max retries exceeded|too many 5\d\d error|error code 50[0234]|connection (?:refused|reset|aborted|to server)"
+    r"|server closed the connection|terminating connection|the database system is|remote end closed|read timed out",
+    re.IGNORECASE,
+)
+"""What clients say of a server or a database that is down, is starting or was restarted under them."""
 WAYS_OUT = {
     "is full": "free some space and repeat the command",
     "disk i/o": "check the disk, then repeat the command",
@@ -61,8 +69,9 @@ def quiet_mlflow() -> None:
 class Calls:
     """Calls functions that use one store."""
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self, where: str, patience: float = 0.0) -> None:
+        """Take the store's name for people, and for how many seconds a call waits while the store is away."""
+        self.where, self.patience = where, patience
 
     def __call__(
         self, function: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs
@@ -72,15 +81,27 @@ class Calls:
         Raises:
             StorageError: the store refused, in one line with the way out.
         """
-        for pause in (*PATIENCE, None):
+        locked, away = iter(PATIENCE), Patience(self.patience, self.where)
+        while True:
             try:
                 with no_warnings():
                     return function(*args, **kwargs)
             except _raised() as error:
-                if pause is None or "database is locked" not in str(error):
+                if "database is locked" in str(error) and (pause := next(locked, None)):
+                    time.sleep(pause)
+                elif not is_away(error):
                     raise StorageError(self.explain(error)) from error
-                time.sleep(pause)
-        raise AssertionError
+                elif not away.wait():
+                    raise StorageError(self.explain(error) + away.waited) from error
+
+    @contextmanager
+    def hurry(self) -> Iterator[None]:
+        """Wait for nothing during the block."""
+        before, self.patience = self.patience, 0.0
+        try:
+            yield
+        finally:
+            self.patience = before
 
     def explain(self, error: BaseException) -> str:
         """Return one line that names the store, what went wrong and the way out."""
@@ -88,6 +109,41 @@ class Calls:
         reason = " ".join(re.sub(r"^.*\(sqlite3\.\w+\)", "", text, flags=re.DOTALL).split()) or type(error).__name__
         way_out = next((way for sign, way in WAYS_OUT.items() if sign in reason.lower()), "")
         return f"the runs in {self.where}: {without_secrets(reason)[:300]}{'; ' if way_out else ''}{way_out}"
+
+
+class Patience:
+    """Waits for a store that is away, longer from time to time, and says so once."""
+
+    def __init__(self, seconds: float, where: str) -> None:
+        self._seconds, self._where = seconds, where
+        self._pauses = (min(2.0**power, LONGEST_PAUSE) for power in itertools.count())
+        self._until: float | None = None
+
+    def wait(self) -> bool:
+        """Wait for a while; return false where that has been done for long enough."""
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + self._seconds
+            if self._seconds:
+                print(f"mia: {self._where} does not answer: waiting up to {self._said}", file=sys.stderr, flush=True)
+        if now >= self._until:
+            return False
+        time.sleep(min(next(self._pauses), self._until - now))
+        return True
+
+    @property
+    def _said(self) -> str:
+        return f"{self._seconds:g} s (tracking.patience={self._seconds:g})"
+
+    @property
+    def waited(self) -> str:
+        """What to say of the wait."""
+        return f"; away for more than {self._said}" if self._seconds else ""
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether a store did not answer, or said that it cannot at the moment; it may be back soon."""
+    return AWAY.search(str(error)) is not None
 
 
 def _raised() -> tuple[type[BaseException], ...]:

@@ -5,7 +5,7 @@ Takes plain values; gives a checked dataclass. Opens and contacts nothing.
 
 from dataclasses import dataclass
 
-from mia.checks import RequestError
+from mia.checks import RequestError, non_negative
 from mia.tracking.address import checked
 
 MAX_NAME = 500
@@ -18,6 +18,7 @@ class TrackingOptions:
     experiment: str = "mia"
     uri: str | None = None  # None: the SQLite store in mlruns/
     enabled: bool = True  # false: an audit leaves MLflow out
+    patience: float = 600.0  # seconds that a run waits for a server or a database that is away; so does a sweep's job
 
     def __post_init__(self) -> None:
         """Check the name, and that MLflow can keep runs at the address."""
@@ -26,5 +27,6 @@ class TrackingOptions:
             raise RequestError(
                 f"tracking.experiment={name[:60]!r} must be a name of 1 to {MAX_NAME} printable characters"
             )
+        non_negative("tracking.patience", self.patience)
         if self.uri is not None:
             self.uri = checked(self.uri)

@@ -53,6 +53,10 @@ class StoppedError(Exception):
     """Whoever makes a run has ended it early and on purpose: nothing is broken."""
 
 
+INTERRUPTS = (KeyboardInterrupt, SystemExit, GeneratorExit, StoppedError)
+"""What ends a run that is not broken."""
+
+
 class Run:
     """One run in the store."""
 
@@ -175,13 +179,20 @@ class Run:
 
     def end_after(self, error: BaseException) -> None:
         """Close a run that did not get to its end: FAILED with its traceback, or KILLED; the error is its tag."""
-        is_interrupt = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | StoppedError)
+        is_interrupt = isinstance(error, INTERRUPTS)
         first_line = (str(error).splitlines() or [""])[0]
+        if is_interrupt:
+            with self._call.hurry():
+                self._end_after(error, first_line)
+        else:
+            self._end_after(error, first_line)
+            self.log_text(without_secrets("".join(traceback.format_exception(error))), "traceback.txt")
+
+    def _end_after(self, error: BaseException, first_line: str) -> None:
+        is_interrupt = isinstance(error, INTERRUPTS)
         self.finish("KILLED" if is_interrupt else "FAILED")
         kind = [] if isinstance(error, StoppedError) else [type(error).__name__]
         self.set_tags({ERROR: ": ".join([*kind, *([first_line] if first_line else [])])})
-        if not is_interrupt:
-            self.log_text(without_secrets("".join(traceback.format_exception(error))), "traceback.txt")
 
     @contextmanager
     def alive(self, *, was_said: bool = False) -> Iterator[None]:

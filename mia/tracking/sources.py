@@ -172,9 +172,9 @@ class SqliteRuns:
 class ClientRuns:
     """The runs of a server or a database, as MLflow's client reads them."""
 
-    def __init__(self, client: "MlflowClient", where: str) -> None:
+    def __init__(self, client: "MlflowClient", where: str, patience: float = 0.0) -> None:
         self._client = client
-        self._call = Calls(where)
+        self._call = Calls(where, patience)
 
     def experiments(self) -> dict[str, dict[str, str]]:
         """Return the tags of every experiment that is not deleted."""

@@ -5,6 +5,7 @@ is said when it is opened (`RequestError`), before anything is trained; what goe
 """
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from mia.files import StorageError
 from mia.records import StoredRun
 from mia.tracking import address, database, moved, process, slurm, ui_views
 from mia.tracking.client import STORE, connect, get_or_create, needed_tags, store_view
+from mia.tracking.mlflow_errors import Patience
 from mia.tracking.names import MAX_NAME, as_tags, cut
 from mia.tracking.options import TrackingOptions
 from mia.tracking.reading import CONFIGURATIONS, OPENED, Reader, latest_attempts, tell_what_is_ignored
@@ -24,8 +26,10 @@ from mia.tracking.run import ERROR, Run
 from mia.tracking.sources import ClientRuns, Source, SqliteRuns
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
     from mlflow.tracking.client import MlflowClient
 
+ATTEMPT = "mia.attempt"  # a tag of a run: by which one is found that a server made without being able to say so
 REUSED = "mia.reused_by_commit"  # a tag of a finished run that was not repeated, though the code has changed since
 
 
@@ -33,9 +37,16 @@ class Tracker(Reader):
     """One MLflow experiment in one store, to be written to as well."""
 
     def __init__(
-        self, source: Source, where: str, experiment_id: str, get_client: Callable[[], "MlflowClient"] | None = None
+        self,
+        source: Source,
+        where: str,
+        experiment_id: str,
+        get_client: Callable[[], "MlflowClient"] | None = None,
+        patience: float = 0.0,
     ) -> None:
         super().__init__(source, where, experiment_id)
+        self._call.patience = patience
+        self._tried = ""
         self._get_client = get_client
 
     @cached_property
@@ -46,8 +57,14 @@ class Tracker(Reader):
         return self._get_client()
 
     @classmethod
-    def open(cls, options: TrackingOptions, home: Path) -> Self:
+    def open(cls, options: TrackingOptions, home: Path, *, waits: bool = False) -> Self:
         """Open the store, and make it and the experiment if they are not there.
+
+        Args:
+            options: Which.
+            home: The folder of a local one.
+            waits: Whether to wait for a server that is away, as long as `tracking.patience` says; once it is open,
+                every call does.
 
         Raises:
             RequestError: the store does not answer, cannot be written, is damaged or of another version of MLflow.
@@ -56,7 +73,7 @@ class Tracker(Reader):
         place = database.place_of(options.uri, home)
         try:
             if place is None:
-                return cls._open_server(options.uri or "", options.experiment)
+                return cls._open_server(options, waits=waits)
             database.prepare(place)
             moved.follow_move(place)
             source, where = SqliteRuns(place), str(place.database)
@@ -69,13 +86,23 @@ class Tracker(Reader):
             raise RequestError(str(error)) from error
 
     @classmethod
-    def _open_server(cls, uri: str, experiment: str) -> Self:
-        where = address.shown(uri)
-        address.check_answers(uri)
+    def _open_server(cls, options: TrackingOptions, *, waits: bool) -> Self:
+        uri, where = options.uri or "", address.shown(options.uri or "")
+        now = options.patience if waits else 0.0
+        away = Patience(now, where)
+        while True:
+            try:
+                address.check_answers(uri)
+                break
+            except address.AwayError as error:
+                if not away.wait():
+                    raise RequestError(f"{error}{away.waited}") from error
+        address.retry_seldom()
         with address.impatient():
-            client = connect(uri, where)
-            experiment_id = get_or_create(client, where, experiment, None)
-        return cls(ClientRuns(client, where), where, experiment_id, lambda: client)
+            client = connect(uri, where, now)
+            experiment_id = get_or_create(client, where, options.experiment, None, now)
+        runs = ClientRuns(client, where, options.patience)
+        return cls(runs, where, experiment_id, lambda: client, options.patience)
 
     @property
     def store_id(self) -> str:
@@ -119,8 +146,17 @@ class Tracker(Reader):
         sweep = {ui_views.mark(parent_id): ui_views.COUNTS} if parent_id else {}
         everything = as_tags({**process.describe(), **sweep, **tags})
         now = int(time.time() * 1000)
-        made = self._call(self._client.create_run, self.experiment_id, now, everything, cut(name, MAX_NAME)).info
+        made = self._call(self._make, now, {**everything, ATTEMPT: secrets.token_hex(8)}, cut(name, MAX_NAME)).info
         return Run(self._client, self._call, made.run_id, made.run_name, made.artifact_uri)
+
+    def _make(self, now: int, tags: Mapping[str, str], name: str) -> "MlflowRun":
+        """Make a run; one that a server made though its answer was lost is taken, not made again."""
+        if self._tried == tags[ATTEMPT]:
+            condition = f"tags.`{ATTEMPT}` = '{tags[ATTEMPT]}'"
+            if found := self._client.search_runs([self.experiment_id], condition, max_results=1):
+                return found[0]
+        self._tried = tags[ATTEMPT]
+        return self._client.create_run(self.experiment_id, now, dict(tags), name)
 
     def fail(self, name: str, fingerprint: str, reason: str, sweep_id: str | None = None) -> str:
         """Store that a configuration failed before it had a run of its own; return the id of the run that says so."""

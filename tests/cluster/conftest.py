@@ -56,6 +56,8 @@ class Desk:
         self.home = cluster.folder / "shared" / name
         self.home.mkdir()
         self._started: list[subprocess.Popen[str]] = []
+        self._before: set[str] = set()
+        self._before = set(self.jobs())
 
     @property
     def store(self) -> list[str]:
@@ -99,9 +101,9 @@ class Desk:
         return dict(line.split() for line in lines)
 
     def jobs(self) -> dict[str, str]:
-        """Return the state of every job that SLURM remembers."""
+        """Return the state of every job that SLURM remembers, but those of earlier tests."""
         lines = self.cluster.ask("squeue", "-h", "-r", "-t", "all", "-o", "%i %T").splitlines()
-        return dict(line.split() for line in lines)
+        return {job: state for job, state in map(str.split, lines) if job not in self._before}
 
     def runs(self, kind: str = "run") -> list[dict]:
         """Return the runs of this experiment, oldest first: id, status, tags and params, as PostgreSQL has them."""
