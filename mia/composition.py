@@ -132,14 +132,16 @@ def spell_attacks(overrides: list[str], config_of: Callable[[list[str]], config.
     if not chosen:
         return overrides
     from mia.attacks import check_possible
+    from mia.experiment.needs import check_needs
 
-    split = config_of([one for one in overrides if key_of(one).partition(".")[0] != "attack"]).split
+    asked = config_of([one for one in overrides if key_of(one).partition(".")[0] != "attack"])
     is_quick = chosen[-1] == "attack=quick"
     names = [name for name, spec in ATTACKS.items() if not spec.is_owners and not (is_quick and spec.is_slow)]
     possible = []
     for name in names:
         with suppress(RequestError):
-            check_possible(name, ATTACKS[name].options(), split.protocol, split.num_shadows)
+            check_possible(name, ATTACKS[name].options(), asked.split.protocol, asked.split.num_shadows)
+            check_needs(name, asked.model, asked.train)
             possible.append(name)
     return [f"attack=[{','.join(possible)}]" if is_preset(one) else one for one in overrides]
 
@@ -228,6 +230,8 @@ def _explain(error: Exception, overrides: Iterable[str], name: str, loader: Conf
 
 
 def _unknown_key(key: str, overrides: Iterable[str], name: str, loader: ConfigLoader) -> str:
+    if key in GROUPS and name == "config":
+        return f"{key} is a group: choose by name, {key}=NAME, or set one of its keys, {key}.KEY=VALUE"
     choice = re.compile(rf"({'|'.join(GROUPS)})=(\w+|\[[\w, ]*\])")
     chosen = [one for one in overrides if choice.fullmatch(one) and name == "config"]
     known = config.keys(compose_with(loader, chosen, name))

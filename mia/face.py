@@ -152,7 +152,7 @@ def choose_attacks(attacks: Attacks) -> tuple[dict[str, Any], bool]:
         names = [
             n
             for n, spec in ATTACKS.items()
-            if "oracle" not in spec.needs and not spec.is_owners and (attacks == "full" or not spec.is_slow)
+            if spec.is_offline and not spec.is_owners and (attacks == "full" or not spec.is_slow)
         ]
         chosen: dict[str, Any] = {name: ATTACKS[name].options() for name in names}
     elif isinstance(attacks, Mapping):

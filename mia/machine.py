@@ -1,4 +1,4 @@
-"""What this process may use of the machine: its cores; and workers that do not outlive the process they work for.
+"""What this process may use of the machine: cores and memory; and workers that do not outlive whom they work for.
 
 Takes nothing but the environment; starts no process.
 """
@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 SHARE = "MIA_CORES"
 """Names the variable that tells a job of a parallel sweep how many cores are its own."""
@@ -34,6 +35,19 @@ def _granted() -> int:
     given = {name: os.environ.get(f"SLURM_{name}", "") for name in ("CPUS_PER_TASK", "CPUS_ON_NODE", "NTASKS_PER_NODE")}
     found = {name: int(value) for name, value in given.items() if value.isdecimal()}
     return found.get("CPUS_PER_TASK") or found.get("CPUS_ON_NODE", 0) // max(found.get("NTASKS_PER_NODE", 1), 1)
+
+
+def memory_bytes() -> int:
+    """Return how much memory this process may have at most: the machine's, or its control group's."""
+    try:
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # where there is no such system call
+        return sys.maxsize
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        limit = ""
+    return min(machine, int(limit)) if limit.isdecimal() else machine
 
 
 def end_with(parent: int) -> None:

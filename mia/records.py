@@ -150,6 +150,44 @@ class Oracle(Protocol):
         ...
 
 
+class Features(Protocol):
+    """Fetches the records themselves, as they lie in the data set, when an attack asks for them."""
+
+    def of_records(self, records: Int[np.ndarray, "B"]) -> Shaped[np.ndarray, "B *features"]:
+        """Return records of the signals, given as positions along their record axis."""
+        ...
+
+    def of_population(self) -> Shaped[np.ndarray, "Z *features"]:
+        """Return the records of the population, in its order."""
+        ...
+
+
+@dataclass(frozen=True)
+class LastLayer:
+    """The last dense layer of a model, logits = inputs @ kernel + bias, and what it takes of some records."""
+
+    inputs: Float[np.ndarray, "B D"]
+    kernel: Float[np.ndarray, "D C"]
+    bias: Float[np.ndarray, "C"]
+
+
+class Models(Protocol):
+    """Looks into the models, for whoever holds them: the owner all, an attacker the shadows.
+
+    Models are counted as by `Oracle`; no output defence stands before what is seen here.
+    """
+
+    def gradient_norms(
+        self, model: int, x: Shaped[np.ndarray, "B *features"], labels: Int[np.ndarray, "B"]
+    ) -> Float[np.ndarray, "B"]:
+        """Return the norm of the gradient of each record's cross-entropy, by all of a model's parameters."""
+        ...
+
+    def last_layer(self, model: int, x: Shaped[np.ndarray, "B *features"]) -> LastLayer:
+        """Return a model's last layer and what it takes of the records."""
+        ...
+
+
 @dataclass(frozen=True)
 class Signals:
     """All that an attack may see. The target's membership is not in here, so that no attack can use it.
@@ -169,6 +207,8 @@ class Signals:
     population_labels: Int[np.ndarray, "Z"] | None = None
     oracle: Oracle | None = None
     trace: Float[np.ndarray, "E Q"] | None = None  # the target's cross-entropy on the candidates after each epoch
+    features: Features | None = None  # the records themselves; None where a file holds predictions alone
+    models: Models | None = None  # None where they are not at hand, or of a kind that cannot be looked into
     # what attacks worked out of the fields above and share; a changed copy starts with nothing
     shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -233,6 +273,7 @@ class Curves:
     train_accuracy: Float[np.ndarray, "M E"]  # running mean over each epoch
     test_loss: Float[np.ndarray, "M E"]
     test_accuracy: Float[np.ndarray, "M E"]
+    loss_auc: Float[np.ndarray, "E"] | None = None  # of the target's losses, before any output defence; None: not kept
 
 
 @dataclass(frozen=True)

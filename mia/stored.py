@@ -7,7 +7,7 @@ its default, what is unknown is left out, what is refused today takes its defaul
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,6 +57,14 @@ def rebuild(text: str, schema: Schema) -> Stored:
     if not isinstance(found, dict):
         raise RequestError("the stored config cannot be read: it must hold keys and values")
     return _Rebuilding(schema).all(found)
+
+
+@lru_cache(maxsize=10_000)
+def _scalar(kind: type, name: str, _: type, given: Any) -> Any:
+    """Return a plain value as its field's type has it; the type of what was given tells 1 from true."""
+    node = _typed(kind)
+    node[name] = given
+    return OmegaConf.to_container(node)[name]  # type: ignore[index,call-overload]
 
 
 class _Rebuilding:
@@ -136,6 +144,9 @@ class _Rebuilding:
     def value(self, kind: type, name: str, given: Any, prefix: str) -> Any:
         """Return a value as its field's type has it, or its default where it is of another type."""
         try:
+            if given is None or isinstance(given, str | int | float):
+                # Runs of a sweep share most of their values.
+                return _scalar(kind, name, type(given), given)  # type: ignore[arg-type]
             node = _typed(kind)
             node[name] = given
             return OmegaConf.to_container(node)[name]  # type: ignore[index,call-overload]

@@ -26,7 +26,7 @@ def stored_result(run: StoredRun, fetch: Fetch) -> Result:
     path = fetch(run, "scores.npz")
     if path is None:
         raise FileNotFoundError(f"run {run.id} has no scores.npz")
-    tables = {name: read_rows(fetch(run, f"{name}.csv")) for name in ("records", "per_class", "growth")}
+    tables = {name: read_rows(fetch(run, f"{name}.csv")) for name in ("records", "per_class", "growth", "slices")}
     arrays, curves = _arrays(path), fetch(run, "curves.npz")
     index, member = arrays.pop("index"), arrays.pop("member").astype(bool)
     by_index = {row["index"]: row for row in tables["records"]}
@@ -41,6 +41,7 @@ def stored_result(run: StoredRun, fetch: Fetch) -> Result:
         class_names=(), warnings=tuple(filter(None, run.tags.get("mia.warnings", "").splitlines())),
         growth=[{key: value if key == "attack" else float(value) for key, value in row.items() if value}
                 for row in tables["growth"]],
+        slices=tables["slices"],
     )  # fmt: skip
 
 

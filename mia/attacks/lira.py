@@ -2,8 +2,8 @@
 
 Carlini et al. 2022. Takes signals; gives per record the log-likelihood ratio of two Gaussians fitted to phi of the IN
 and the OUT shadows (online), or what the OUT Gaussian alone says (offline). Standard deviations are population ones.
-With `variance=moderated`, variances are moderated by those of all records (Smyth 2004), and Student's t takes the
-Gaussian's place: what a new answer is like, given so few.
+Unless told otherwise, variances are moderated by those of all records (Smyth 2004), and Student's t takes the
+Gaussian's place: what a new answer is like, given so few. `variance=auto` is the paper's rule.
 Of several views of a picture, each is scored by itself and the mean is taken.
 """
 
@@ -52,7 +52,7 @@ def _check(name: str, options: "LiraOnlineOptions | LiraOfflineOptions") -> None
 class LiraOnlineOptions:
     """Likelihood ratio of Gaussians fitted to IN and OUT shadows (Carlini et al. 2022)."""
 
-    variance: str = "auto"  # per_record, global, moderated, or auto: global below 64 shadows, per_record from there on
+    variance: str = "moderated"  # per_record, global, moderated: both; auto: global below 64 shadows, else per_record
     location: str = "mean"  # mean or median
     queries: int = 1  # views of a picture: itself, mirrored, shifted ...
     shift: int = 1  # pixels
@@ -66,7 +66,7 @@ class LiraOnlineOptions:
 class LiraOfflineOptions:
     """How unusual the answer would be for a model that never saw the record (Carlini et al. 2022)."""
 
-    variance: str = "auto"  # per_record, global, moderated, or auto: global below 64 shadows, per_record from there on
+    variance: str = "moderated"  # per_record, global, moderated: both; auto: global below 64 shadows, else per_record
     location: str = "mean"  # mean or median
     offline: str = "one_sided"  # log P(OUT answer <= this one), as in the paper; density: minus log density under OUT
     queries: int = 1  # views of a picture: itself, mirrored, shifted ...
@@ -97,6 +97,7 @@ def _fewest_offline(options: LiraOfflineOptions, protocol: str) -> int:
     label="LiRA online",
     instead="lira_offline",
     fewest_shadows=_fewest_online,
+    version=2,  # 1: variance=auto
 )
 def online(signals: Signals, options: LiraOnlineOptions, seed: int) -> Scores:
     """Score by log N(phi; IN) - log N(phi; OUT) (section V)."""
@@ -115,6 +116,7 @@ def online(signals: Signals, options: LiraOnlineOptions, seed: int) -> Scores:
     citation=CITATION,
     label="LiRA offline",
     fewest_shadows=_fewest_offline,
+    version=2,  # 1: variance=auto
 )
 def offline(signals: Signals, options: LiraOfflineOptions, seed: int) -> Scores:
     """Score by log P(OUT answer <= phi), or by minus the log density of phi under OUT (section VI)."""

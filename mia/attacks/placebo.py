@@ -57,4 +57,6 @@ def placebo_signals(signals: Signals) -> Signals | None:
         population_outputs=None if population is None else population[[*kept, model]],
         oracle=None,
         trace=None,  # it is the target's
+        features=None,
+        models=None,
     )

@@ -103,7 +103,7 @@ def run_attack(
     scores = _as_scores(name, _call(spec, signals, options, seed, more), len(signals.candidates))
     scores = replace(scores, warnings=(*scores.warnings, *left_out)) if left_out else scores
     if scores.placebo is None and not (
-        ATTACKS.is_ours(name) or spec.is_slow or {"oracle", "membership"} & {*spec.needs}
+        ATTACKS.is_ours(name) or spec.is_slow or not spec.is_offline or "membership" in spec.needs
     ):
         scores = with_placebo(scores, signals, lambda asked: _run_placebo(spec, asked, options, seed))
     if np.isnan(scores.score).all():
@@ -209,10 +209,31 @@ def check_signals(name: str, signals: Signals) -> None:
         signals.num_classes > 1,
         "needs an answer for each class, losses alone are not enough: leave it out",
     )
+    lacking["features"] = (
+        signals.features is not None,
+        "needs the records themselves, a file of predictions does not hold them: leave it out",
+    )
+    lacking["models"] = (
+        signals.models is not None,
+        "needs to look into the models, of which only those that mia trains are at hand: leave it out",
+    )
+    lacking["trace"] = (
+        signals.trace is not None,
+        "needs the target's losses over its epochs: set train.trace=true (a file of predictions holds none)",
+    )
+    lacking["known_nonmembers"] = (
+        has_known_nonmembers(signals),
+        "needs records that the target was surely not trained on, there are none: choose a smaller split.size",
+    )
     for need in spec.needs:
         there, message = lacking.get(need, (True, ""))
         if not there:
             raise RequestError(f"attack={name} {message}")
+
+
+def has_known_nonmembers(signals: Signals) -> bool:
+    """Tell whether there are records in play that are not in question: the attacker's own, or a population."""
+    return bool((~signals.is_candidate).any()) or signals.population_outputs is not None
 
 
 def _instead(spec: AttackSpec, prefix: str = "") -> str:

@@ -13,9 +13,16 @@ from mia.registry import Registry
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-NEEDS = ("shadows", "in_models", "out_models", "oracle", "classes", "membership")
+NEEDS = (
+    *("shadows", "in_models", "out_models", "classes", "oracle", "features", "models", "trace"),
+    *("known_nonmembers", "membership"),
+)
 """What an attack may be unable to do without; `in_models`: shadows trained on the candidates; `classes`: an answer
-for each class, which losses alone are not; `membership`: the truth itself, for attacks of the owner's view alone."""
+for each class, which losses alone are not; `oracle`: models that answer further questions; `features`: the records
+themselves; `models`: models to look into; `trace`: the target's losses while it was trained; `known_nonmembers`:
+records that it surely was not trained on; `membership`: the truth itself, for attacks of the owner's view alone."""
+AT_HAND = ("oracle", "features", "models", "trace")
+"""Needs that predictions from a file never meet."""
 VIEWS = ("attacker", "owner")
 SHARED_KEYS = ("prior", "growth")
 """Keys beside the attacks' names in `attack.*`."""
@@ -35,11 +42,17 @@ class AttackSpec:
     instead: str = ""  # the attack that does the same without shadows trained on the candidates
     fewest_shadows: Callable[[Any, str], int] | None = None  # from options and protocol; None: by its needs
     is_slow: bool = False  # says how far it has come
+    version: int = 1  # raised when the same options give other scores than before
 
     @property
     def is_owners(self) -> bool:
         """Whether only the model's owner can do it: such a one is no attack that others must fear."""
         return self.view == "owner"
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether predictions are all it needs, from wherever they come."""
+        return not set(AT_HAND) & set(self.needs)
 
     @property
     def summary(self) -> str:
@@ -60,6 +73,7 @@ def attack(
     view: str = "attacker",
     instead: str = "",
     fewest_shadows: Callable[[Any, str], int] | None = None,
+    version: int = 1,
 ) -> Callable[[Function], Function]:
     """Enter the decorated function as an attack: `(signals, options, seed) -> Scores`, or an array of scores [Q].
 
@@ -70,12 +84,13 @@ def attack(
     Args:
         name: What it is called in configs: `attack=[name]`, `attack.name.<option>`.
         options: A dataclass; its defaults are what `attack=[name]` runs, its `__post_init__` checks values.
-        needs: What it cannot do without, of `shadows`, `in_models`, `out_models`, `oracle`, `classes`, `membership`.
+        needs: What it cannot do without, of `NEEDS`.
         citation: Whom to cite.
         label: What people call it; the name where empty.
         view: `attacker`, or `owner` for an attack that sees into the models.
         instead: The attack to use where no shadow was trained on the candidates.
         fewest_shadows: From options and protocol, the number of shadows below which it could score no record.
+        version: Raised when the same options give other scores than before: runs of an older one are not used again.
 
     Raises:
         RequestError: the options are no dataclass, a need is unknown, an attacker wants the truth, or the name is
@@ -95,7 +110,17 @@ def attack(
     def enter(function: Function) -> Function:
         is_slow = "progress" in inspect.signature(function).parameters
         spec = AttackSpec(
-            name, function, options, tuple(needs), citation, label or name, view, instead, fewest_shadows, is_slow
+            name,
+            function,
+            options,
+            tuple(needs),
+            citation,
+            label or name,
+            view,
+            instead,
+            fewest_shadows,
+            is_slow,
+            version,
         )
         ATTACKS.add(name, spec, function.__module__)
         return function

@@ -117,7 +117,7 @@ def read_presets(overrides: list[str]) -> tuple[list[str], set[str]]:
     quick = [name for name, spec in outsiders if not spec.is_slow]
     presets = {
         "attack=quick": quick,
-        "attack=full": [name for name, spec in outsiders if "oracle" not in spec.needs],
+        "attack=full": [name for name, spec in outsiders if spec.is_offline],
         "attack=usual": [*quick, "shadow_svm"],
     }
     left_out = {one.removeprefix("~attack.") for one in overrides if one.startswith("~attack.")}

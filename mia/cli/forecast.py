@@ -5,7 +5,7 @@ an epoch, and those of everything else in a run. Without such runs there is none
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -14,12 +14,15 @@ from mia.checks import RequestError
 from mia.cli.finding import as_value, seconds_taken, span_words
 from mia.records import StoredRun
 from mia.sweeper.check import Configuration, LastData
+from mia.sweeper.lengths import alike, together
 
 if TYPE_CHECKING:
     from mia.experiment.options import ExperimentOptions
     from mia.records import Dataset
     from mia.store import PoolStore
 
+MOST_MEASURED = 5
+"""Runs of a kind whose bytes are counted."""
 TRAINING, TRAINED = "time/train_seconds", "pool/models_trained"
 Kind = tuple[str, str]  # data set and model
 
@@ -69,9 +72,28 @@ def tell(configurations: Sequence[Configuration], home: Path, data: LastData, jo
     runs = finished_runs(configurations, home)
     works = plan(configurations, runs, home / "pools", data)
     pace = pace_of([run for run in runs if run.status == "FINISHED"])
-    for line in lines(works, pace, jobs, trials):
+    disk = disk_of(works, runs, home)
+    for line in lines(works, pace, jobs, trials, disk):
         print(line)
     return 0
+
+
+def disk_of(works: Sequence[Work], runs: Iterable[StoredRun], home: Path) -> float | None:
+    """Return the bytes that new models and runs take, as the latest runs of their kind did here; None if none tells."""
+    from mia.store import PoolStore
+
+    store, per_run, per_model = PoolStore(home / "pools"), dict[Kind, list[float]](), dict[Kind, list[float]]()
+    for run in runs:
+        kind = run.params.get("data.name", ""), run.params.get("model.name", "")
+        if len(of_runs := per_run.setdefault(kind, [])) < MOST_MEASURED:
+            of_runs.append(sum(one.stat().st_size for one in (home / "artifacts" / run.id).rglob("*") if one.is_file()))
+            for name in filter(None, run.tags.get("mia.pools", "").split(",")):
+                if (store.folder / name).is_dir() and (found := store.describe(name))["models"]:
+                    per_model.setdefault(kind, []).append(found["bytes"] / found["models"])
+    todo = [work for work in works if not work.done_as]
+    if not all(work.kind in per_run and work.kind in per_model for work in todo):
+        return None
+    return sum(median(per_run[work.kind]) + work.models * median(per_model[work.kind]) for work in todo)
 
 
 def finished_runs(configurations: Sequence[Configuration], home: Path) -> list[StoredRun]:
@@ -97,17 +119,23 @@ def plan(configurations: Iterable[Configuration], runs: Iterable[StoredRun], poo
     for run in runs:
         finished.setdefault(run.tags.get("mia.fingerprint", ""), run.id)
     store, claimed = PoolStore(pools), set[tuple[str, int]]()
-    works = []
-    for one in configurations:
+    works: dict[str, Work] = {}
+    on_the_way: dict[str, set[int]] = {}  # rows that a longer training leaves for a shorter one
+    listed = list(configurations)
+    for one in together(listed):
         if one.fingerprint in finished and not one.config.rerun:
-            works.append(Work(one, done_as=finished[one.fingerprint]))
+            works[one.fingerprint] = Work(one, done_as=finished[one.fingerprint])
             continue
         options = one.config.experiment()
         models = set(_missing(options, data.load(options.data), store, one.fingerprint)) - claimed
+        rows = on_the_way.setdefault(alike(one), set())
+        shared = {row for row in rows if not (options.shadow_train if row else options.train).depends_on_epochs()}
+        models = {model for model in models if model[1] not in shared}
+        rows |= {row for _, row in models}
         claimed |= models
         samples = float(len(models)) * options.split.size * options.train.epochs
-        works.append(Work(one, models=len(models), samples=samples))
-    return works
+        works[one.fingerprint] = Work(one, models=len(models), samples=samples)
+    return [replace(works[one.fingerprint], configuration=one) for one in listed]
 
 
 def _missing(options: "ExperimentOptions", data: "Dataset", store: "PoolStore", name: str) -> list[tuple[str, int]]:
@@ -146,7 +174,7 @@ def pace_of(runs: Iterable[StoredRun]) -> Pace:
     return Pace(middle(per_sample), middle(rest))
 
 
-def lines(works: Sequence[Work], pace: Pace, jobs: int, trials: int) -> list[str]:
+def lines(works: Sequence[Work], pace: Pace, jobs: int, trials: int, disk: float | None = None) -> list[str]:
     """Return a line for each configuration, then what all of it comes to."""
     found = []
     for number, work in enumerate(works, start=1):
@@ -164,6 +192,8 @@ def lines(works: Sequence[Work], pace: Pace, jobs: int, trials: int) -> list[str
     known = [one for one in times if one is not None]
     if not todo:
         return [*found, "nothing to do"]
+    if disk is not None:
+        found.append(f"about {disk * share / 1e6:,.1f} MB on disk, models and runs")
     if len(known) < len(times):
         kinds = sorted({f"{d} with {m}" for (d, m) in (w.kind for w in todo if pace.seconds(w) is None)})
         return [*found, f"no estimate of the time: no run of {', '.join(kinds)} is finished here"]

@@ -59,6 +59,7 @@ def _log_curves(run: "Run", result: Result) -> None:
                 "curve/train_accuracy": curves.train_accuracy[0],
                 "curve/test_loss": curves.test_loss[0],
                 "curve/test_accuracy": curves.test_accuracy[0],
+                **({} if curves.loss_auc is None else {"curve/loss_auc": curves.loss_auc}),
             }
         )
     for row in result.growth:  # step = number of shadows

@@ -47,13 +47,17 @@ def as_text(override: str) -> str:
 def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.report.frame import read_study
     from mia.report.page import write_report
+    from mia.report.searched import read_searched
     from mia.tracking.where import parse_where
 
     where = parse_where(config.where) if config.where else None
     names = [name.strip() for name in str(config.sweep).split(",") if name.strip()]
     sweeps = [find_sweep(tracker, name) for name in names]
-    runs = [run for sweep in sweeps for run in tracker.children(sweep.id)]
-    study = read_study(runs, fetcher(tracker), where)
+    fetch, children = fetcher(tracker), [tracker.children(sweep.id) for sweep in sweeps]
+    runs = [run for found in children for run in found]
+    study = read_study(runs, fetch, where)
+    known = {f"{sweep.tags.get('mia.sweep', sweep.name)} ({sweep.id[:6]})": (sweep, found)
+             for sweep, found in zip(sweeps, children, strict=True)}  # fmt: skip
     if where and not study.rows:
         raise RequestError(f"where={config.where!r} leaves none of {len(runs)} runs")
     filtered = f", where {config.where}" if config.where else ""
@@ -64,6 +68,7 @@ def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
         question="\n\n".join(filter(None, [sweep.tags.get("mia.question", "") for sweep in sweeps])),
         command="\n".join(filter(None, [sweep.tags.get("mia.command", "") for sweep in sweeps])),
         has_pictures=config.pictures,
+        searched=read_searched(known, fetch),
     )
 
 

@@ -68,9 +68,11 @@ def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
 def store_report(swept: Swept, study: "Study") -> None:
     """Store the report and its tables with the sweep's run."""
     from mia.report.page import report_files
+    from mia.report.searched import read_searched
 
-    task = swept.task
-    files = report_files(study, title=task.name, question=task.question, command=task.command)
+    task, sweep = swept.task, swept.tracker.get(swept.run.id)
+    searched = read_searched({task.name: (sweep, study.runs)}, fetcher(swept.tracker))
+    files = report_files(study, title=task.name, question=task.question, command=task.command, searched=searched)
     for name, content in files.items():
         swept.run.log_bytes(name, content)
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable
 from multiprocessing import current_process
@@ -11,6 +12,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from mia.cli.finding import span_words
 from mia.cli.forecast import tell
 from mia.cli.job import Job, one_line, run_job
 from mia.cli.main import A_RUN_FAILED, INTERRUPTED, complain, judge
@@ -60,7 +62,8 @@ def run_sweep_job(task: Task, composed: DictConfig) -> None:
         os.environ.update(dict.fromkeys(CORE_VARIABLES, str(task.cores)))
     hydra = HydraConfig.get()
     number, overrides = int(hydra.job.num), list(hydra.overrides.task)
-    print(f"[{number + 1}/{len(task.launched)}] {' '.join(overrides)}", file=sys.stderr, flush=True)
+    left = _time_left(number, len(task.launched), time.time() - task.began)
+    print(f"[{number + 1}/{len(task.launched)}{left}] {' '.join(overrides)}", file=sys.stderr, flush=True)
     job = Job.of(composed, overrides, task.home, task.sweep_id)
     try:
         if _has_failed_enough(job):
@@ -73,6 +76,11 @@ def run_sweep_job(task: Task, composed: DictConfig) -> None:
             job.tracker().fail(job.name, task.launched[number], one_line(error), task.sweep_id)
         except Exception as second:  # noqa: BLE001 - it is said above, and the sweep counts it as not run
             complain(second, A_RUN_FAILED)
+
+
+def _time_left(begun: int, jobs: int, seconds: float) -> str:
+    """Return how long the rest takes if it goes on as so far; nothing while that is not known."""
+    return f", about {span_words(seconds / begun * (jobs - begun))} left" if begun and seconds > 0 else ""
 
 
 def _has_failed_enough(job: Job) -> bool:

@@ -14,7 +14,8 @@ import numpy as np
 from mia.checks import RequestError, did_you_mean, one_of, positive
 from mia.data import Progress, dataset
 from mia.data.options import FileOptions, need_path
-from mia.data.validate import finish, locate, one_line
+from mia.data.validate import finish, locate
+from mia.machine import memory_bytes
 from mia.records import Dataset, FeatureGroup
 
 MAX_BYTES = 32 << 30
@@ -60,6 +61,8 @@ def load_arrays(options: ArraysOptions, progress: Progress | None = None) -> Dat
     x, y = _features(arrays["x"], where, options.layout), _labels(arrays["y"], where)
     is_image = x.ndim == 4
     scale = options.scale if options.scale is not None else (1 / 255 if is_image and x.dtype == np.uint8 else 1.0)
+    if options.scale and float(np.abs(x).max(initial=0)) * scale > np.finfo(np.float32).max:
+        raise RequestError(f"data.scale={scale!r} makes values of {where} too large for float32; give a smaller one")
     loaded = Dataset(
         name=Path(options.path).stem,
         x=x,
@@ -95,7 +98,7 @@ def read_npz(
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
             return {name: _array(stored[name], name, where) for name in (*required, *optional) if name in sizes}
     except zipfile.BadZipFile as error:
-        raise RequestError(f"{where} is damaged or no .npz file ({one_line(error)})") from error
+        raise RequestError(f"{where} is damaged, or no .npz file; save it with np.savez") from error
     except (ValueError, SyntaxError, TypeError, RecursionError, tokenize.TokenError) as error:
         if isinstance(error, RequestError):
             raise
@@ -105,7 +108,8 @@ def read_npz(
         OSError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError, OverflowError, zlib.error,
         lzma.LZMAError, struct.error,
     ) as error:  # fmt: skip
-        raise RequestError(f"{where} cannot be read ({one_line(error)}); it must be an .npz file") from error
+        reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+        raise RequestError(f"{where} cannot be read{reason}; it must be an .npz file, saved with np.savez") from error
 
 
 def _sizes(archive: zipfile.ZipFile, where: str) -> dict[str, int]:
@@ -161,8 +165,9 @@ def _check_members(sizes: dict[str, int], where: str, required: tuple[str, ...])
                 f"{where} holds {found}, but no array {name!r}{hint}; save it with np.savez(path, {form})"
             )
     for name, size in sizes.items():
-        if size > MAX_BYTES:
-            raise RequestError(f"{where} holds {name!r} of {size:,} bytes; an array may have {MAX_BYTES:,}")
+        most = min(MAX_BYTES, memory_bytes())
+        if size > most:
+            raise RequestError(f"{where} holds {name!r} of {size:,} bytes; an array may have {most:,} here")
 
 
 def _check_strangers(sizes: dict[str, int], where: str, known: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ members that unpack to absurd sizes are refused before they are read.
 import hashlib
 import lzma
 import os
+import re
 import stat
 import struct
 import tarfile
@@ -18,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from mia.checks import RequestError
-from mia.data.validate import locate, one_line
+from mia.data.validate import locate
 
 MAX_FILES = 5_000_000
 MAX_FILE_BYTES = 256 << 20
@@ -71,15 +72,22 @@ def open_container(path: str, where: str) -> Container:
 def _reading(where: str) -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:  # what zipfile raises for passwords and NotImplementedError for unknown compression
-        raise RequestError(f"{where} cannot be read ({one_line(error)}); use a plain zip or tar") from error
+    except NotImplementedError as error:
+        raise RequestError(f"{where} is packed in a way that is not read here; use a plain zip or tar") from error
+    except RuntimeError as error:  # what zipfile raises for passwords
+        raise RequestError(f"{where} is locked by a password; pack it without one") from error
     except (
         OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ValueError,
         IndexError, KeyError, OverflowError, MemoryError, AssertionError,
     ) as error:  # fmt: skip
         if isinstance(error, RequestError):
             raise
-        raise RequestError(f"{where} is damaged or cannot be read ({one_line(error)})") from error
+        reason = ": a part is missing or wrong"
+        if ours := re.search(r"it (has a header of [\d,]+ bytes|breaks off)", str(error)):  # tarfile wraps errors
+            reason = f": {ours[0]}"
+        elif isinstance(error, OSError) and error.strerror:
+            reason = f" ({error.strerror})"
+        raise RequestError(f"{where} is damaged or cannot be read{reason}") from error
 
 
 class _Names:
@@ -93,9 +101,9 @@ class _Names:
     def accept(self, raw: str, size: int) -> str | None:
         """Return the name of a file to be read, or None for files that are not data (hidden, README ...)."""
         parts = PurePosixPath(raw).parts
-        if not parts:  # "." and "./", which are folders
+        if raw and not parts:  # "." and "./", which are folders
             return None
-        if raw.startswith("/") or ".." in parts or "\\" in raw or ":" in parts[0] or not raw.isprintable():
+        if not parts or raw.startswith("/") or ".." in parts or "\\" in raw or ":" in parts[0] or not raw.isprintable():
             raise RequestError(f"{self._where} holds the unsafe name {raw[:200]!r}; it must be like class/1.png")
         if len(parts) > _MAX_DEPTH:
             raise RequestError(f"{self._where} holds folders more than {_MAX_DEPTH} deep, such as {raw[:80]!r}")
@@ -170,7 +178,9 @@ class Zip:
                     raise RequestError(
                         f"{self._where} holds the link {member.filename[:200]!r}; only plain files are read"
                     )
-                if not member.is_dir() and (name := checked.accept(member.filename, member.file_size)):
+                if not (member.filename and member.is_dir()) and (
+                    name := checked.accept(member.filename, member.file_size)
+                ):
                     self._members[name] = member
         return list(self._members)
 
@@ -196,9 +206,9 @@ class _StrictMember(tarfile.TarInfo):
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
-            raise tarfile.ReadError(f"the archive breaks off: {error}") from error
+            raise tarfile.ReadError("it breaks off") from error
         if header.size > _MAX_HEADER_BYTES and not header.isreg():  # tarfile reads those at once, into memory
-            raise tarfile.ReadError(f"a header of {header.size:,} bytes")
+            raise tarfile.ReadError(f"it has a header of {header.size:,} bytes")
         return header
 
 

@@ -91,8 +91,12 @@ def _decode(container: Container, options: ImagesOptions, progress: Progress | N
     by_name = np.argsort(np.array(kept), kind="stable")
     notes = decoder.notes()
     if left_out := sorted(set(names) - set(kept)):
-        notes.insert(0, f"{len(left_out):,} files are no pictures and were left out: {some(left_out)}")
+        notes.insert(0, f"{_are_none(len(left_out))} left out: {some(left_out)}")
     return {"x": x, "y": y[by_name], "class_names": np.array(class_names), "notes": np.array(notes, dtype=np.str_)}
+
+
+def _are_none(count: int) -> str:
+    return "1 file is no picture and was" if count == 1 else f"{count:,} files are no pictures and were"
 
 
 def claims_to_be_a_picture(name: str) -> bool:

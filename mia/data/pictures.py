@@ -17,7 +17,6 @@ from jaxtyping import Bool, UInt8
 
 from mia.checks import RequestError
 from mia.data import Progress
-from mia.data.validate import one_line
 from mia.machine import usable_cores
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ MAX_ARRAY_BYTES = 32 << 30
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 _GREY = {"1", "L", "LA"}
 _BLOCK = 256
+_DARK = 32  # values of the upper 8 bits: fewer are used by pictures of 12 bits
 _ORIENTATION = 274
 
 
@@ -74,6 +74,7 @@ class Decoder:
         self._pixels: UInt8[np.ndarray, "N height width 3"] | None = None
         self._first = ""
         self._done: Counter[str] = Counter()
+        self._brightest = 0  # of what was kept of pictures with more than 8 bits per channel
 
     @property
     def kept(self) -> list[int]:
@@ -110,7 +111,13 @@ class Decoder:
 
     def notes(self) -> list[str]:
         """Return what was done to the pictures, where that is not plain."""
-        return [f"{count:,} of {len(self.kept):,} pictures {what}" for what, count in sorted(self._done.items())]
+        notes = [f"{count:,} of {len(self.kept):,} pictures {what}" for what, count in sorted(self._done.items())]
+        if 0 < self._brightest < _DARK:
+            notes.append(
+                f"of the upper 8 bits of the deep pictures only {self._brightest + 1} values are used: they hold fewer "
+                "bits than 16, and nearly all is lost; spread their values over all 16 bits first"
+            )
+        return notes
 
     def _result(self) -> np.ndarray:
         if self._pixels is None:
@@ -192,15 +199,20 @@ class Decoder:
         except Exception as error:
             if self._may_be_other[position] and isinstance(error, UnidentifiedImageError):
                 raise NoPictureError from error
-            text = one_line(error).replace(repr(error.args[0]) if error.args else "", "")
-            raise RequestError(f"{self._where} holds {name!r}, which is no readable picture ({text})") from error
+            if isinstance(error, UnidentifiedImageError):
+                problem = f"it is none of {', '.join(_FORMATS)}; convert it to PNG"
+            elif isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+                problem = "it unpacks to too many pixels"
+            else:
+                problem = "it is damaged, or breaks off"
+            raise RequestError(f"{self._where} holds {name!r}, which is no readable picture: {problem}") from error
 
     def _pixels_of(self, image: "Image", name: str, done: Counter[str]) -> UInt8[np.ndarray, "H W *channels"]:
         bits = bits_per_channel(image)
         if bits > 16 or (bits > 8 and self._depth is None):
-            advice = "or set data.depth=8, which keeps the upper 8 of 16" if bits <= 16 else "convert it to 8"
+            advice = ", or set data.depth=8, which keeps the upper 8 of 16" if bits <= 16 else ""
             raise RequestError(
-                f"{self._where} holds {name!r} with {bits}, more than 8 bits per pixel and channel; {advice}"
+                f"{self._where} holds {name!r} with {bits} bits per pixel and channel; convert it to 8{advice}"
             )
         if bits > 8:
             done[f"have {bits} bits per channel, of which the upper 8 are kept"] += 1
@@ -214,10 +226,16 @@ class Decoder:
         if is_tagged and image.getexif().get(_ORIENTATION, 1) != 1:
             done["have a rotation tag, which is ignored"] += 1
         if image.mode.startswith("I"):
-            return (np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8)
+            return self._kept((np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8))
         mode = "L" if image.mode in _GREY else "RGB"
         pixels = (image if image.mode == mode else image.convert(mode)).tobytes()
-        return np.frombuffer(pixels, np.uint8).reshape(image.height, image.width, *([3] if mode == "RGB" else []))
+        array = np.frombuffer(pixels, np.uint8).reshape(image.height, image.width, *([3] if mode == "RGB" else []))
+        return self._kept(array) if bits > 8 else array
+
+    def _kept(self, pixels: UInt8[np.ndarray, "H W *channels"]) -> UInt8[np.ndarray, "H W *channels"]:
+        """Note how bright the upper bits of a deep picture are, and return them."""
+        self._brightest = max(self._brightest, int(pixels.max(initial=0)))  # two threads that race differ by little
+        return pixels
 
 
 def bits_per_channel(image: "Image") -> int:

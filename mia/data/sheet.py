@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mia.checks import RequestError
 from mia.data.parquet_file import read_parquet
-from mia.data.validate import locate, one_line
+from mia.data.validate import locate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +26,7 @@ _SUFFIXES = (".csv", ".tsv", ".parquet")
 _OUR_WORDS = {
     "unexpected end of data": "a quotation mark opens and none closes",
     "expected after": "text follows a closing quotation mark; marks inside a quoted cell must be doubled",
+    "new-line character": "a line ends in another way than the others",
     "field larger than field limit": "a cell of more than 131,072 characters: does a quotation mark never close?",
 }
 _OTHER_FILES = {
@@ -97,8 +98,10 @@ def read_sheet(options: Reading, where: str, check_header: Callable[[list[str], 
         raise RequestError(f"{where} {_encoding_words(error, options)}") from error
     except csv.Error as error:
         raise RequestError(f"{where} cannot be read as {suffix} ({_csv_words(error)})") from error
-    except (OSError, MemoryError) as error:
-        raise RequestError(f"{where} cannot be read as {suffix} ({one_line(error)})") from error
+    except OSError as error:
+        raise RequestError(f"{where} cannot be read ({error.strerror or 'the disk fails'})") from error
+    except MemoryError as error:
+        raise RequestError(f"{where} does not fit into memory") from error
 
 
 def _checked(raw: Sequence[str], check_header: Callable[[list[str], Sequence["Hint"]], None]) -> list[str]:
@@ -230,7 +233,7 @@ def _columns(rows: Iterator[list[str] | None], width: int) -> tuple[list["pa.Arr
 
 def _csv_words(error: csv.Error) -> str:
     text = str(error)
-    return next((ours for theirs, ours in _OUR_WORDS.items() if theirs in text), one_line(error))
+    return next((ours for theirs, ours in _OUR_WORDS.items() if theirs in text), "a line is not written as CSV is")
 
 
 def _encoding_words(error: UnicodeError, options: Reading) -> str:

@@ -82,7 +82,7 @@ def run_audit(
         {name: one for name, one in scores.items() if name not in impossible},
         judged,
         class_names=audit.class_names,
-        warnings=[*audit.warnings, *dict.fromkeys(lines)],
+        warnings=[*audit.warnings, *dict.fromkeys(lines), *why_no_bound(first)],
         growth=rows,
     )
 
@@ -105,8 +105,13 @@ def _of_scores(audit: Audit, terms: Terms, seed: int, observe: Observe) -> Resul
     for name, scores in audit.scores.items():
         observe(Scored(name, scores, task.is_member))
     judged = [judge(task, audit.scores, terms, seed)]
-    warnings = [*audit.warnings, *([] if np.any(task.is_independent) else [NOT_BY_COINS])]
+    warnings = [*audit.warnings, *why_no_bound(task)]
     return build_result(task, audit.scores, judged, class_names=audit.class_names, warnings=warnings)
+
+
+def why_no_bound(task: AttackTask) -> list[str]:
+    """Return why there is no bound on epsilon, where nobody said that coins drew the members."""
+    return [] if np.any(task.is_independent) else [NOT_BY_COINS]
 
 
 def _affordable(attacks: Mapping[str, Any], task: AttackTask, lines: list[str]) -> Mapping[str, Any]:

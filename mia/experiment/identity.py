@@ -7,6 +7,7 @@ number of shadows (they can be added), nor attacks, output defences or the machi
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any
 
+from mia.attacks import ATTACKS
 from mia.experiment.options import ExperimentOptions
 from mia.records import Dataset, array_digest
 from mia.train.options import TrainOptions
@@ -18,6 +19,12 @@ PRIVATE_VERSION = 2
 
 2: gradients of single records come from one backward pass, in smaller microbatches. The same up to round-off, but
 noise is added to the rounded; models of version 1 are not used again.
+"""
+VERSION_OF_MODEL = {"wide_resnet": 2}
+"""The same for models of one name alone.
+
+wide_resnet 2: convolutions in strips, and sums over pixels first. The same up to round-off; models of version 1 are not
+used again.
 """
 ANALYSIS_VERSION = 2
 """Raised when the same signals would give other scores or metrics than before, or a run is known by other things.
@@ -32,7 +39,7 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
     """Return what makes the models trained with `train`, which may be the target's options or the shadows'."""
     return {
         "training_version": TRAINING_VERSION,
-        **_private_version(train),
+        **_special_versions(options, train),
         "data": data.fingerprint,
         "split": {"protocol": options.split.protocol, "size": options.split.size}
         | ({"overlap": True} if options.split.overlap else {})
@@ -50,18 +57,20 @@ def foreign_pool_identity(options: ExperimentOptions, data: Dataset, name: str) 
     return {key: value for key, value in ours.items() if key not in ("model", "train")} | {"own_training": name}
 
 
-def own_pool_identity(options: ExperimentOptions, data: Dataset, own: Dataset) -> dict[str, Any]:
+def own_pool_identity(
+    options: ExperimentOptions, data: Dataset, own: Dataset, train: TrainOptions | None = None
+) -> dict[str, Any]:
     """Return what makes shadows that are trained on the attacker's `own` records, the last ones of `data`."""
-    return pool_identity(options, data, options.shadow_train) | {"own_records": len(own.x)}
+    return pool_identity(options, data, train or options.shadow_train) | {"own_records": len(own.x)}
 
 
 def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     """Return all that can change the numbers of a run."""
-    attacks = {name: distinct(chosen) for name, chosen in options.attack.chosen.items()}
+    attacks = {name: distinct(chosen) | _version(name) for name, chosen in options.attack.chosen.items()}
     shadow_data = {"name": options.shadow_data.name} | distinct(options.shadow_data)
     return {
         "training_version": TRAINING_VERSION,
-        **_private_version(options.train),
+        **_special_versions(options, options.train),
         "analysis_version": ANALYSIS_VERSION,
         "data": data.fingerprint,
         **({"slices": sorted(data.slices)} if data.slices else {}),
@@ -80,9 +89,18 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     } | ({} if options.shadow_data.name == "real" else {"shadow_data": shadow_data})
 
 
-def _private_version(train: TrainOptions) -> dict[str, int]:
-    """Return what tells trainings by DP-SGD from older ones; nothing for all others, whose names stay."""
-    return {"private_version": PRIVATE_VERSION} if train.dp.is_on else {}
+def _special_versions(options: ExperimentOptions, train: TrainOptions) -> dict[str, int]:
+    """Return what tells trainings of some kinds from older ones; nothing for all others, whose names stay."""
+    version = VERSION_OF_MODEL.get(options.model.name)
+    return ({"private_version": PRIVATE_VERSION} if train.dp.is_on else {}) | (
+        {"model_version": version} if version else {}
+    )
+
+
+def _version(name: str) -> dict[str, int]:
+    """Return what tells an attack from what it was; nothing of one that never changed."""
+    version = ATTACKS[name].version
+    return {"version": version} if version > 1 else {}
 
 
 def _people(data: Dataset) -> dict[str, str]:

@@ -11,12 +11,13 @@ from jaxtyping import Bool, Float
 
 from mia.attacks import ATTACKS
 from mia.checks import RequestError, one_of
+from mia.experiment.assumed import doubts
 from mia.experiment.shadows_say import judge_by_shadows
 from mia.metrics.controls import numbers_control
 from mia.metrics.decision import confusion
 from mia.metrics.evaluation import evaluate
 from mia.metrics.groups import GROUP_SCORES, group_metrics
-from mia.metrics.privacy_bounds import audit_privacy, bayesian_epsilon, why_no_bound
+from mia.metrics.privacy_bounds import audit_privacy, bayesian_epsilon, learn_on_half, why_no_bound
 from mia.records import IN, OUT, AttackTask, Scores, Signals
 from mia.seeds import stage_seed
 from mia.train.options import TrainOptions
@@ -63,8 +64,10 @@ def judge_attacks(
         by_shadows, told = judge_by_shadows(
             one, task, num_attacks=len(scores), seed=stage_seed(seed, f"placebo/{name}", task.target)
         )
+        assumed, doubtful = doubts(name, one, task)
+        told += doubtful
         told += told_by_numbers(name, one, task.is_member, len(scores))
-        found, lines = evaluation.metrics | by_shadows, [*one.warnings, *evaluation.warnings, *told]
+        found, lines = evaluation.metrics | by_shadows | assumed, [*one.warnings, *evaluation.warnings, *told]
         if task.groups is not None:
             of_groups, said = group_metrics(one.score, task.is_member, task.groups, terms.group_score)
             found, lines = found | of_groups, [*lines, *said]
@@ -102,8 +105,11 @@ def _bounds(
         seed=stage_seed(seed, "epsilon", task.target),
     )
     for name, one in scores.items():
-        if one.is_predicted is not None:
+        if one.is_predicted is None:
+            counts = learn_on_half(one.score[coins], task.is_member[coins], stage_seed(seed, "halves", task.target))
+        else:
             counts = confusion(one.is_predicted[coins], task.is_member[coins])
+        if counts is not None:
             belief = bayesian_epsilon(counts, delta=terms.delta, confidence=terms.confidence)
             found |= belief.named(f"attack/{name}/bayesian_epsilon")
     return found, []

@@ -21,6 +21,10 @@ from mia.records import AttackTask, Curves, Result, Scores, Signals
 
 BOUND = re.compile(r"^attack/[^/]+/(epsilon_|mu_gdp|bayesian_epsilon)|^privacy/epsilon_lower_bound")
 """Names of bounds on epsilon."""
+SEVERAL = (
+    "no bound on epsilon: there are several targets, each training has bounds of its own, and their mean bounds "
+    "nothing; audit one target"
+)
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,9 @@ def build_result(
     Returns:
         Metrics of the target; with several targets means over them, and deviations as `<name>_sd`.
     """
-    found = dict(judged[0].metrics)
+    found, more = dict(judged[0].metrics), _failed_elsewhere(judged)
     if len(judged) > 1:  # each training has bounds of its own, which are never averaged
+        more += [SEVERAL] if any(map(BOUND.search, found)) else []
         found = over_targets([{k: v for k, v in one.metrics.items() if not BOUND.search(k)} for one in judged])
     signals = task.signals
     labels = signals.labels[signals.candidates]
@@ -88,7 +93,10 @@ def build_result(
         shadow_accuracy=shadow_accuracies(signals) if signals.num_shadows and has_classes else None,
         class_names=class_names,
         warnings=tuple(
-            sorted(dict.fromkeys([*_failed_elsewhere(judged), *warnings, *judged[0].warnings, *left_out]), key=_urgency)
+            sorted(
+                dict.fromkeys([*_failed_elsewhere(judged), *more, *warnings, *judged[0].warnings, *left_out]),
+                key=_urgency,
+            )
         ),
         growth=growth,
         pools=tuple(pools),

@@ -14,6 +14,7 @@ from mia.experiment.attacker import as_trained, gather, plan_split
 from mia.experiment.attacking import attack_target, grow, quick_first
 from mia.experiment.clock import Clock
 from mia.experiment.judge import Terms, privacy_cost
+from mia.experiment.needs import check_known_nonmembers, check_needs
 from mia.experiment.observer import Observe, ignore
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.own_training import OwnTraining
@@ -41,6 +42,8 @@ def check_request(options: ExperimentOptions, data: Dataset, own: OwnTraining | 
     check_places(options)
     for name, attack in options.attack.chosen.items():
         check_possible(name, attack, options.split.protocol, options.split.num_shadows, options.split.num_targets)
+        check_needs(name, options.model, options.train, is_own=own is not None)
+        check_known_nonmembers(name, options.split, len(data.x))
 
 
 def run_experiment(

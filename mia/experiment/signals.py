@@ -4,7 +4,7 @@ Takes an experiment's records and models, a split and the options; gives a task 
 target's true membership apart. Trains nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,9 @@ from mia.defences.answers import Defence
 from mia.experiment.epochs import read_trace
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble, Materials
+from mia.models import tells_insides
 from mia.probabilities import softmax
-from mia.records import IN, OUT, AttackTask, Dataset, Signals, Split
+from mia.records import IN, OUT, AttackTask, Dataset, LastLayer, Signals, Split
 from mia.seeds import stage_generator, stage_seed
 
 if TYPE_CHECKING:
@@ -120,14 +121,61 @@ class PoolOracle:
         return _in_form(*self.answers.ask(self.order[model], x), wanted=self.is_probability)
 
 
+@dataclass(frozen=True)
+class PoolFeatures:
+    """The records of one task, fetched when asked for."""
+
+    x: Shaped[np.ndarray, "D *features"]  # of the data set
+    index: Int[np.ndarray, "N"]  # the signals' records, as positions in the data set
+    population: Int[np.ndarray, "Z"]
+
+    def of_records(self, records: Int[np.ndarray, "B"]) -> Shaped[np.ndarray, "B *features"]:
+        """See `mia.records.Features`."""
+        return self.x[self.index[records]]
+
+    def of_population(self) -> Shaped[np.ndarray, "Z *features"]:
+        """See `mia.records.Features`."""
+        return self.x[self.population]
+
+
+@dataclass(frozen=True)
+class PoolModels:
+    """The models of one task, to be looked into: model 0 is its target."""
+
+    options: ExperimentOptions
+    data: Dataset
+    ensemble: Ensemble
+    order: Sequence[int]  # rows of the ensemble
+
+    def gradient_norms(
+        self, model: int, x: Shaped[np.ndarray, "B *features"], labels: Int[np.ndarray, "B"]
+    ) -> Float[np.ndarray, "B"]:
+        """See `mia.records.Models`."""
+        from mia.train.insides import gradient_norms
+
+        data = self.data
+        return gradient_norms(self.options.model, self._parameters(model), x, labels, data.scale, data.num_classes)
+
+    def last_layer(self, model: int, x: Shaped[np.ndarray, "B *features"]) -> LastLayer:
+        """See `mia.records.Models`."""
+        from mia.train.insides import last_layer
+
+        return last_layer(self.options.model, self._parameters(model), x, self.data.scale, self.data.num_classes)
+
+    def _parameters(self, model: int) -> Mapping[str, np.ndarray]:
+        row = self.order[model]
+        return self.ensemble.rows[row].parameters(row)
+
+
 def make_tasks(
     options: ExperimentOptions, materials: Materials, split: Split, *, can_ask: bool = True
 ) -> list[AttackTask]:
     """Return one task per target (`split.num_targets`): all other models but its complement are its shadows.
 
-    With `can_ask`, models can be asked further questions.
+    With `can_ask`, models can be asked further questions, and be looked into.
     """
     data = materials.data
+    can_look = can_ask and tells_insides(options.model)
     index = np.unique([split.judged(row) for row in range(split.num_models)])
     outside = _population(options, split, index)
     answers = DefendedAnswers(options, data, split, materials.ensemble, materials.num_real)
@@ -150,7 +198,7 @@ def make_tasks(
         has_seen = (membership[:, own[target]] == IN).any(axis=1)  # one that saw no candidate tells nothing of them
         gives_away = tells_all[target] & has_seen
         shadows = [row for row in range(split.num_models) if row != target and not gives_away[row]]
-        candidates = index[own[target]]
+        candidates, order = index[own[target]], [target, *shadows]
         signals = Signals(
             labels=data.y[index],
             is_candidate=own[target],
@@ -161,7 +209,9 @@ def make_tasks(
             is_probability=is_probability,
             population_outputs=population[0][[*shadows, target]] if population else None,
             population_labels=data.y[outside] if population else None,
-            oracle=PoolOracle(answers, [target, *shadows], index, candidates, is_probability) if can_ask else None,
+            oracle=PoolOracle(answers, order, index, candidates, is_probability) if can_ask else None,
+            features=PoolFeatures(data.x, index, outside),
+            models=PoolModels(options, data, materials.ensemble, order) if can_look else None,
         )
         if options.train.trace and can_ask:
             trace = read_trace(materials.ensemble.rows[target], target)

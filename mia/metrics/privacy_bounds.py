@@ -7,7 +7,8 @@ Every bound rests on each canary having been put in or left out by its own fair 
                              the Gaussian mechanism's at that (epsilon, delta)
     epsilon_clopper_pearson  exact limits of two rates: canaries taken for independent trials, as if trained apart
     mu_gdp                   the same for the mu of Gaussian differential privacy
-    epsilon_bayesian         an interval of belief, not a bound: Zanella-Beguelin et al. 2023, at a rule learnt before
+    bayesian_epsilon         an interval of belief, not a bound: Zanella-Beguelin et al. 2023, at a rule learnt before:
+                             on shadows, or where there are none, on a random half of the canaries
 
 The first three come from `jax_privacy.auditing`, which is imported when they are asked for.
 """
@@ -21,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import betainc, betaincinv, ndtri
 
 from mia.checks import RequestError
-from mia.metrics.decision import Confusion
+from mia.metrics.decision import Confusion, confusion
 from mia.metrics.rates import Estimate, upper_limit
 
 FAIR = 1e-6
@@ -214,6 +215,34 @@ def bayesian_epsilon(counts: Confusion, *, delta: float, confidence: float = 0.9
 
     tail = (1 - confidence) / 2
     return Estimate(quantile(0.5), quantile(tail), quantile(1 - tail))
+
+
+def learn_on_half(
+    score: Float[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"], seed: int, error: float = 0.05
+) -> Confusion | None:
+    """Return what the best threshold of a random half of the canaries does on the other half: a rule fixed before.
+
+    The best is the one that refutes the largest mu; None where a half has no member, or no non-member.
+
+    Args:
+        score: high = member; NaN: predicted to be out.
+        is_member: how each canary's coin fell.
+        seed: of the halves.
+        error: of the limits that thresholds are compared by.
+    """
+    score = np.where(np.isnan(score), -np.inf, score)
+    is_taught = np.zeros(len(score), bool)
+    is_taught[np.random.default_rng(seed).permutation(len(score))[: len(score) // 2]] = True
+    for half in (is_taught, ~is_taught):
+        if is_member[half].all() or not is_member[half].any():
+            return None
+    from mia.metrics.roc import roc
+
+    curve = roc(score[is_taught], is_member[is_taught])
+    fpr = upper_limit(curve.false_positives, curve.num_nonmembers, error)
+    fnr = upper_limit(curve.num_members - curve.true_positives, curve.num_members, error)
+    threshold = curve.thresholds[int(np.argmax(-ndtri(fpr) - ndtri(fnr)))]
+    return confusion(score[~is_taught] >= threshold, is_member[~is_taught])
 
 
 def _unit_quadrature() -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from mia.checks import RequestError
 from mia.registry import Registry
 
-__all__ = ["MODELS", "ModelKind", "ModelOptions", "check_fits", "model", "model_kind"]
+__all__ = ["MODELS", "ModelKind", "ModelOptions", "check_fits", "model", "model_kind", "tells_insides"]
 
 Build = Callable[..., Any]
 """(options, shape, num_classes, rngs) -> a Flax nnx module; `shape` is that of one record."""
@@ -79,6 +79,12 @@ def model_kind(options: Any) -> ModelKind:
         RequestError: it is not known.
     """
     return MODELS[options.name]
+
+
+def tells_insides(options: Any) -> bool:
+    """Tell whether a model can be looked into: its layers heed a probe, and records do not influence one another."""
+    kind = model_kind(options)
+    return kind.tells_norms and not kind.mixes(options)
 
 
 def check_fits(options: Any, shape: tuple[int, ...]) -> None:

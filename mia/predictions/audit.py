@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int8
 
 from mia.checks import RequestError, did_you_mean
-from mia.predictions.tidy import as_array, tidy_column, tidy_member
+from mia.predictions.tidy import as_array, check_name, tidy_column, tidy_member
 from mia.records import IN, UNUSED, AttackTask, Scores, Signals
 
 BESIDE = ("index", "groups", "class_names", "independent")
@@ -59,14 +59,16 @@ def read_beside(arrays: Mapping[str, Any], count: int) -> Beside:
     index = tidy_column("index", arrays["index"], count) if "index" in arrays else np.arange(count)
     groups = tidy_column("groups", arrays["groups"], count) if "groups" in arrays else None
     slices = {
-        name.removeprefix("slice_"): tidy_column(name, given, count)
+        check_name(name.removeprefix("slice_"), "the slice"): tidy_column(name, given, count)
         for name, given in arrays.items()
         if name.startswith("slice_")
     }
     independent = as_array("independent", arrays.get("independent", False))
-    if independent.shape not in ((), (1,), (count,)) or independent.dtype.kind not in "bui":
+    is_truth = independent.dtype.kind in "bui" and np.isin(independent, (0, 1)).all()
+    if independent.shape not in ((), (1,), (count,)) or not is_truth:
         raise RequestError(
-            f"independent has shape {independent.shape}; it must be one true or false, or one for each of {count}"
+            f"independent has shape {independent.shape} and type {independent.dtype}; it must be one true or false, or "
+            f"one for each of {count}"
         )
     return Beside(index, groups, slices, np.broadcast_to(independent.astype(bool), count))
 
@@ -99,6 +101,19 @@ def make_signals(
     )
 
 
+def check_both_sides(name: str, member: np.ndarray) -> None:
+    """Refuse membership of one kind alone, where nobody can be told apart.
+
+    Raises:
+        RequestError: it is all 1, or all 0, among the records to be evaluated.
+    """
+    only = np.unique(member[member != UNUSED])
+    if len(only) == 1:
+        raise RequestError(
+            f"{name} holds {only[0]} for every record that is to be evaluated: there is nobody to tell apart"
+        )
+
+
 def make_audit_of_scores(arrays: Mapping[str, Any]) -> Audit:
     """Return an audit of scores made elsewhere: `member [N]`, and any other array [N].
 
@@ -108,13 +123,16 @@ def make_audit_of_scores(arrays: Mapping[str, Any]) -> Audit:
     if "member" not in arrays:
         raise RequestError(f"there is no member [N] beside the scores{did_you_mean('member', arrays)}")
     member = tidy_member("member", arrays["member"], (None,))
+    check_both_sides("member", member)
     beside = read_beside(arrays, len(member))
     names = [name for name in arrays if name not in (*BESIDE, "member") and not name.startswith("slice_")]
     if not names:
         raise RequestError("there are no scores beside member: give each attack's as an array [N], high = member")
     nothing = np.empty((len(member), 0), np.float32)
     task = beside.task(make_signals(nothing, nothing[None][:0], member, np.empty((0, len(member)), np.int8)), member)
-    return Audit((task,), scores={name: _score(name, arrays[name], member != UNUSED) for name in names})
+    return Audit(
+        (task,), scores={check_name(name, "the score"): _score(name, arrays[name], member != UNUSED) for name in names}
+    )
 
 
 def _score(name: str, given: Any, is_candidate: np.ndarray) -> Scores:

@@ -25,10 +25,10 @@ from mia.attacks.design import find_partners
 from mia.attacks.shared_statistics import for_target
 from mia.checks import RequestError, did_you_mean
 from mia.plans import find_complements
-from mia.predictions.audit import BESIDE, Audit, Beside, make_signals, read_beside
+from mia.predictions.audit import BESIDE, Audit, Beside, check_both_sides, make_signals, read_beside
 from mia.predictions.reversed import warn_reversed
 from mia.predictions.tidy import tidy_labels, tidy_member, tidy_names, tidy_outputs
-from mia.records import IN, OUT, UNUSED, AttackTask, Signals
+from mia.records import IN, OUT, AttackTask, Signals
 
 SUFFIX = {"logits": "logits", "probabilities": "probabilities", "losses": "loss"}
 """Ending of the array's name, by kind."""
@@ -109,6 +109,7 @@ def one_target(
     Raises:
         RequestError: labels or a population that do not go with the outputs.
     """
+    check_both_sides("target_member", member)
     labels, names = _labels(arrays, kind, target.shape, notes)
     population = _population(arrays, kind, len(shadows), target.shape[1], names, notes)
     shadows, membership, population, dropped = _without_complements(member, shadows, membership, population)
@@ -219,7 +220,9 @@ class Turns(Sequence[AttackTask]):
     def __init__(self, outputs: np.ndarray, member: np.ndarray, labels: np.ndarray, kind: str, beside: Beside) -> None:
         self.outputs, self.member, self.labels, self.kind, self.beside = outputs, member, labels, kind, beside
         self.tell_all = _tell_all(member)
-        self.targets = [model for model in range(len(member)) if (member[model] != UNUSED).any()]
+        self.targets = [
+            model for model in range(len(member)) if (member[model] == IN).any() and (member[model] == OUT).any()
+        ]
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -258,7 +261,11 @@ def _all_in_turn(arrays: Mapping[str, Any]) -> Audit:
     labels, names = _labels(arrays, kind, outputs.shape[1:], notes)
     turns = Turns(outputs, member, labels, kind, read_beside(arrays, outputs.shape[1]))
     if not len(turns):
-        raise RequestError("member holds -1 alone: there is nothing to evaluate")
+        raise RequestError("member holds no model with both 1 and 0: there is nothing to evaluate")
     pairs = int(turns.tell_all.any(axis=1).sum())
+    one_sided = len(outputs) - len(turns)
+    no_turn = (
+        [f"{one_sided} of {len(outputs)} models have no 1, or no 0, in member: never the target"] if one_sided else []
+    )
     left_out = [f"{pairs} of {len(outputs)} models have a complement: never among their shadows"] if pairs else []
-    return Audit(turns, names, tuple(dict.fromkeys([*notes, *left_out, *_uncovered(turns[0].signals)])))
+    return Audit(turns, names, tuple(dict.fromkeys([*notes, *no_turn, *left_out, *_uncovered(turns[0].signals)])))

@@ -7,7 +7,6 @@ regular file, and says in one line what is wrong with a file.
 import json
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mia.checks import RequestError
+from mia.machine import memory_bytes
 
 MAX_BYTES = 64 << 30
 """Unpacked size that one array may have; an archive that claims more is taken for a bomb."""
@@ -84,10 +84,12 @@ def _read(path: Path, where: str, readers: Mapping[str, Any]) -> Any:
         return readers[path.suffix](path, where)
     except RequestError:
         raise
-    except (OSError, EOFError, KeyError, ValueError, MemoryError, NotImplementedError, RuntimeError, zlib.error,
-            zipfile.BadZipFile) as error:  # fmt: skip
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise RequestError(f"{where} is damaged or no {path.suffix} file ({reason[:200]})") from error
+    except OSError as error:
+        raise RequestError(f"{where} cannot be read ({error.strerror or 'it breaks off'})") from error
+    except MemoryError as error:
+        raise RequestError(f"{where} does not fit into memory") from error
+    except Exception as error:  # whatever NumPy, zipfile, pandas or Arrow have against a damaged file
+        raise RequestError(f"{where} is damaged, or no {path.suffix} file") from error
 
 
 def _npz(path: Path, where: str) -> dict[str, np.ndarray]:
@@ -99,8 +101,9 @@ def _npz(path: Path, where: str) -> dict[str, np.ndarray]:
                 raise RequestError(f"{where} holds {member.filename!r}, which is no array; save it with np.savez")
             if name in arrays:
                 raise RequestError(f"{where} holds {name!r} twice: which of the two is meant?")
-            if member.file_size > MAX_BYTES:
-                raise RequestError(f"{where} holds {name!r} of {member.file_size:,} bytes; {MAX_BYTES:,} are the most")
+            most = min(MAX_BYTES, memory_bytes())
+            if member.file_size > most:
+                raise RequestError(f"{where} holds {name!r} of {member.file_size:,} bytes; {most:,} are the most here")
             with archive.open(member) as file:
                 _check_header(file, name, where)
             with archive.open(member) as file:

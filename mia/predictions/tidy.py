@@ -4,6 +4,7 @@ Takes anything `numpy.asarray` takes; gives checked arrays, and a note for every
 Refuses, in one line that names the array and its value, what cannot be meant.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from mia.records import IN, OUT, UNUSED
 SUM_TOLERANCE = 1e-3  # from which a sum of probabilities is worth a note
 MOST = 1e100
 """The largest logit or loss: squares of larger ones are infinite."""
+_ROUNDING = 1e-6  # below 0 by so little is an error of rounding
+_NAME = re.compile(r"[\w .+()-]+")
 KINDS = ("logits", "probabilities", "losses")
 
 
@@ -33,8 +36,9 @@ def as_array(name: str, given: Any) -> Shaped[np.ndarray, "..."]:
         array = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:
         raise RequestError(f"{name} cannot be read as an array: {' '.join(str(error).split())}") from error
-    if array.dtype.name == "bfloat16":
-        return widen_bfloat16(array.view(np.uint16))
+    is_untyped = array.dtype.kind == "V" and array.dtype.itemsize == 2 and array.dtype.names is None
+    if array.dtype.name == "bfloat16" or is_untyped:  # as which .npy files hold it
+        return widen_bfloat16(np.ascontiguousarray(array).view(np.uint16))
     if array.dtype == object:
         return _plain(name, array)
     if array.dtype.kind not in "fiubUS":
@@ -89,8 +93,10 @@ def tidy_outputs(name: str, given: Any, kind: str, num_axes: int, notes: list[st
         raise RequestError(f"{name} has shape {array.shape}: no class at all")
     if kind == "probabilities":
         _check_range(name, array)
+        array = array if array.min(initial=0) >= 0 else np.maximum(array, 0)
     else:
         _check_size(name, array)
+        _refuse_probabilities(name, array)
     if array.shape[-1] == 1:
         other = 1 - array if kind == "probabilities" else np.zeros_like(array)
         array = np.concatenate([other, array], axis=-1)
@@ -108,11 +114,22 @@ def _check_size(name: str, array: np.ndarray) -> None:
         )
 
 
+def _refuse_probabilities(name: str, array: np.ndarray) -> None:
+    """Refuse logits that are probabilities: all attacks would run, and find something else."""
+    if array.shape[-1] == 1 or not array.size or array.min() < 0 or array.max() > 1:
+        return
+    if (np.abs(array.sum(axis=-1, dtype=np.float64) - 1) <= SUM_TOLERANCE).all():
+        other = name.replace("logits", "probabilities") if "logits" in name else "kind=probabilities"
+        raise RequestError(f"{name} lie between 0 and 1 and sum to 1: these are probabilities; call them {other}")
+
+
 def _check_range(name: str, array: np.ndarray) -> None:
     low, high = float(array.min(initial=0)), float(array.max(initial=0))
-    if low < 0 or high > 1 + 1e-2:
+    if low < -_ROUNDING or high > 1 + 1e-2:
         worst = low if low < 0 else high
-        raise RequestError(f"{name} must lie between 0 and 1; it holds {worst:.4g}: are they logits?")
+        is_percent = low >= 0 and array.shape[-1] > 1 and np.allclose(array.sum(axis=-1), 100, atol=1)
+        doubt = "are they per cent? divide by 100" if is_percent else "are they logits?"
+        raise RequestError(f"{name} must lie between 0 and 1; it holds {worst:.4g}: {doubt}")
 
 
 def _sums(name: str, array: np.ndarray) -> list[str]:
@@ -155,7 +172,7 @@ def tidy_names(given: Any, num_classes: int) -> tuple[str, ...]:
             f"class_names has shape {array.shape}: all models must have their columns in one order, [{num_classes}]; "
             "reorder the columns of the others before saving"
         )
-    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in array.ravel()]
+    texts = as_texts("class_names", array)
     if len(texts) != num_classes:
         raise RequestError(f"class_names has {len(texts)} names for {num_classes} classes")
     twice = [text for text in texts if texts.count(text) > 1]
@@ -183,18 +200,21 @@ def tidy_labels(
     if array.shape != (count,):
         raise RequestError(f"{name} has shape {array.shape}, the other arrays ask for ({count},)")
     if array.dtype.kind in "US":
-        return _from_names(name, array.astype(str), num_classes, names, notes)
+        return _from_names(name, np.array(as_texts(name, array)), num_classes, names, notes)
     values = np.unique(array)
     if array.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.round(values)).all()):
         raise RequestError(f"{name} holds {_first_odd(values)!r}; labels are class numbers or names")
     low, high = (int(values[0]), int(values[-1])) if len(values) else (0, 0)
     if low >= 0 and high < num_classes:
+        if low == 1 and high == num_classes - 1 and count >= 10 * num_classes:
+            notes.append(f"{name} never holds 0, the first column: if they count from 1, subtract 1")
         return array.astype(np.int32), tuple(names)
     if low >= 1 and high == num_classes:
         notes.append(f"{name} runs to {high} for {num_classes} classes: taken as counted from 1")
         return (array - 1).astype(np.int32), tuple(names)
     if len(values) == num_classes or names:
-        return _from_names(name, array.astype(np.int64), num_classes, names, notes)
+        whole = array if array.dtype.kind in "iu" else array.astype(np.int64)
+        return _from_names(name, whole, num_classes, names, notes)
     raise RequestError(
         f"{name} holds {low if low < 0 else high}, which is none of the {num_classes} columns, counted from 0: "
         "give class_names in the order of the columns"
@@ -252,4 +272,32 @@ def tidy_column(name: str, given: Any, count: int) -> Shaped[np.ndarray, "N"]:
     array = as_array(name, given)
     if array.shape != (count,):
         raise RequestError(f"{name} has shape {array.shape}, the other arrays ask for ({count},)")
-    return array.astype(str) if array.dtype.kind == "S" else array
+    if array.dtype.kind in "US":
+        return np.array(as_texts(name, array))
+    if array.dtype.kind == "f" and name in ("groups", "index") and np.isnan(array).any():
+        raise RequestError(f"{name} has no value in {int(np.isnan(array).sum()):,} of {count:,} records")
+    return array
+
+
+def as_texts(name: str, array: np.ndarray) -> list[str]:
+    """Return the values of an array [*] as text that can be shown.
+
+    Raises:
+        RequestError: text that is empty, not printable, or bytes that are no UTF-8.
+    """
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in array.ravel()]
+    odd = next((text for text in set(texts) if not text.strip() or not text.isprintable() or "\ufffd" in text), None)
+    if odd is not None:
+        raise RequestError(f"{name} holds text that is empty or not printable: {odd[:80]!r}")
+    return texts
+
+
+def check_name(name: str, what: str) -> str:
+    """Return a name of an array that is to be shown and stored.
+
+    Raises:
+        RequestError: it has other letters than names of metrics and files may.
+    """
+    if not _NAME.fullmatch(name) or not name.strip():
+        raise RequestError(f"{what} {name[:80]!r} must be a name of letters, digits, spaces and _ . + ( ) -")
+    return name

@@ -4,9 +4,8 @@ Takes a study; opens `scores.npz` and `per_class.csv`, never a pickle. A file th
 out of the figure. Of several seeds the first is shown, but for paired differences, which average all.
 """
 
-import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,18 +15,21 @@ import numpy as np
 
 from mia.metrics.auc import auc_difference
 from mia.metrics.estimates import Estimate, mean_of_intervals
-from mia.metrics.roc import drawn_rate, exposed, thinned_roc
+from mia.metrics.roc import drawn_rate, thinned_roc
 from mia.metrics.words import METRICS
 from mia.records import StoredRun
+from mia.report import found, searched
+from mia.report.searched import Searched
 from mia.report.study import NO_DEFENCE, Row, Study
 from mia.tables import number, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_ATTACKS, MOST_RECORDS, MOST_CLASS_ROWS = 5, 20, 12_000
+MOST_ATTACKS, MOST_LINES = 5, 12_000
+OTHERS = ("slices", "exposure", "fates", "repeats", "agreement", "confirmed", "sweeps", "trials")
 POINTS = 40  # of a curve: a page holds hundreds of them
-STILL, NEW = "without a defence and still", "newly exposed"
+Known = tuple[np.ndarray, np.ndarray, np.ndarray]  # index, membership, score
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Difference:
 class Evidence:
     """The record-level frames of a study, made when they are asked for."""
 
-    def __init__(self, study: Study) -> None:
-        self.study = study
+    def __init__(self, study: Study, searched: Searched | None = None) -> None:
+        self.study, self.searched = study, searched or Searched()
         self.attacks = study.attacks[:MOST_ATTACKS]
         self._scores: dict[str, Mapping[str, np.ndarray]] = {}
 
@@ -53,11 +55,17 @@ class Evidence:
             self._scores[run.id] = _read_scores(self.study.fetch(run, "scores.npz"), {"index", "member", *self.attacks})
         return self._scores[run.id]
 
-    def _each(self) -> Iterator[tuple[int, str, Mapping[str, np.ndarray]]]:
-        """Yield position, attack and arrays of every finished row whose first run has scores of the attack."""
+    @cached_property
+    def by_setting(self) -> list[tuple[int, str, list[Known]]]:
+        """Setting, attack, and index, membership and score of each run that has scores of members and of others."""
+        found = []
         for s in self.study.finished:
-            arrays = self.scores(self.study.rows[s].runs[0])
-            yield from ((s, attack, arrays) for attack in self.attacks if attack in arrays)
+            for attack in self.attacks:
+                having = [arrays for run in self.study.rows[s].runs if attack in (arrays := self.scores(run))]
+                runs = [_known(arrays, attack) for arrays in having]
+                if runs := [one for one in runs if one[1].any() and not one[1].all()]:
+                    found.append((s, attack, runs))
+        return found
 
     @cached_property
     def curves(self) -> "pd.DataFrame":
@@ -65,19 +73,16 @@ class Evidence:
         import pandas as pd
 
         parts = [pd.DataFrame({"s": [], "a": [], "f": [], "t": []})]
-        for s, attack, arrays in self._each():
-            kept = ~np.isnan(arrays[attack])
-            member = arrays["member"].astype(bool)[kept]
-            if member.any() and not member.all():
-                fpr, tpr = thinned_roc(arrays[attack][kept].astype(float), member, POINTS)
-                parts.append(pd.DataFrame({"s": s, "a": attack, "f": drawn_rate(fpr, member), "t": tpr}))
+        for s, attack, ((_, member, score), *_) in self.by_setting:
+            fpr, tpr = thinned_roc(score, member, POINTS)
+            parts.append(pd.DataFrame({"s": s, "a": attack, "f": drawn_rate(fpr, member), "t": tpr}))
         curves = pd.concat(parts[1:] or parts)
         return curves[curves["t"] > 0].round({"f": 6, "t": 5})
 
     @cached_property
     def nonmembers(self) -> int:
         """The most non-members of any run: what its curve can resolve."""
-        return max((int((arrays["member"] == 0).sum()) for _, _, arrays in self._each()), default=0)
+        return max((int((~member).sum()) for _, _, ((_, member, _), *_) in self.by_setting), default=0)
 
     @cached_property
     def classes(self) -> "pd.DataFrame":
@@ -86,17 +91,29 @@ class Evidence:
         A class's gap is the advantage of the attack `gap` on it, which says member if and only if a record is
         classified correctly.
         """
+        lines = self._table("per_class.csv", "precision", {"c": "class", "advantage": "advantage"})
+        gaps = lines[lines["a"] == "gap"].set_index(["s", "c"])["advantage"].map(number).rename("gap")
+        lines = lines[lines["a"].isin(self.attacks) & lines["v"].notna()].drop(columns="advantage")
+        return lines.join(gaps, on=["s", "c"])
+
+    @cached_property
+    def slices(self) -> "pd.DataFrame":
+        """A line per setting, attack, property `p` and its value `c`: AUC `v`, `l` to `h`, and whether it `differs`."""
+        names = {"p": "slice", "c": "value", "differs": "is_different"}
+        lines = self._table("slices.csv", "auc", names)
+        lines["differs"] = lines["differs"].map(number) > 0
+        return lines[lines["a"].isin(self.attacks) & lines["v"].notna()]
+
+    def _table(self, file: str, metric: str, names: Mapping[str, str]) -> "pd.DataFrame":
+        """Return what the first run of each setting stored in a file: `s`, `a`, a metric, and columns by new names."""
         import pandas as pd
 
-        lines: list[tuple[Any, ...]] = []
+        lines: list[list[Any]] = []
         for s in self.study.finished:
-            rows = read_rows(self.study.fetch(self.study.rows[s].runs[0], "per_class.csv"))
-            gaps = {row["class"]: number(row.get("advantage")) for row in rows if row.get("attack") == "gap"}
-            for row in rows if len(lines) < MOST_CLASS_ROWS else ():
-                value, low, high = (number(row.get(f"precision{end}")) for end in ("", "_low", "_high"))
-                if row.get("attack") in self.attacks and math.isfinite(value):
-                    lines.append((s, row["attack"], row["class"], value, low, high, gaps.get(row["class"], math.nan)))
-        return pd.DataFrame(lines, columns=["s", "a", "c", "v", "l", "h", "gap"])
+            for row in read_rows(self.study.fetch(self.study.rows[s].runs[0], file)) if len(lines) < MOST_LINES else ():
+                ends = (number(row.get(f"{metric}{end}")) for end in ("", "_low", "_high"))
+                lines.append([s, row.get("attack", ""), *ends, *(row.get(name) or "" for name in names.values())])
+        return pd.DataFrame(lines, columns=["s", "a", "v", "l", "h", *names])
 
     # --- against the same without a defence ---------------------------------------------------------------------------
 
@@ -133,56 +150,19 @@ class Evidence:
         lines = [(d.row, d.attack, e.value, e.low, e.high, e.deviation) for d in self.differences for e in [d.estimate]]
         return pd.DataFrame(lines, columns=["s", "a", "v", "l", "h", "sd"])
 
-    # --- exposed records ----------------------------------------------------------------------------------------------
+    # --- what a search found ------------------------------------------------------------------------------------------
 
-    @cached_property
-    def exposure(self) -> "pd.DataFrame":
-        """A line per attack, defended setting and fate: `s`, `a`, `defence`, `what`, `count` of members.
+    confirmed = cached_property(lambda self: searched.confirmed(self.searched))
+    sweeps = cached_property(lambda self: searched.sweeps_of(self.study, self.searched))
+    trials = cached_property(lambda self: searched.trials(self.study))
 
-        Compared are runs of one seed on the same records, against an attacker who knows.
-        """
-        import pandas as pd
+    # --- who is found -------------------------------------------------------------------------------------------------
 
-        lines = [
-            (s, attack, defence, what, count)
-            for attack, defence, steps in self._exposed
-            for s, now in steps
-            for what, count in (
-                (STILL, len(now.keys() & steps[0][1].keys())),
-                (NEW, len(now.keys() - steps[0][1].keys())),
-            )
-        ]
-        return pd.DataFrame(lines, columns=["s", "a", "defence", "what", "count"])
-
-    @cached_property
-    def fates(self) -> "pd.DataFrame":
-        """A line per attack, defended setting and most exposed member; `record` says which, `what` if still."""
-        import pandas as pd
-
-        lines = [
-            (s, attack, defence, f"#{index}", k, "exposed" if index in now else "no longer")
-            for attack, defence, steps in self._exposed
-            for s, now in steps
-            for k, index in enumerate(sorted(steps[0][1], key=lambda one: -steps[0][1][one])[:MOST_RECORDS])
-        ]
-        return pd.DataFrame(lines, columns=["s", "a", "defence", "record", "place", "what"])
-
-    @cached_property
-    def _exposed(self) -> list[tuple[str, str, list[tuple[int, dict[int, float]]]]]:
-        """Attack, defence at its place, and the exposed members of each strength; the first is no defence."""
-        groups: dict[str, list[int]] = {}
-        for s in self.study.finished:
-            row = self.study.rows[s]
-            plain = self.plain(row)
-            if row.defences and row.is_known and plain is not None:
-                groups.setdefault(", ".join(filter(None, [row.defence, row.place])), [plain]).append(s)
-        found = []
-        for attack in self.attacks:
-            for name, group in groups.items():
-                steps = [(s, _exposed_records(self.scores(self.study.rows[s].runs[0]), attack)) for s in group]
-                if all(now is not None for _, now in steps) and steps[0][1]:
-                    found.append((attack, name, [(s, now or {}) for s, now in steps]))
-        return found
+    exposure = cached_property(found.exposure)
+    fates = cached_property(found.fates)
+    repeats = cached_property(found.repeated)
+    agreement = cached_property(found.agreeing)
+    listed = cached_property(found.listed)
 
 
 def data_of(study: Study, evidence: Evidence) -> dict[str, "pd.DataFrame"]:
@@ -207,7 +187,7 @@ def data_of(study: Study, evidence: Evidence) -> dict[str, "pd.DataFrame"]:
     return {
         "settings": settings, "points": points, "paths": paths.drop(columns=["run", "command"]),
         "curves": evidence.curves, "classes": evidence.classes, "changes": evidence.changes,
-        "exposure": evidence.exposure, "fates": evidence.fates,
+        **{name: getattr(evidence, name) for name in OTHERS},
     }  # fmt: skip
 
 
@@ -222,6 +202,12 @@ def _read_scores(path: Path | None, wanted: set[str]) -> Mapping[str, np.ndarray
     return arrays if {"index", "member"} <= arrays.keys() else {}
 
 
+def _known(arrays: Mapping[str, np.ndarray], attack: str) -> Known:
+    """Return the records that an attack could score."""
+    kept = ~np.isnan(arrays[attack])
+    return arrays["index"][kept], arrays["member"].astype(bool)[kept], arrays[attack][kept].astype(float)
+
+
 def _of_pair(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], attack: str) -> Any:
     """Return the difference of two runs' AUC, or None where their records differ."""
     if attack not in a or attack not in b or any(not np.array_equal(a[name], b[name]) for name in ("index", "member")):
@@ -231,12 +217,3 @@ def _of_pair(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], attack: s
     if member.all() or not member.any():
         return None
     return auc_difference(a[attack][kept].astype(float), b[attack][kept].astype(float), member)
-
-
-def _exposed_records(arrays: Mapping[str, np.ndarray], attack: str) -> dict[int, float] | None:
-    """Return the exposed members and their scores, by index."""
-    if attack not in arrays:
-        return None
-    score = arrays[attack].astype(float)
-    chosen = exposed(score, arrays["member"].astype(bool))
-    return dict(zip(arrays["index"][chosen].tolist(), score[chosen].tolist(), strict=True))

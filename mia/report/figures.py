@@ -11,8 +11,9 @@ from typing import Any
 from mia.metrics.roc import left_edge
 from mia.metrics.words import metric_of, metric_words, of_kind
 from mia.report import look
-from mia.report.evidence import STILL, Evidence
-from mia.report.look import Figure, by_category, by_order, choice, specification, templates
+from mia.report.evidence import Evidence
+from mia.report.found import OVER_SEEDS, STILL
+from mia.report.look import Figure, by_category, by_order, choice, filled, templates
 from mia.report.sentences import UTILITY, price_words, slope_words
 from mia.report.study import KNOWS, KNOWS_NOT, NO_DEFENCE, SIZE, Study, axis_field, key_words, size_words
 from mia.report.tables import duration_words
@@ -35,19 +36,16 @@ def sweep_figures(study: Study, evidence: Evidence) -> list[Figure]:
     """Return what a study can show, the most telling first."""
     if not study.attacks:
         return []
-    shared, choices = shared_values(study), shared_choices(study, evidence)
-    found = []
-    for name, template in templates()["sweep"].items():
-        about = template["about"]
-        if "needs" in about and not len(getattr(evidence, about["needs"])):
-            continue
-        for values in FIGURES[name](study, evidence) if name in FIGURES else [Values()]:
-            params = [one for group in about["choices"] for one in choices[group]] + values.pop("choices", [])
-            file = values.pop("file", name)
-            spec = specification(template, params, **shared | values)
-            words = spec.pop("about")
-            found.append(Figure(file, words["title"], " ".join(words["caption"].split()), spec))
-    return found
+    wanted = {
+        name: one
+        for name, one in templates()["sweep"].items()
+        if "needs" not in one["about"] or len(getattr(evidence, one["about"]["needs"]))
+    }
+    shared = shared_values(study)
+    values = {
+        name: [shared | one for one in (FIGURES[name](study, evidence) if name in FIGURES else [{}])] for name in wanted
+    }
+    return filled(wanted, shared_choices(study, evidence), values)
 
 
 # --- what figures share -----------------------------------------------------------------------------------------------
@@ -79,6 +77,7 @@ def shared_choices(study: Study, evidence: Evidence) -> dict[str, list[dict[str,
         "attack with scores": [choice("attack", "attack", evidence.attacks)],
         "metric": metric_choice(study), "metric or utility": metric_choice(study, UTILITY), "group": group,
         "setting": [choice("setting", "setting", list(study.settings["words"]))],
+        "property": [choice("property", "property", list(dict.fromkeys(evidence.slices["p"])))],
         "shown": [choice("shown", "defence", ["all", *(study.defences if len(study.defences) > 1 else [])])],
     }  # fmt: skip
 
@@ -162,6 +161,26 @@ def frontier(study: Study, _: Evidence) -> Iterator[Values]:
 
 
 @figure
+def fronts(_: Study, evidence: Evidence) -> Iterator[Values]:
+    """The Pareto fronts of several sweeps over one another."""
+    yield {"field": "sweep:N", **by_category(list(dict.fromkeys(evidence.sweeps["sweep"])))}
+
+
+@figure
+def confirmed(_: Study, evidence: Evidence) -> Iterator[Values]:
+    """The front as found, and as fresh seeds confirm it."""
+    names = [name.removeprefix("found ") for name in evidence.searched.front[0] if name.startswith("found ")]
+    words = [metric_words(one) + (f" of {one.split('/')[1]}" if one.startswith("attack/") else "") for one in names]
+    yield {"found_y": words[0], "found_x": words[1]}
+
+
+@figure
+def trials(_: Study, evidence: Evidence) -> Iterator[Values]:
+    """All settings across their keys."""
+    yield {"keys": list(dict.fromkeys(evidence.trials["key"]))}
+
+
+@figure
 def lines(study: Study, _: Evidence) -> Iterator[Values]:
     """A panel for each defence at each of the other places: over its strengths a line per size, and the reverse."""
     panels = [
@@ -213,6 +232,21 @@ def trend(study: Study, _: Evidence) -> Iterator[Values]:
 
 
 @figure
+def course(study: Study, _: Evidence) -> Iterator[Values]:
+    """Leakage beside utility against each number but the size that varies beside defences."""
+    for key in study.number_axes if study.has_defences else ():
+        field, word = axis_field(key), key_words(key)
+        rest = list(dict.fromkeys(study.settings[f"rest_{field}"]))
+        if key != SIZE:
+            yield {
+                "file": f"leakage_by_{word.replace(' ', '_')}", "choices": [choice("place", "data", rest)],
+                "what": word, "field": "label:N", "rest_field": f"rest_{field}",
+                "x": number_axis(field, word, list(study.settings[field])),
+                **by_order(list(dict.fromkeys(study.settings["label"])), NO_DEFENCE),
+            }  # fmt: skip
+
+
+@figure
 def settings(study: Study, _: Evidence) -> Iterator[Values]:
     """Settings beside one another where they differ in words, such as data sets or models."""
     is_word = any(isinstance(study.rows[k].values.get(key), str) for key in study.axes for k in study.finished)
@@ -256,6 +290,18 @@ def exposure(_: Study, evidence: Evidence) -> Iterator[Values]:
     """Which records stop being exposed as a defence grows stronger."""
     names = list(dict.fromkeys(evidence.exposure["defence"]))
     yield {"choices": [choice("exposed", "defence", names)], "still": STILL.capitalize()}
+
+
+@figure
+def over_seeds(_: Study, __: Evidence) -> Iterator[Values]:
+    """Which members are found with any seed, with every seed."""
+    yield {"field": "what:N", **by_category(list(OVER_SEEDS.values()))}
+
+
+@figure
+def agreement(study: Study, _: Evidence) -> Iterator[Values]:
+    """Whether attacks find the same members."""
+    yield {"attacks": list(study.attacks)}
 
 
 @figure

@@ -7,7 +7,7 @@ differ in both and the first ninety in one of them at least. The page replaces c
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -72,6 +72,27 @@ def specification(template: Any, choices: Sequence[Mapping[str, Any]] = (), **va
     return spec | {"params": list(choices)} if choices else spec
 
 
+def filled(
+    wanted: Mapping[str, Any], choices: Mapping[str, Sequence[Any]], values: Mapping[str, Iterable[dict[str, Any]]]
+) -> list[Figure]:
+    """Return figures, their specifications filled in.
+
+    Args:
+        wanted: Of `templates()`, by name.
+        choices: What the reader may choose, by the names that a template asks for.
+        values: Of every figure, one by one; "choices" and "file" among them are the figure's own.
+    """
+    found = []
+    for name, template in wanted.items():
+        for one in values[name]:
+            own = [param for group in template["about"].get("choices", ()) for param in choices[group]]
+            filling = {key: value for key, value in one.items() if key not in ("choices", "file")}
+            spec = specification(template, [*own, *one.get("choices", ())], **filling)
+            about = spec.pop("about")
+            found.append(Figure(one.get("file", name), about["title"], " ".join(about["caption"].split()), spec))
+    return found
+
+
 def config() -> dict[str, Any]:
     """Return how everything looks that no figure says itself."""
     return dict(_filled(LOOKS["config"], COLOURS))
@@ -119,8 +140,8 @@ def _typed(node: Any) -> Any:
 def choice(
     name: str, label: str, options: Sequence[str], labels: Sequence[str] = (), start: str = ""
 ) -> dict[str, Any]:
-    """Return a value that the reader chooses from a list; with one option there is nothing to choose."""
-    value = {"name": name, "value": start or options[0]}
+    """Return a value that the reader chooses from a list; with one option, or none, there is nothing to choose."""
+    value = {"name": name, "value": start or next(iter(options), "")}
     bind = {"input": "select", "options": list(options), "labels": list(labels or options), "name": f"{label} "}
     return value | {"bind": bind} if len(options) > 1 else value
 

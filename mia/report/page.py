@@ -28,6 +28,7 @@ from mia.records import StoredRun
 from mia.report import look
 from mia.report.evidence import Evidence, data_of
 from mia.report.published import CAPTION, TITLE, published_table
+from mia.report.searched import Searched, searched_tables
 from mia.report.study import Study
 from mia.report.tables import (
     Table,
@@ -35,6 +36,8 @@ from mia.report.tables import (
     caption,
     difference_rows,
     duration_words,
+    exposed_rows,
+    exposed_table,
     failure_words,
     number_text,
     run_rows,
@@ -46,7 +49,16 @@ from mia.tables import csv_text
 
 FAILED_NOTE = "One run in a hundred fails by chance; more mean that what is shown is not leakage alone."
 NAME = "report.html"
+FIRST = "grid"  # the figure that stands before the tables: two settings against each other answer at a glance
 MOST_TABLES = 8
+FOUND = (
+    "Nothing tried is better in everything than a point of the front. The best of many look better than they are: "
+    "confirmed values are means over fresh seeds. Importance: the share of a metric's variance that follows from a key."
+)
+EXPOSED = (
+    "Members whose score is too high for a non-member's. Of each list, 5% at most are false on average (conformal "
+    "p-values, over seeds twice their mean, Benjamini and Hochberg); exposed.csv names the records."
+)
 
 
 @dataclass(frozen=True)
@@ -162,28 +174,39 @@ def write_files(files: Mapping[str, bytes], out: Path) -> Path:
 
 
 def report_files(
-    study: Study, *, title: str, question: str = "", command: str = "", has_pictures: bool = False
+    study: Study,
+    *,
+    title: str,
+    question: str = "",
+    command: str = "",
+    has_pictures: bool = False,
+    searched: Searched | None = None,
 ) -> dict[str, bytes]:
     """Return the report by file name: the page, and the same numbers as files.
 
     Beside `report.html`: `summary.csv` (a line per run), `settings.csv` (one per setting), `differences.csv` where runs
-    can be compared record by record, `table.tex`, and where they are wanted the figures as PNG and PDF in `figures/`.
+    can be compared record by record, `exposed.csv` where members are exposed for sure, `table.tex`, and where they
+    are wanted the figures as PNG and PDF in `figures/`.
 
     Args:
         study: Of one sweep or several.
         title: The sweep's name, for people.
         question: What the sweep asks, as its file's header says it.
         command: What was typed to run it.
+        searched: What the sweeps are beside their runs.
         has_pictures: Draw the figures as files, too, which costs half a second for each.
     """
     from mia.report.figures import sweep_figures
 
-    evidence = Evidence(study)
+    evidence = Evidence(study, searched)
     figures = sweep_figures(study, evidence)
     data = data_of(study, evidence) if figures else {}
+    exposed = evidence.listed.to_numpy().tolist() if figures else []
     tables = {"summary.csv": run_rows(study), "settings.csv": summary_rows(study),
-              "differences.csv": difference_rows(study, evidence.differences)}  # fmt: skip
-    files = {name: csv_text(rows).encode() for name, rows in tables.items() if rows or name != "differences.csv"}
+              "differences.csv": difference_rows(study, evidence.differences),
+              "exposed.csv": exposed_rows(study, exposed)}  # fmt: skip
+    kept = ("summary.csv", "settings.csv")
+    files = {name: csv_text(rows).encode() for name, rows in tables.items() if rows or name in kept}
     files["table.tex"] = table_latex(summary_table(study)).encode()
     pictures = look.picture_files(figures, data) if has_pictures else {}
     runs = "1 finished run" if len(study.runs) == 1 else f"{len(study.runs)} finished runs"
@@ -191,12 +214,18 @@ def report_files(
     code = f"; code {', '.join(commits)}" if commits else ""
     footer = [f"Written by mia {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC from {runs}{code}.",
               f"Beside this file: {', '.join([*files, *(['figures/'] if pictures else [])])}."]  # fmt: skip
-    page = Page(title, _sections(study, figures), {one.name: one.spec for one in figures}, data, question.strip(),
-                command, _cards(study), footer)  # fmt: skip
+    beside = searched_tables(searched) if searched else []
+    sections, specs = _sections(study, figures, exposed, beside), {one.name: one.spec for one in figures}
+    page = Page(title, sections, specs, data, question.strip(), command, _cards(study), footer)
     return files | pictures | {NAME: page_html(page).encode()}
 
 
-def _sections(study: Study, figures: Sequence[look.Figure]) -> list[Section]:
+def _sections(
+    study: Study,
+    figures: Sequence[look.Figure],
+    exposed: Sequence[Sequence[Any]],
+    searched: Sequence[tuple[str, Table]],
+) -> list[Section]:
     tables = [(f"leakage under {attack}", summary_table(study, attack)) for attack in study.attacks[:MOST_TABLES]]
     tables = tables or [("utility", summary_table(study))]
     tables += [("AUC of every attack", attack_table(study))] if len(study.attacks) > 1 else []
@@ -209,11 +238,20 @@ def _sections(study: Study, figures: Sequence[look.Figure]) -> list[Section]:
     said = [f"{line} ({count} of {len(study.runs)} runs)" for line, count in shared_warnings(study.runs)]
     said += [f"{run.name}: its config.yaml cannot be read, so that it is left out" for run in study.unreadable]
     failed, others = ([line for line in said if (FAILED in line) == wanted] for wanted in (True, False))
+    drawn = [Section(one.name, one.title, one.caption, figure=True) for one in figures]
     return [
         Section("controls", "Controls that failed", FAILED_NOTE, lines=failed),
+        *(one for one in drawn if one.name == FIRST),
         Section("summary", "Summary", caption(study), tables if study.rows else []),
+        Section("searched", "What the search found", FOUND, searched),
         Section("unfinished", "Not finished", lines=[f"{run.name} {failure_words(run)}" for run in study.unfinished]),
-        *(Section(one.name, one.title, one.caption, figure=True) for one in figures),
+        *(one for one in drawn if one.name != FIRST),
+        Section(
+            "exposed",
+            "How many records are exposed for sure",
+            EXPOSED,
+            [("exposed", exposed_table(study, [(s, attack) for s, attack, *_ in exposed]))] if exposed else [],
+        ),
         Section("published", TITLE, CAPTION, [("published", beside)] if beside else []),
         Section("reproduce", "How to reproduce each row", commands=[one for one in commands if one[1]]),
         Section("warnings", "What the runs warned about", lines=[*others, *study.notes]),
@@ -239,12 +277,13 @@ def _cards(study: Study) -> list[tuple[str, str]]:
 def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
     """Return every warning of runs once, with the number of runs that gave it: failed controls, then the most frequent.
 
-    Warnings that differ in their numbers only are one: the first of them stands for all.
+    Warnings that differ in their numbers only are one, however many numbers they list: the first stands for all.
     """
+    number = r"(?<![\w.])\d+(?:,\d{3})*"
     said: dict[str, tuple[str, set[str]]] = {}
     for run in runs:
         for line in filter(str.strip, run.tags.get("mia.warnings", "").splitlines()):
-            said.setdefault(re.sub(r"(?<![\w.])\d[\d,]*", "#", line), (line, set()))[1].add(run.id)
+            said.setdefault(re.sub(rf"{number}(?:, {number})*", "#", line), (line, set()))[1].add(run.id)
     found = ((line, len(whose)) for line, whose in said.values())
     return sorted(found, key=lambda one: (FAILED not in one[0], -one[1]))
 

@@ -7,7 +7,7 @@ no learning curves, a run without an attack no ROC.
 import base64
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from mia.metrics.roc import FPR_LIMITS, drawn_rate, left_edge, thinned_roc
 from mia.metrics.words import FAILED, metric_of, metric_words, of_kind
 from mia.model_card import verdict
 from mia.records import Curves, Result, StoredRun
-from mia.report.look import CATEGORIES, MARKS, Figure, choice, picture_files, specification, templates
+from mia.report.look import CATEGORIES, MARKS, Figure, choice, filled, picture_files, templates
 from mia.report.page import NAME, Page, Section, page_html, write_files
 from mia.report.tables import Cell, Table, estimate_cell
 from mia.stored_result import CURVES, Fetch, stored_result
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import altair as alt
 
 MOST_ATTACKS = 4  # whose precision by class is shown
-BARS = "Bars: 95% intervals. Dashed: guessing."
 Lines = list[dict[str, Any]]
 
 
@@ -49,6 +48,7 @@ def run_data(result: Result) -> dict[str, Lines]:
         "reported": [line for name in order for line in _reported(result.metrics, name)],
         "limits": [*limits, *ends],
         "classes": _class_lines(result, order[:MOST_ATTACKS]),
+        "slices": _slice_lines(result, order[:MOST_ATTACKS]),
         "epochs": [line for name in CURVES for line in _epochs(result.curves, name)],
         "growth": _growth(result),
         "confidence": _confidence(result),
@@ -98,6 +98,15 @@ def _class_lines(result: Result, attacks: Sequence[str]) -> Lines:
     ]  # fmt: skip
 
 
+def _slice_lines(result: Result, attacks: Sequence[str]) -> Lines:
+    return [
+        {"a": str(row["attack"]), "p": str(row["slice"]), "c": str(row["value"]), "v": number(row.get("auc")),
+         "l": number(row.get("auc_low")), "h": number(row.get("auc_high")),
+         "differs": number(row.get("is_different")) > 0}
+        for row in result.slices if str(row["attack"]) in attacks and math.isfinite(number(row.get("auc")))
+    ]  # fmt: skip
+
+
 def _epochs(curves: Curves | None, name: str) -> Lines:
     """Return one of the target's learning curves, and the range of the shadows'."""
     values: Float[np.ndarray, "M E"] = np.zeros((1, 0)) if curves is None else getattr(curves, name)
@@ -137,66 +146,47 @@ def _confidence(result: Result) -> Lines:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _roc_caption(result: Result) -> str:
-    count = int((~result.is_member).sum())
-    scale = f"Logarithmic axes, which begin at half of one in {count:,} non-members; dashed diagonal: guessing."
+def _words(result: Result) -> dict[str, str]:
+    """Return the numbers that captions name."""
+    found = {"nonmembers": f"{int((~result.is_member).sum()):,}", "best": "", "after": ""}
     for name, rate in reversed(FPR_LIMITS.items()):
-        found = [(result.metrics.get(f"attack/{one}/tpr_at_{name}_fpr", math.nan), one) for one in result.scores]
-        if found := [pair for pair in found if math.isfinite(pair[0])]:
-            value, attack = max(found)
-            return f"{attack} finds {100 * value:.4g}% of the members at {100 * rate:g}% false positives. {scale}"
-    return scale
-
-
-def _confidence_caption(result: Result) -> str:
-    members, others = (np.nanmedian(result.confidence[chosen]) if chosen.any() else math.nan
-                       for chosen in (result.is_member, ~result.is_member))  # fmt: skip
-    return f"Median confidence in the true class: members {members:.4f}, non-members {others:.4f}."
-
-
-def _curves_caption(result: Result) -> str:
-    curves = result.curves
-    assert curves is not None
-    train, test, epochs = curves.train_accuracy[0, -1], curves.test_accuracy[0, -1], curves.train_accuracy.shape[1]
-    what = f"Target: accuracy {train:.3f} in training, {test:.3f} on the test set, after {epochs} epochs."
-    shadows = len(curves.train_accuracy) - 1
-    return f"{what} Areas: the range of {shadows} shadows." if shadows else what
-
-
-RUN_FIGURES: dict[str, tuple[str, str, Callable[[Result], str]]] = {
-    "roc": ("True against false positives", "curves", _roc_caption),
-    "attacks": ("The attacks compared", "attacks", lambda _: BARS),
-    "per_class": ("Precision by class", "classes", lambda _: BARS),
-    "confidence": ("Confidence in the true class", "confidence", _confidence_caption),
-    "learning_curves": ("Learning curves", "epochs", _curves_caption),
-    "growth": ("Leakage against the number of shadows", "growth", lambda _: "Bars: 95% intervals."),
-}
-"""By name, in `assets/figures.yaml` under `run`: title, data without which there is nothing to draw, and caption."""
+        rates = {one: result.metrics.get(f"attack/{one}/tpr_at_{name}_fpr", math.nan) for one in result.scores}
+        if rates := {one: value for one, value in rates.items() if math.isfinite(value)}:
+            best = max(rates, key=lambda one: (rates[one], one))
+            found["best"] = f"{best} finds {100 * rates[best]:.4g}% of the members at {100 * rate:g}% false positives."
+            break
+    for who, chosen in (("members", result.is_member), ("others", ~result.is_member)):
+        known = result.confidence[chosen & np.isfinite(result.confidence)]
+        found[who] = f"{np.median(known) if len(known) else math.nan:.4f}"
+    if result.curves is not None:
+        train, test = (curve[0, -1] for curve in (result.curves.train_accuracy, result.curves.test_accuracy))
+        shadows, epochs = len(result.curves.train_accuracy) - 1, result.curves.train_accuracy.shape[1]
+        found["after"] = f"Target: accuracy {train:.3f} in training, {test:.3f} on the test set, after {epochs} epochs."
+        found["after"] += f" Areas: the range of {shadows} shadows." if shadows else ""
+    return found
 
 
 def run_figures(result: Result, data: Mapping[str, Lines]) -> list[Figure]:
     """Return the figures that a result can fill, given its `run_data`."""
     several = len(CATEGORIES)  # attacks after the tenth are dashed
     looks = {"colours": CATEGORIES, "marks": MARKS, "dashes": [[1, 0]] * several + [[5, 3]] * several}
-    by_class = (
-        [choice("attack", "attack", list(dict.fromkeys(line["a"] for line in data["classes"])))]
-        if data["classes"]
-        else []
+    classed, sliced, kinds = (
+        list(dict.fromkeys(line[key] for line in data[name]))
+        for name, key in (("classes", "a"), ("slices", "a"), ("slices", "p"))
     )
-    return [
-        Figure(name, title, caption(result),
-               specification(templates()["run"][name], by_class if name == "per_class" else (), **looks))
-        for name, (title, needed, caption) in RUN_FIGURES.items() if data[needed]
-    ]  # fmt: skip
+    choices = {"attack": [choice("attack", "attack", classed)], "sliced": [choice("attack", "attack", sliced)],
+               "property": [choice("property", "property", kinds)]}  # fmt: skip
+    shown = {name: one for name, one in templates()["run"].items() if data[one["about"]["needs"]]}
+    return filled(shown, choices, {name: [looks | _words(result)] for name in shown})
 
 
 def figure(result: Result, name: str) -> "alt.TopLevelMixin":
-    """Return a figure of a result, one of `RUN_FIGURES`, as an Altair chart.
+    """Return a figure of a result, one of those in `assets/figures.yaml` under `run`, as an Altair chart.
 
     Raises:
         RequestError: there is no such figure, or the result does not hold what it needs.
     """
-    one_of("figure", name, tuple(RUN_FIGURES))
+    one_of("figure", name, tuple(templates()["run"]))
     data = run_data(result)
     found = {one.name: one for one in run_figures(result, data)}
     if name not in found:

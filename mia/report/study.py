@@ -25,7 +25,7 @@ Runs = tuple[StoredRun, ...]
 SIZE, ADAPTIVE, NO_DEFENCE = "split.size", "attacker.adaptive", "no defence"
 KNOWS, KNOWS_NOT, EITHER = "knows the defence", "does not know it", "either"
 KEY_WORDS = {SIZE: "size", "split.num_shadows": "shadows", "data.name": "data", "model.name": "model",
-             "shadow_data.name": "shadow data"}  # fmt: skip
+             "shadow_data.name": "shadow data", "defence.name": "output defence"}  # fmt: skip
 
 
 @dataclass(frozen=True)

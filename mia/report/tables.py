@@ -81,6 +81,22 @@ def _table(study: Study, metrics: Mapping[str, str]) -> Table:
     return Table(columns, num_keys, [study.words(row) for row in study.rows])
 
 
+def exposed_table(study: Study, listed: Sequence[tuple[int, str]]) -> Table:
+    """Return how many members each attack exposes at each setting, given a setting and an attack for each of them."""
+    columns = key_columns(study, study.finished)
+    num_keys = len(columns)
+    for attack in [name for name in study.attacks if any(name == one for _, one in listed)]:
+        counts = [listed.count((k, attack)) for k in study.finished]
+        columns[attack_words(attack)] = [Cell(f"{count:,}", count) for count in counts]
+    return Table(columns, num_keys, [study.words(study.rows[k]) for k in study.finished])
+
+
+def exposed_rows(study: Study, lines: Sequence[Sequence[Any]]) -> list[dict[str, CsvCell]]:
+    """Return a line per exposed member: setting, attack, record, p- and q-value, and how many seeds asked about it."""
+    names = ("attack", "record", "p_value", "q_value", "seeds")
+    return [{"setting": study.words(study.rows[s]), **dict(zip(names, line, strict=True))} for s, *line in lines]
+
+
 def key_columns(study: Study, rows: Sequence[int]) -> dict[str, list[Cell]]:
     """Return the columns that name settings: the axes, the defence and what the attacker knows."""
     shown = [study.rows[k] for k in rows]

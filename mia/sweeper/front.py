@@ -20,9 +20,7 @@ def front_rows(points: Sequence[Confirmed], metrics: Sequence[str], space: Space
     """Return a row for each point: its keys, each metric as found, and the mean and deviation of fresh seeds."""
     rows = []
     for one in points:
-        row: dict[str, object] = {
-            key.lstrip("+"): axis.spell(one.point.choices[key]) for key, axis in space.axes.items()
-        }
+        row: dict[str, object] = {key.lstrip("+"): text for key, text in space.spelt(one.point.choices).items()}
         for place, name in enumerate(metrics):
             row[f"found {name}"] = one.point.values[place]
             again = [values[place] for values in one.again]

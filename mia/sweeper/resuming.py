@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from mia.fingerprint import fingerprint
 from mia.machine import usable_cores
 from mia.overrides import key_of
 from mia.sweeper.check import Composer, Configuration, LastData, check_all
+from mia.sweeper.lengths import together
 from mia.sweeper.sending import send_away
 from mia.tracking.process import terminate_as_interrupt
 
@@ -58,6 +59,7 @@ class Task:
     floor: tuple[str, float] | None = None  # a metric of the target, below which its shadows are not trained
     sweep_id: str = ""
     launched: tuple[str, ...] = ()  # fingerprints of the jobs, by number
+    began: float = 0.0  # when they were launched, in seconds since 1970
     cores: int = 0  # of a job that has others beside it; 0: all
 
     def __call__(self, composed: DictConfig) -> None:
@@ -67,6 +69,15 @@ class Task:
     def is_variant(self, override: str) -> bool:
         """Tell whether an override chooses a variant, which Hydra does not know of."""
         return override.startswith("+") and key_of(override) in self.variants
+
+
+def _repeats(found: Sequence[Configuration]) -> str:
+    """Return how many of the configurations repeat others with another seed, in words; empty if none does."""
+    seeds = {one.config.seed for one in found}
+    settings = len({tuple(sorted(word for word in one.name.split() if key_of(word) != "seed")) for one in found})
+    return (
+        f": {settings} with {len(seeds)} seeds each" if len(seeds) > 1 and settings * len(seeds) == len(found) else ""
+    )
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ class ResumingSweeper(Sweeper):
             tags = {"mia.command": self.task.command, "mia.question": self.task.question}
             run = tracker.open_sweep(self.task.name, identity, tags, expected)
             counted = f"{len(jobs)} configurations" + (f", {len(found)} different" if len(found) < len(jobs) else "")
-            print(f"sweep {self.task.name}: {counted}, run {run.id}", file=sys.stderr)
+            print(f"sweep {self.task.name}: {counted}{_repeats(found)}, run {run.id}", file=sys.stderr)
             is_interrupted, failure = False, None
             try:
                 self.launch(missing(tracker, found, run.id), tracker, run.id, workers)
@@ -159,9 +170,11 @@ class ResumingSweeper(Sweeper):
         """
         if not configurations:
             return
+        configurations = together(configurations)
         names = tuple(one.fingerprint for one in configurations)
         share = max(usable_cores() // workers, 1) if workers > 1 else 0
-        task = replace(self.task, sweep_id=sweep_id, launched=names, cores=share, watch=iter, show=ignore)
+        task = replace(self.task, sweep_id=sweep_id, launched=names, began=time.time(), cores=share)
+        task = replace(task, watch=iter, show=ignore)
         if send_away(self.task, task, self._context, self._config, configurations, tracker):
             return
         launcher = Plugins.instance().instantiate_launcher(self._context, task, self._config)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 """Trials that are checked before anything runs, and that a dry run shows."""
-FRONT = "front.csv"
+FRONT, IMPORTANCE = "front.csv", "importance.csv"
 
 
 @dataclass
@@ -111,7 +111,12 @@ class SearchSweeper(ResumingSweeper):
     def _space(self, arguments: list[str]) -> Space:
         params = self.options.params or {}
         listed = [f"{key}={'null' if value is None else value}" for key, value in params.items()]
-        return read_space(parsed([*listed, *arguments], OverridesParser.create(self._context.config_loader)))
+        parser = OverridesParser.create(self._context.config_loader)
+        variants = {
+            sweep: {name: parsed(overrides, parser) for name, overrides in known.items()}
+            for sweep, known in self.task.variants.items()
+        }
+        return read_space(parsed([*listed, *arguments], parser), variants)
 
     def _seed(self) -> int:
         return int(self._config.get("seed", 0))
@@ -126,6 +131,7 @@ class SearchSweeper(ResumingSweeper):
         """Return what the same search is known by: the number of trials and how it is run do not count."""
         floor = [] if self.options.floor is None else [self.options.floor]
         seen = {key: repr(axis) for key, axis in space.axes.items()}
+        seen |= {f"{key}={name}": repr(axes) for (key, name), axes in space.branches.items()}
         fixed = sorted(one for one in space.fixed if key_of(one) not in ("stop_after_failures", "rerun", "dry_run"))
         sought = [list(objectives.maximize), list(objectives.minimize), floor]
         return fingerprint({"search": seen, "fixed": fixed, "sought": sought, "sampler": self.options.sampler})
@@ -271,6 +277,8 @@ class SearchSweeper(ResumingSweeper):
         if not rows:
             return
         search.run.log_table(rows, FRONT)
+        if shares := search.study.importance(objectives.metrics):
+            search.run.log_table(shares, IMPORTANCE)
         private = any(_is_private(search.configurations))
         print("\n".join(front_words(rows, self.options.confirm, has_epsilon=private)), file=sys.stderr)
 

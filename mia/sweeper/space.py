@@ -1,11 +1,12 @@
 """What a search may try: Hydra's own sweep syntax read as axes, and a trial's numbers spelt as overrides.
 
 Takes parsed overrides; gives axes. A list of numbers keeps its order, so that a sampler knows what lies beside what;
-names, variants of a sweep file among them, have none. Knows nothing of Optuna.
+names, variants of a sweep file among them, have none. A variant that lists values or a range has axes of its own, which
+are asked for only where it is chosen. Knows nothing of Optuna.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
@@ -78,14 +79,30 @@ class Space:
 
     fixed: tuple[str, ...]
     axes: Mapping[str, Axis]  # by key, with the signs before it
+    branches: Mapping[tuple[str, str], Mapping[str, Axis]] = field(default_factory=dict)  # by an axis and its value
+
+    def active(self, chosen: Mapping[str, Choice]) -> dict[str, Axis]:
+        """Return the axes that count beside some choices, by name: their own by key, a variant's as "VARIANT: KEY"."""
+        found = dict(self.axes)
+        for (axis, value), own in self.branches.items():
+            if chosen.get(axis) == value:
+                found |= {f"{value}: {key}": one for key, one in own.items()}
+        return found
+
+    def spelt(self, chosen: Mapping[str, Choice]) -> dict[str, str]:
+        """Return what a trial chose, by key, as one would type it."""
+        return {name.rpartition(": ")[2]: axis.spell(chosen[name]) for name, axis in self.active(chosen).items()}
 
     def overrides(self, chosen: Mapping[str, Choice]) -> list[str]:
         """Return the overrides of a trial."""
-        return [*self.fixed, *(f"{key}={axis.spell(chosen[key])}" for key, axis in self.axes.items())]
+        return [*self.fixed, *(f"{key}={text}" for key, text in self.spelt(chosen).items())]
 
     def find(self, params: Mapping[str, str]) -> dict[str, Choice] | None:
-        """Return the choices that a run's values are; None if the run lies outside or does not say."""
-        found = {}
+        """Return the choices that a run's values are; None if the run lies outside or does not say.
+
+        Which variant a run was is not stored.
+        """
+        found: dict[str, Choice] = {}
         for key, axis in self.axes.items():
             text = params.get(key, params.get(f"{key}.name"))
             choice = axis.find(text) if text is not None else None
@@ -95,8 +112,15 @@ class Space:
         return found
 
 
-def read_space(overrides: Sequence[Override]) -> Space:
+def read_space(
+    overrides: Sequence[Override], variants: Mapping[str, Mapping[str, Sequence[Override]]] | None = None
+) -> Space:
     """Return the space that overrides describe.
+
+    Args:
+        overrides: What is fixed, and what varies.
+        variants: Of sweep files, by file and name: what each stands for. What is listed there varies in that variant,
+            unless its key is given outside.
 
     Raises:
         RequestError: nothing varies, or an interval is empty.
@@ -112,7 +136,15 @@ def read_space(overrides: Sequence[Override]) -> Space:
         raise RequestError(
             "a search needs something to vary: KEY=interval(0,1), KEY=tag(log,interval(1e-5,1e-1)), KEY=A,B,C"
         )
-    return Space(tuple(fixed), axes)
+    branches = {}
+    for key, axis in axes.items():
+        if not isinstance(axis, Names):
+            continue
+        for name, stands_for in (variants or {}).get(key.lstrip("+"), {}).items():
+            own = {one.get_key_element(): _axis(one) for one in stands_for if one.is_sweep_override()}
+            if name in axis.values and (own := {key: one for key, one in own.items() if key not in last}):
+                branches[key, name] = own
+    return Space(tuple(fixed), axes, branches)
 
 
 def _axis(one: Override) -> Axis:

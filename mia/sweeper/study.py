@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mia.checks import RequestError
 from mia.seeds import stage_seed
 from mia.sweeper.objectives import Objectives
-from mia.sweeper.space import Choice, Interval, Names, Ordered, Space
+from mia.sweeper.space import Axis, Choice, Names, Ordered, Space
 from mia.tracking.database import Place
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ AGAIN = "again"  # what an attempt at a trial is marked with that chose what had
 EARLIER = "earlier"  # what a trial is marked with that a run from before the study is
 PATIENCE = 50
 """Attempts to choose something new."""
+FEWEST_TOLD = 10
+"""Trials from which on the importance of keys is told."""
 POPULATION = 10
 """Of NSGA-II: a generation must be much smaller than a study that a person can afford."""
 
@@ -111,7 +113,10 @@ class Study:
         for attempt in range(PATIENCE):
             with quiet():
                 self._study.sampler = self._make_sampler(attempt)
-                begun = self._study.ask(self._distributions())
+                begun = self._study.ask(self._distributions(self._space.axes))
+                for name, axis in self._space.active(begun.params).items():
+                    if name not in begun.params:  # of the variant that was chosen
+                        _suggest(begun, name, axis)
                 if self._key(Trial(begun.number, begun.params)) not in made:
                     return Trial(begun.number, begun.params)
                 begun.set_user_attr(AGAIN, value=True)
@@ -135,7 +140,7 @@ class Study:
         with quiet():
             made = optuna.trial.create_trial(
                 params=dict(choices),
-                distributions=self._distributions(),
+                distributions=self._distributions(self._space.active(choices)),
                 values=list(values),
                 user_attrs={EARLIER: True},
             )
@@ -149,6 +154,27 @@ class Study:
         points = {self._key(self._trial(one)): Point(one.params, tuple(one.values)) for one in best}
         return sorted(points.values(), key=lambda point: point.values)
 
+    def importance(self, metrics: Sequence[str]) -> list[dict[str, str | float]]:
+        """Return for each key the share of each metric's variance that follows from it (fANOVA: Hutter et al. 2014).
+
+        Of what all trials choose; nothing where there are too few trials to tell.
+        """
+        ended = [one for one in self._all("COMPLETE") if one.values]
+        if len(ended) < FEWEST_TOLD or len(self._space.axes) < 2:
+            return []
+        optuna, shares = load_optuna(), dict[str, dict[str, float]]()
+        for place, name in enumerate(metrics):
+            if len({one.values[place] for one in ended}) > 1:
+                with quiet():
+                    judge = optuna.importance.FanovaImportanceEvaluator(seed=stage_seed(self._seed, "importance"))
+                    shares[name] = optuna.importance.get_param_importances(
+                        self._study, evaluator=judge, target=lambda trial, place=place: trial.values[place]
+                    )
+        return [
+            {"key": key.lstrip("+"), **{name: share.get(key, 0.0) for name, share in shares.items()}}
+            for key in self._space.axes
+        ]
+
     def _all(self, state: str = "") -> list[Any]:
         states = (_state(state),) if state else None
         with quiet():
@@ -158,10 +184,10 @@ class Study:
         return Trial(found.number, found.params)
 
     def _key(self, trial: Trial) -> str:
-        return json.dumps({key: axis.spell(trial.choices[key]) for key, axis in self._space.axes.items()})
+        return json.dumps(self._space.spelt(trial.choices))
 
-    def _distributions(self) -> dict[str, Any]:
-        return {key: _distribution(axis) for key, axis in self._space.axes.items()}
+    def _distributions(self, axes: Mapping[str, Axis]) -> dict[str, Any]:
+        return {key: _distribution(axis) for key, axis in axes.items()}
 
     def _make_sampler(self, attempt: int) -> Any:
         """Return the sampler for the next trial.
@@ -178,7 +204,11 @@ class Study:
         if self._sampler == "nsga2":
             return samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
         return samplers.TPESampler(
-            multivariate=True, n_startup_trials=POPULATION, constant_liar=self._batch > 1, seed=seed
+            multivariate=True,
+            group=bool(self._space.branches),
+            n_startup_trials=POPULATION,
+            constant_liar=self._batch > 1,
+            seed=seed,
         )
 
 
@@ -205,7 +235,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _distribution(axis: Interval | Ordered | Names) -> Any:
+def _distribution(axis: Axis) -> Any:
     distributions = load_optuna().distributions
     if isinstance(axis, Names):
         return distributions.CategoricalDistribution(list(axis.values))
@@ -214,6 +244,17 @@ def _distribution(axis: Interval | Ordered | Names) -> Any:
     if axis.is_integer:
         return distributions.IntDistribution(int(axis.low), int(axis.high), log=axis.is_log)
     return distributions.FloatDistribution(axis.low, axis.high, log=axis.is_log)
+
+
+def _suggest(begun: Any, name: str, axis: Axis) -> None:
+    """Let the sampler choose on an axis that counts only beside what was chosen already."""
+    found = _distribution(axis)
+    if isinstance(axis, Names):
+        begun.suggest_categorical(name, found.choices)
+    elif isinstance(axis, Ordered) or axis.is_integer:
+        begun.suggest_int(name, found.low, found.high, log=found.log)
+    else:
+        begun.suggest_float(name, found.low, found.high, log=found.log)
 
 
 def _state(name: str) -> Any:

@@ -20,6 +20,7 @@ from mia.train.one import MAX_EPOCHS, is_over
 from mia.train.options import EngineOptions
 from mia.train.sharded import advance, bytes_needed, choose_width, initialise, is_out_of_memory
 from mia.train.state import Model, Plan, Records, State
+from mia.train.tune import tuned
 from mia.train.watch import Shown, Start, Watch, from_arrays, losses, to_arrays
 
 
@@ -107,6 +108,9 @@ def train_alike(
     """
     measure = partial(_bytes_needed, call, plan, jobs[0])
     width = choose_width(call.engine, call.on, len(jobs), measure)
+    plan, line = tuned(call.engine.tune, plan, call.on, width, call.records, jobs[0])
+    if line and line not in call.warnings:
+        call.warnings += (line,)
     chunks = Chunks(steps_per_epoch(plan, len(jobs[0].members)), call.epochs)
     first = 0
     while first < len(jobs):

@@ -3,6 +3,7 @@
 Takes the logits of one batch, what they should be, and the hooks of the defences that change the loss.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -66,6 +67,42 @@ def batch_gradient(
 
     gradient, result = jax.grad(loss, has_aux=True)(parameters)
     return gradient, jax.lax.stop_gradient(result)
+
+
+def gradient_in_parts(
+    network: Network, parameters: Tree, batch: Batch, training: Training, hooks: Hooks, size: int
+) -> tuple[Tree, BatchResult]:
+    """Return `batch_gradient`, up to round-off, from `size` records at a time: as many as caches hold.
+
+    The model must have no statistics, and no hook may look at the mean loss. Parts that are padding alone are left out.
+    """
+    count = -(-len(training.weights) // size)
+    total = training.weights.sum()
+
+    def in_rows(leaf: Array) -> Array:
+        padding = [(0, count * size - len(leaf))] + [(0, 0)] * (leaf.ndim - 1)
+        return jnp.pad(leaf, padding).reshape(count, size, *leaf.shape[1:])
+
+    parts = jax.tree.map(in_rows, (batch, training.weights))
+
+    def add(i: Scalar, sums: tuple[Tree, tuple[Scalar, Scalar]]) -> tuple[Tree, tuple[Scalar, Scalar]]:
+        own, weights = jax.tree.map(lambda leaf: leaf[i], parts)
+        own_hooks = replace(hooks, step=replace(hooks.step, weights=weights))
+        own_training = replace(training, weights=weights, part=i, num_parts=count)
+
+        def loss(parameters: Tree) -> tuple[Scalar, tuple[Scalar, Scalar]]:
+            logits, _ = network.apply(parameters, {}, own.x, own_training)
+            losses = record_losses(logits, own.targets, own_hooks)
+            return (losses * weights).sum() / total, curve(logits, own, weights)
+
+        gradient, curves = jax.grad(loss, has_aux=True)(parameters)
+        return jax.tree.map(jnp.add, sums, (gradient, jax.lax.stop_gradient(curves)))
+
+    penalties = jax.grad(lambda parameters: hooks.chain("penalty", jnp.float32(0), parameters))(parameters)
+    used = jnp.ceil(total / size).astype(jnp.int32)
+    nothing = jnp.float32(0), jnp.float32(0)
+    gradient, curves = jax.lax.fori_loop(0, used, add, (penalties, nothing))
+    return gradient, BatchResult({}, *curves)
 
 
 def evaluate(

@@ -73,6 +73,10 @@ class TrainSetup:
         """Return the same training with every defence at strength zero."""
         return type(self)(**{one.name: getattr(self, one.name) for one in fields(TrainSetup)})
 
+    def depends_on_epochs(self) -> bool:
+        """Whether a model depends on how many epochs there are to be: one on the way is none of a shorter training."""
+        return any(defence.depends_on_epochs(self.given(defence)) for defence in self.defences())
+
     def _refuse_what_excludes_one_another(self) -> None:
         on = self.defences()
         for defence in on:
@@ -126,12 +130,19 @@ class EngineOptions:
     """How the machine is used; none of it changes results beyond round-off."""
 
     models_per_batch: str = "auto"  # models that a device trains side by side: auto (1 on a CPU), or a number
+    snapshots: list[int] = field(default_factory=list)  # epochs after which models are kept as well, as if they ended
+    keep_state: bool = False  # keep what it takes to train on: three times the parameters
     configurations_per_job: int = 1  # of a sweep on a cluster: run one after another by one job
     on_interrupt: str = "cancel"  # what becomes of a cluster's jobs at Ctrl-C: cancel, or leave them to be found again
+    tune: str = "off"  # auto: time how a step can be taken, once for a machine; again: anew; off: the same for all
 
     def __post_init__(self) -> None:
+        for epoch in self.snapshots:
+            at_least("engine.snapshots", epoch, 1)
         at_least("engine.configurations_per_job", self.configurations_per_job, 1)
         one_of("engine.on_interrupt", self.on_interrupt, ("cancel", "leave"))
+        self.tune = {"False": "off"}.get(str(self.tune), str(self.tune))  # YAML's off
+        one_of("engine.tune", self.tune, ("auto", "off", "again"))
         text = str(self.models_per_batch)
         if text != "auto" and not (text.isdecimal() and int(text) >= 1):
             raise RequestError(f"engine.models_per_batch={self.models_per_batch!r} must be auto or a number from 1")

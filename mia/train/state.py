@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar, Shaped, UInt32
 
+from mia.models import model_kind
 from mia.models.networks.network import Network, Tree
 from mia.train.defences import Step
 from mia.train.hooks import Defences, Hooks, Strengths
@@ -28,6 +29,14 @@ class Plan:
     scale: float  # of the records
     batch_size: int
     defences: Defences = field(default_factory=Defences)
+    part: int = 0  # records of a batch that go through the model at once; 0: all
+
+    @property
+    def may_divide(self) -> bool:
+        """Whether a batch gives the same gradient in parts: records do not reach one another, nor the mean loss."""
+        options = self.network.options
+        seen = self.defences.with_hook("mean_loss") or self.defences.first("is_private")
+        return not seen and self.network.is_without_statistics and not model_kind(options).mixes(options)
 
 
 class Records(NamedTuple):

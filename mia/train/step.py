@@ -16,7 +16,7 @@ from mia.models.networks.network import Tree
 from mia.train.batches import make_batch, steps_per_epoch
 from mia.train.defences import Batch, Step
 from mia.train.hooks import Hooks
-from mia.train.loss import BatchResult, batch_gradient
+from mia.train.loss import BatchResult, batch_gradient, gradient_in_parts
 from mia.train.state import DROPOUT, Model, Plan, Records, State, features, hooks_of, key_of, optimiser
 
 
@@ -105,8 +105,11 @@ def _plain_gradient(work: Work) -> tuple[Tree, BatchResult, dict[str, Tree]]:
     batch, training, hooks = work.batch(work.positions, work.weights, work.number)
     own = work.state.own | {defence.name: defence.prepare(step, batch) for defence, step in hooks.each("prepare")}
     hooks = replace(hooks, states=own)
-    state = work.state
-    gradient, result = batch_gradient(work.plan.network, state.parameters, state.statistics, batch, training, hooks)
+    state, plan = work.state, work.plan
+    if 0 < plan.part < len(work.weights) and plan.may_divide:
+        gradient, result = gradient_in_parts(plan.network, state.parameters, batch, training, hooks, plan.part)
+        return gradient, result, own
+    gradient, result = batch_gradient(plan.network, state.parameters, state.statistics, batch, training, hooks)
     return gradient, result, own
 
 

@@ -169,11 +169,12 @@ def test_counts_of_models_stand_behind_every_score():
     assert not run_attack("loss", signals, EVERY["loss"], 0).num_out.any()
 
 
-def test_variance_is_one_for_all_below_64_shadows():
+def test_variance_by_the_papers_rule_is_one_for_all_below_64_shadows():
     for shadows, variance in ((63, "global"), (64, "per_record")):
         signals, _ = random_signals(records=20, shadows=shadows)
         for name in ("lira_online", "lira_offline"):
-            auto = run_attack(name, signals, EVERY[name], 0)
+            assert run_attack(name, signals, EVERY[name], 0).details["variance"] == "moderated"
+            auto = run_attack(name, signals, replace(EVERY[name], variance="auto"), 0)
             named = run_attack(name, signals, replace(EVERY[name], variance=variance), 0)
             assert auto.details["variance"] == variance
             np.testing.assert_array_equal(auto.score, named.score)

@@ -48,7 +48,13 @@ def rows_of(num_models: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def train(
-    kind: str, num_models: int, size: int, options: TrainOptions, side_by_side: str = "auto", model: object = None
+    kind: str,
+    num_models: int,
+    size: int,
+    options: TrainOptions,
+    side_by_side: str = "auto",
+    model: object = None,
+    tune: str = "off",
 ) -> tuple[list["Trained"], float, float]:
     """Train models of one kind on random records of theirs.
 
@@ -69,7 +75,7 @@ def train(
     seeds, every = np.arange(num_models, dtype=np.uint32), [options] * num_models
     rows = rows_of(num_models, size)
     chosen = model or OPTIONS[kind]
-    trained = list(train_many(data, *rows, seeds, chosen, every, EngineOptions(side_by_side), report))
+    trained = list(train_many(data, *rows, seeds, chosen, every, EngineOptions(side_by_side, tune=tune), report))
     work = num_models * options.epochs * size
     done = [one.fraction * work for one in reports]
     return trained, fastest(done, arrivals, min(size * len(jax.devices()), work / 3)), reports[-1].seconds
@@ -84,6 +90,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--test-records", type=int, default=0)
     parser.add_argument("--models-per-batch", default="auto")
+    parser.add_argument("--tune", default="off", choices=("off", "auto", "again"))
     parser.add_argument("--dp", action="store_true", help="DP-SGD: each record's gradient clipped, noise added")
     chosen = parser.parse_args()
 
@@ -98,7 +105,9 @@ def main() -> None:
     )
     private = DpOptions(noise_multiplier=1.0, clipping_norm=1.0) if chosen.dp else DpOptions()
     options = TrainOptions(epochs=chosen.epochs, batch_size=chosen.batch, test_records=chosen.test_records, dp=private)
-    trained, rate, seconds = train(chosen.model, chosen.models, chosen.size, options, chosen.models_per_batch)
+    trained, rate, seconds = train(
+        chosen.model, chosen.models, chosen.size, options, chosen.models_per_batch, None, chosen.tune
+    )
     line = {
         "model": chosen.model,
         "samples_per_second": round(rate),
@@ -106,6 +115,7 @@ def main() -> None:
         "last_loss": round(float(np.mean([one.train_loss[-1] for one in trained])), 4),
         "seconds": round(seconds, 2),
         "devices": len(jax.devices()),
+        "tuned": list(trained[0].warnings),
     }
     print(json.dumps(line))
 

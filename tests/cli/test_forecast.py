@@ -3,6 +3,7 @@
 import pytest
 
 from mia.cli.forecast import pace_of
+from mia.cli.sweep import _time_left
 from mia.records import StoredRun
 from mia.tracking import Reader, TrackingOptions
 
@@ -40,6 +41,8 @@ def test_what_is_finished_is_told_and_gives_the_pace(empty_home, mia):
     assert "finished as run" in out
     assert "1 finished, 1 to run; 3 models to train" in out
     assert "as earlier runs of this kind went here" in out
+    told = float(next(line for line in out.splitlines() if "MB on disk" in line).split()[1])
+    assert 0.1 < told < 10
     code, out, _ = mia(empty_home, *SMALL, "dry_run=true")
     assert "nothing to do" in out
     assert len(Reader.open(TrackingOptions(), empty_home).runs()) == before
@@ -76,3 +79,19 @@ def test_a_negative_number_of_failures_is_refused(tmp_path, mia):
     code, _, err = mia(tmp_path, "stop_after_failures=-1", "dry_run=true")
     assert code == 2
     assert "stop_after_failures=-1" in err
+
+
+def test_a_range_by_factors_lists_its_ends_and_what_lies_between(tmp_path, mia):
+    code, out, err = mia(tmp_path / "none", "-m", *SMALL, "train.l2=tag(log,range(1e-4,1e-2,3))", "dry_run=true")
+    assert code == 0, err
+    assert [line.split("train.l2=")[1].split()[0] for line in out.splitlines() if "train.l2=" in line] == [
+        "0.0001", "0.001", "0.01"
+    ]  # fmt: skip
+    code, _, err = mia(tmp_path / "none", "-m", *SMALL, "train.l2=tag(log,range(0,1,3))", "dry_run=true")
+    assert code == 2
+    assert "above 0" in err
+
+
+def test_the_time_left_follows_from_what_was_begun():
+    assert _time_left(0, 4, 10.0) == ""
+    assert "30 s" in _time_left(1, 4, 10.0)

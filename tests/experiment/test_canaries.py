@@ -15,8 +15,8 @@ from mia.data.digits import DigitsOptions
 from mia.experiment.identity import pool_identity, run_identity
 from mia.experiment.options import BoundOptions, ExperimentOptions
 from mia.experiment.own_training import OwnTraining
-from mia.experiment.pools import with_empty_places
 from mia.experiment.run import check_request, run_experiment
+from mia.experiment.training import with_empty_places
 from mia.models.mlp import MlpOptions
 from mia.split import SplitOptions, make_split, mislabelled
 from mia.store import PoolStore

@@ -15,7 +15,7 @@ from mia.defences.options import LabelOnlyOptions, NoneOptions, TemperatureOptio
 from mia.experiment.identity import pool_identity, run_identity
 from mia.experiment.options import AttackerOptions, ExperimentOptions
 from mia.fingerprint import fingerprint
-from mia.models.options import MlpOptions
+from mia.models.options import MlpOptions, WideResnetOptions
 from mia.records import Dataset
 from mia.shadow_data.options import RealOptions
 from mia.split import SplitOptions
@@ -47,7 +47,9 @@ ANOTHER_RUN = {
     "shadow_data.*",
 }
 NEITHER = {
-    "limit.*", "engine.models_per_batch", "engine.on_interrupt", "engine.configurations_per_job", "tracking.experiment", "tracking.uri", "tracking.enabled", "rerun", "dry_run",
+    "limit.*", "engine.models_per_batch", "engine.snapshots", "engine.keep_state",
+    "engine.on_interrupt", "engine.configurations_per_job", "engine.tune",
+    "tracking.experiment", "tracking.uri", "tracking.enabled", "tracking.patience", "rerun", "dry_run",
     "stop_after_failures",
 }  # fmt: skip
 BY_ITS_RECORDS = {"data.*"}
@@ -56,6 +58,8 @@ BY_ITS_RECORDS = {"data.*"}
 DATA = Dataset("blobs", np.zeros((400, 6), np.float32), np.arange(400, dtype=np.int32) % 3, 3)
 WORDS = [
     "leave",
+    "auto",
+    "records",
     "forest",
     "pool",
     "forest",
@@ -261,3 +265,14 @@ def test_the_version_of_dp_sgd_names_its_trainings_alone(monkeypatch):
     monkeypatch.setattr("mia.experiment.identity.PRIVATE_VERSION", 99)
     assert names(plain) == before[0]
     assert all(now != then for now, then in zip(names(private), before[1], strict=True))
+
+
+def test_the_version_of_a_model_names_its_trainings_alone(monkeypatch):
+    def names(model):
+        chosen = experiment_of(replace(BASE, model=model))
+        return fingerprint(pool_identity(chosen, DATA, chosen.train)), fingerprint(run_identity(chosen, DATA))
+
+    before = names(MlpOptions()), names(WideResnetOptions())
+    monkeypatch.setattr("mia.experiment.identity.VERSION_OF_MODEL", {"wide_resnet": 99})
+    assert names(MlpOptions()) == before[0]
+    assert all(now != then for now, then in zip(names(WideResnetOptions()), before[1], strict=True))

@@ -556,7 +556,7 @@ ARRAYS = {
     "objects": Case(
         "arrays", npz(x=TABLE, raw=[("y.npy", npy(np.array([None] * 6, object)))]), refused=("pickled objects",)
     ),
-    "no zip": Case("arrays", table(content=b"\x93NUMPY", name="mine.npz"), refused=("damaged or no .npz file",)),
+    "no zip": Case("arrays", table(content=b"\x93NUMPY", name="mine.npz"), refused=("damaged, or no .npz file",)),
 }
 CASES = {
     f"{group}: {name}": case

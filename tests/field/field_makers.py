@@ -3,6 +3,7 @@
 import io
 import struct
 import tarfile
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,7 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mia.checks import RequestError
+
 RECORDS = 24
+ODD = b"\0\xff\x80\x7f\r\n\"',;\t -+.%:[]{}()&*!\x1b\xef\xbb\xbf1e9"
 
 
 def csv_of(columns, separator=",", end="\n", header=True):
@@ -164,3 +168,41 @@ def special(what):
         return path
 
     return make
+
+
+def damage(content, rng):
+    """Return bytes with a few changes."""
+    content = bytearray(content)
+    for _ in range(rng.integers(1, 6)):
+        at = int(rng.integers(0, len(content) + 1))
+        length = int(rng.integers(1, 9))
+        match rng.integers(0, 7):
+            case 0 if at < len(content):
+                content[at] ^= 1 << rng.integers(0, 8)
+            case 1 if at < len(content):
+                content[at] = ODD[rng.integers(0, len(ODD))]
+            case 2:
+                content[at:at] = bytes(ODD[i] for i in rng.integers(0, len(ODD), length))
+            case 3:
+                del content[at : at + length]
+            case 4:
+                content[at : at + length] = b"\xff" * length
+            case 5:
+                content[at:at] = content[max(0, at - 40) : at]
+            case 6 if rng.random() < 0.3:
+                del content[at:]
+    return bytes(content)
+
+
+def survives(read):
+    """Ask for something that may be damaged; return whether it was read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            read()
+        except RequestError as error:
+            text = str(error)
+            assert text.isprintable(), text
+            assert len(text) < 2000, text
+            return False
+    return True

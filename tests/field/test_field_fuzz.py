@@ -4,42 +4,15 @@ Files are good ones with bytes changed, cut, doubled or moved, the same ones in 
 around damaged members, so that checksums are right and the damage reaches the reader of the member.
 """
 
-import warnings
-
 import numpy as np
 import pytest
-from field_makers import RECORDS, csv_of, deep_png, files, npy, npz, parquet, pets, picture
+from field_makers import RECORDS, csv_of, damage, deep_png, files, npy, npz, parquet, pets, picture, survives
 
 from mia.checks import RequestError
 from mia.data import DATASETS, load
 from mia.sweep_files import read_sweep
 
 ROUNDS = 60
-ODD = b"\0\xff\x80\x7f\r\n\"',;\t -+.%:[]{}()&*!\x1b\xef\xbb\xbf1e9"
-
-
-def damage(content, rng):
-    """Return bytes with a few changes."""
-    content = bytearray(content)
-    for _ in range(rng.integers(1, 6)):
-        at = int(rng.integers(0, len(content) + 1))
-        length = int(rng.integers(1, 9))
-        match rng.integers(0, 7):
-            case 0 if at < len(content):
-                content[at] ^= 1 << rng.integers(0, 8)
-            case 1 if at < len(content):
-                content[at] = ODD[rng.integers(0, len(ODD))]
-            case 2:
-                content[at:at] = bytes(ODD[i] for i in rng.integers(0, len(ODD), length))
-            case 3:
-                del content[at : at + length]
-            case 4:
-                content[at : at + length] = b"\xff" * length
-            case 5:
-                content[at:at] = content[max(0, at - 40) : at]
-            case 6 if rng.random() < 0.3:
-                del content[at:]
-    return bytes(content)
 
 
 def made(maker, folder):
@@ -75,20 +48,6 @@ def npz_seeds(folder):
 def ask(name, path, **options):
     needed = {"label": "class"} if name == "table" else {}
     return load(DATASETS[name].options(**{"path": str(path), **needed, **options}))
-
-
-def survives(read):
-    """Ask for something that may be damaged; return whether it was read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            read()
-        except RequestError as error:
-            text = str(error)
-            assert text.isprintable(), text
-            assert len(text) < 2000, text
-            return False
-    return True
 
 
 WHOLE = {"table .csv": table_seeds, "table .parquet": parquet_seeds, "arrays .npz": npz_seeds}
@@ -196,3 +155,16 @@ def test_the_seeds_themselves_are_read(tmp_path):
             path = tmp_path / f"mine{suffix}"
             path.write_bytes(content)
             ask(name, path, **({"missing": "indicator"} if name == "table" else {}))
+
+
+def test_a_sweep_that_lists_more_than_any_memory_holds_is_refused(listed):
+    for typed in (["seed=range(0,100000000)"], ["seed=range(0,1000)", "split.size=range(100,1100)"]):
+        with pytest.raises(RequestError, match="at most 20,000 are run at once"):
+            listed(typed)
+
+
+def test_a_group_that_is_given_as_a_mapping_is_said_to_be_one():
+    from mia.composition import compose_config
+
+    with pytest.raises(RequestError, match="data is a group: choose by name, data=NAME, or set one of its keys"):
+        compose_config(["data={path: x}"])

@@ -8,7 +8,14 @@ from scipy.stats import beta, norm
 
 from mia.checks import RequestError
 from mia.metrics.decision import Confusion
-from mia.metrics.privacy_bounds import audit_privacy, bayesian_epsilon, hull, mu_lower_bound, why_no_bound
+from mia.metrics.privacy_bounds import (
+    audit_privacy,
+    bayesian_epsilon,
+    hull,
+    learn_on_half,
+    mu_lower_bound,
+    why_no_bound,
+)
 from mia.metrics.roc import roc
 
 KINDS = ("epsilon_one_run", "epsilon_one_run_fdp", "epsilon_clopper_pearson", "mu_gdp")
@@ -196,3 +203,19 @@ def test_what_was_not_drawn_by_fair_coins_is_refused():
 def test_impossible_requests_are_named(wrong):
     with pytest.raises(RequestError, match=f"{next(iter(wrong))}="):
         audit_privacy({"a": np.zeros(4)}, np.arange(4) < 2, **({"delta": 1e-5} | wrong))
+
+
+def test_a_rule_is_learnt_on_one_half_and_counted_on_the_other():
+    """Chosen on the records it is judged by, a rule on noise would seem to find members."""
+    gains = []
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        is_member = coins(generator, 200)
+        counts = learn_on_half(generator.normal(size=200), is_member, seed)
+        assert counts.num_records == 100
+        gains.append(counts.true_positives / counts.num_members - counts.false_positives / counts.num_nonmembers)
+    assert abs(np.mean(gains)) < 4 * np.std(gains) / np.sqrt(len(gains))
+    is_member = coins(np.random.default_rng(0), 400)
+    perfect = learn_on_half(np.where(is_member, 1.0, np.nan), is_member, 0)
+    assert (perfect.true_positives, perfect.false_positives) == (perfect.num_members, 0)
+    assert learn_on_half(np.zeros(3), np.array([True, False, False]), 0) is None

@@ -7,6 +7,7 @@ import pytest
 
 from mia.models.networks import convolution
 from mia.models.networks.network import Network
+from mia.models.networks.strips import convolve_in_strips
 from mia.models.options import CnnOptions, WideResnetOptions
 
 CASES = [((2, 9, 7, 4), 3, 1), ((3, 12, 13, 3), 5, 2), ((1, 6, 6, 2), 1, 2)]  # shape, kernel, stride or pool
@@ -22,6 +23,11 @@ def arrays(shape, size, dtype):
 def by_vendor(x, kernel, stride):
     numbers = ("NHWC", "HWIO", "NHWC")
     return jax.lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=numbers)
+
+
+def padded(x, margin):
+    sides = (margin, margin)
+    return jnp.pad(x, ((0, 0), sides, sides, (0, 0)))
 
 
 def pooled_by_vendor(x, kernel, bias, pool):
@@ -53,10 +59,14 @@ def assert_same_function(functions, arguments, tolerance):
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
 @pytest.mark.parametrize(("shape", "size", "stride"), CASES)
 def test_convolution(shape, size, stride, dtype, tolerance):
-    kinds = convolution._by_patches, convolution._by_slices, by_vendor
-    with jax.enable_x64(dtype == "float64"):
-        functions = [lambda x, kernel, f=f: f(x, kernel, stride) for f in kinds]
-        assert_same_function(functions, arrays(shape, size, dtype)[:2], tolerance)
+    for margin in {0, size // 2}:
+        with jax.enable_x64(dtype == "float64"):
+            functions = [
+                lambda x, kernel, f=f, m=margin: f(padded(x, m), kernel, stride)
+                for f in (convolution._by_slices, by_vendor)
+            ]
+            own = lambda x, kernel, m=margin: convolve_in_strips(x, kernel, (stride, m))  # noqa: E731
+            assert_same_function([own, *functions], arrays(shape, size, dtype)[:2], tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)

@@ -71,8 +71,9 @@ def scene_of(figure, data):
 
 
 def test_a_sweep_over_defences_has_every_figure(figures) -> None:
-    assert list(figures) == ["grid", "frontier", "leakage_by_strength", "leakage_by_size", "attacks", "roc",
-                             "per_class", "differences", "exposure", "gap", "cost"]  # fmt: skip
+    assert list(figures) == ["grid", "frontier", "trials", "leakage_by_strength", "leakage_by_size", "attacks",
+                             "roc", "per_class", "differences", "exposure", "over_seeds", "agreement",
+                             "gap", "cost"]  # fmt: skip
 
 
 def test_specifications_keep_to_the_schema(figures, data) -> None:
@@ -321,3 +322,28 @@ def test_names_from_outside_do_no_harm(tmp_path) -> None:
     figures, data = figures_of(*runs)
     for figure in figures.values():
         look.draw_svg(figure, data)
+
+
+def test_who_is_found_again_and_who_is_exposed_follow_from_the_scores(tmp_path) -> None:
+    """Scores of 100 on forty members, the same with each seed, are found by all; of the others luck finds few."""
+    runs = []
+    for seed in (0, 1, 2):
+        run = fake_run(tmp_path, key="train.l2", strength=1e-3, seed=seed, records=400)
+        path = fetch_file(run, "scores.npz")
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        order = np.arange(len(arrays["index"]))
+        member = np.arange(len(order)) < len(order) // 2
+        score = np.random.default_rng(seed).normal(size=len(order)) + 100.0 * (np.arange(len(order)) < 40)
+        np.savez(path, **{name: score if name == "loss" else one for name, one in arrays.items()}
+                 | {"index": order, "member": member})  # fmt: skip
+        runs.append(run)
+    evidence = Evidence(read_study(runs, fetch_file))
+    again = evidence.repeats[evidence.repeats["a"] == "loss"].set_index("what")["v"]
+    assert again["found with every seed"] == pytest.approx(40 / member.sum(), abs=0.005)
+    assert again["found with any seed"] >= again["found with one seed"] >= 40 / member.sum()
+    assert again["accused with any seed"] <= 0.1
+    listed = evidence.listed[evidence.listed["a"] == "loss"]
+    assert set(range(40)) <= set(listed["record"])
+    assert len(listed) <= 40 / 0.8
+    assert (listed["seeds"] == 3).all()

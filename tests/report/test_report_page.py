@@ -69,7 +69,7 @@ def unpacked(path, name) -> str:
 
 def test_everything_is_beside_the_page(folder) -> None:
     names = {path.name for path in folder.iterdir()}
-    assert names == {"report.html", "summary.csv", "settings.csv", "differences.csv", "table.tex"}
+    assert names == {"report.html", "summary.csv", "settings.csv", "differences.csv", "exposed.csv", "table.tex"}
     with (folder / "summary.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 9
 
@@ -182,6 +182,9 @@ def test_warnings_that_differ_in_numbers_only_are_said_once() -> None:
         dataclasses.replace(run_of(str(k)), tags={"mia.warnings": line}) for k, line in enumerate([*lines, lines[2]])
     ]
     assert shared_warnings(runs) == [(lines[0], 2), (lines[2], 2)]
+    edges = ["C lies on the edge in classes 0, 1, 2: 1,313 records", "C lies on the edge in classes 4, 8: 20 records"]
+    runs = [dataclasses.replace(run_of(line), tags={"mia.warnings": line}) for line in edges]
+    assert shared_warnings(runs) == [(edges[0], 2)]
 
 
 def test_the_library_is_bundled_once_and_again_when_its_copy_is_damaged(tmp_path, monkeypatch) -> None:

@@ -226,3 +226,45 @@ def test_no_remarks_of_the_package_reach_people():
         warnings.simplefilter("error")
         study = Study.open(None, grid_space(), SOUGHT, "qmc", 0)
         study.tell(study.ask(), [0.1, 0.2])
+
+
+def defences_space():
+    parser = OverridesParser.create()
+    known = {"none": [], "l2": ["train.l2=tag(log,interval(1e-4,1e-1))"],
+             "top_k": ["defence=top_k", "defence.k=range(1,4)"]}  # fmt: skip
+    variants = {"defences": {name: parser.parse_overrides(found) for name, found in known.items()}}
+    return read_space(parser.parse_overrides(["+defences=none,l2,top_k", "split.size=9"]), variants)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_strength_is_chosen_only_where_its_defence_is(sampler):
+    space, seen = defences_space(), set()
+    study = Study.open(None, space, SOUGHT, sampler, 0)
+    while (trial := study.ask()) and len(seen) < 12:
+        keys = dict(one.split("=", 1) for one in space.overrides(trial.choices))
+        assert set(keys) == {"split.size", "+defences"} | {
+            "none": set(), "l2": {"train.l2"}, "top_k": {"defence.k"}
+        }[keys["+defences"]]  # fmt: skip
+        assert 1e-4 <= float(keys.get("train.l2", 1e-3)) <= 0.1
+        assert keys.get("defence.k", "1") in ("1", "2", "3")
+        assert tuple(keys.items()) not in seen
+        seen.add(tuple(keys.items()))
+        study.tell(trial, [0.5, float(keys.get("train.l2", 0.5))])
+    assert {dict(one)["+defences"] for one in seen} == {"none", "l2", "top_k"}
+
+
+def test_a_key_that_is_typed_does_not_vary_in_a_variant():
+    parser = OverridesParser.create()
+    variants = {"defences": {"l2": parser.parse_overrides(["train.l2=interval(0,1)"])}}
+    assert not read_space(parser.parse_overrides(["+defences=l2,none", "train.l2=0.5"]), variants).branches
+
+
+def test_the_key_that_matters_is_told():
+    space = space_of("train.l2=interval(0,1)", "train.dropout=interval(0,1)")
+    study = Study.open(None, space, Objectives(("accuracy",), ("leakage",)), "qmc", 0)
+    for _ in range(30):
+        trial = study.ask()
+        study.tell(trial, [trial.choices["train.l2"], trial.choices["train.dropout"]])
+    shares = {row["key"]: row for row in study.importance(["accuracy", "leakage"])}
+    assert shares["train.l2"]["accuracy"] > 0.8
+    assert shares["train.dropout"]["leakage"] > 0.8

@@ -18,6 +18,7 @@ from mia.train.options import EngineOptions, TrainOptions
         (lambda: TrainOptions(dropout=1.0), "train.dropout=1.0"),
         (lambda: TrainOptions(label_smoothing=1.5), "train.label_smoothing=1.5"),
         (lambda: EngineOptions("0"), "engine.models_per_batch='0'"),
+        (lambda: EngineOptions(tune="fast"), "engine.tune='fast'"),
         (lambda: EngineOptions("all"), "engine.models_per_batch='all'"),
         (lambda: MlpOptions(hidden=[0]), "model.hidden=0"),
         (lambda: MlpOptions(activation="tan"), "model.activation='tan'"),

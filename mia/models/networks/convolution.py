@@ -12,7 +12,7 @@ Where one step of the study's CNN goes (batch 32, one core of a busy machine, ms
 (first convolution) and 1.1, forward products 1.7 and 1.0, input gradient of the second 1.1 and adding its patches up
 0.4, cutting patches 0.4 and 0.3, routing gradients through the pool 0.3, dense layers 0.4, Adam 0.2, tanh 0.1.
 
-Takes and gives float arrays [B height width channels]. Never pads: callers do.
+Takes and gives float arrays [B height width channels]. Convolutions with a pool never pad: callers do.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
+
+from mia.models.networks.strips import convolve_in_strips
 
 
 def conv_pool_tanh(
@@ -45,9 +47,14 @@ def conv_pool_tanh_of_each(
     return jax.vmap(lambda x, kernel, bias: _pooled_by_slices(x[None], kernel, bias, pool)[0])(x, kernels, biases)
 
 
-def convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], stride: int = 1) -> Float[Array, "B P Q F"]:
-    """Return the valid convolution."""
-    return (_by_patches if is_on_cpu() else _by_slices)(x, kernel, stride)
+def convolve(
+    x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], stride: int = 1, margin: int = 0
+) -> Float[Array, "B P Q F"]:
+    """Return the convolution of pictures with a margin of zeros."""
+    if is_on_cpu():
+        return convolve_in_strips(x, kernel, (stride, margin))
+    sides = (margin, margin)
+    return _by_slices(jnp.pad(x, ((0, 0), sides, sides, (0, 0))), kernel, stride)
 
 
 def is_on_cpu() -> bool:
@@ -187,39 +194,8 @@ def _kernel_gradient(rows: Float[Array, "n K"], grad: Float[Array, "n F"], shape
     return lax.optimization_barrier(grad.T @ rows).T.reshape(shape)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _by_patches(x: Array, kernel: Array, stride: int) -> Array:
-    size, filters = kernel.shape[0], kernel.shape[3]
-    shape = _output_shape(x, size, stride)
-    rows = take_patches(x, size, window_corners(shape, stride))
-    return (rows @ kernel.reshape(-1, filters)).reshape(len(x), *shape, filters)
-
-
-def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    return _by_patches(x, kernel, stride), (x, kernel)  # patches are cut again: deep networks could not keep them all
-
-
-def _backward(stride: int, saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    size, _, channels, filters = kernel.shape
-    shape = _output_shape(x, size, stride)
-    rows = take_patches(x, size, window_corners(shape, stride))
-    flat = grad.reshape(-1, filters)
-    patches = (flat @ kernel.reshape(-1, filters).T).reshape(len(x), *shape, size, size, channels)
-    return add_patches(patches, x.shape, stride), _kernel_gradient(rows, flat, kernel.shape)
-
-
-_by_patches.defvjp(_forward, _backward)
-
-
 def _output_shape(x: Array, size: int, stride: int) -> tuple[int, int]:
     return (x.shape[1] - size) // stride + 1, (x.shape[2] - size) // stride + 1
-
-
-def window_corners(shape: tuple[int, int], stride: int) -> Int[np.ndarray, "n 2"]:
-    """Return the top left pixel of every patch of a convolution with `shape` outputs, row by row."""
-    p, q = np.ogrid[: shape[0], : shape[1]]
-    return _stacked(p * stride, q * stride)
 
 
 def pooled_corners(shape: tuple[int, int], pool: int) -> Int[np.ndarray, "n 2"]:

@@ -24,6 +24,8 @@ class Training:
     key: PRNGKeyArray  # of this step
     dropout: Scalar  # the share that is dropped
     weights: Float[Array, "B"]  # 0 for the padding of a short batch, 1 for real records
+    part: Scalar | None = None  # which part of a batch this is, where a step takes it in parts
+    num_parts: int = field(default=1, metadata={"static": True})
     probe: Probe | None = field(default=None, metadata={"static": True})  # asks for the gradients of single records
 
 
@@ -68,7 +70,10 @@ def dropout(x: Float[Array, "B *rest"], training: Training | None, layer: int) -
     rate = training.dropout
 
     def draw() -> Array:
-        kept = jax.random.bernoulli(jax.random.fold_in(training.key, layer), 1 - rate, x.shape)
+        key, whole = jax.random.fold_in(training.key, layer), (training.num_parts * len(x), *x.shape[1:])
+        kept = jax.random.bernoulli(key, 1 - rate, whole)
+        if training.part is not None:  # its share of what the whole batch draws
+            kept = jax.lax.dynamic_slice_in_dim(kept, training.part * len(x), len(x))
         return kept / (1 - rate)
 
     return x * jax.lax.cond(rate > 0, draw, lambda: jnp.ones_like(x))

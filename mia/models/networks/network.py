@@ -41,6 +41,11 @@ class Network:
         return model_kind(self.options).tells_norms
 
     @cached_property
+    def is_without_statistics(self) -> bool:
+        """Whether the model has nothing but parameters."""
+        return not jax.tree.leaves(self._abstract[2])
+
+    @cached_property
     def _takes_training(self) -> bool:
         module = type(nnx.eval_shape(lambda: self._build(jax.random.key(0))))
         return "training" in inspect.signature(module.__call__).parameters

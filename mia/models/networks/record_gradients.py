@@ -145,6 +145,29 @@ def weighted_gradient(
         weights: 0 for padding, 1 for real records.
         share: (squared norms over all parameters) -> what is left of each record's gradient.
     """
+    layers, besides = _gradients_by_layer(losses, parameters, weights)
+    kept = weights * share(_add_squares(layers, weights))
+
+    def total(parameters: Any) -> Array:
+        sums = Sums([layer.weighted(kept) for layer in layers])
+        losses(parameters, sums)
+        return sums.total
+
+    return jax.grad(total)(parameters), besides
+
+
+def squared_norms(losses: Losses[T], parameters: Any) -> Float[Array, "B"]:
+    """Return the squared norm of each record's gradient over all parameters; all layers must heed the probe."""
+    count = jax.eval_shape(lambda parameters: losses(parameters, Shapes())[0], parameters).shape
+    weights = jnp.ones(count, jnp.float32)
+    layers, _ = _gradients_by_layer(losses, parameters, weights)
+    return _add_squares(layers, weights)
+
+
+def _gradients_by_layer(
+    losses: Losses[T], parameters: Any, weights: Float[Array, "B"]
+) -> tuple[list[OuterProducts | Formed], T]:
+    """Return what each layer's gradients of single records are made of, times the records' weights; and the rest."""
 
     def tapped(zeros: list[Any]) -> tuple[Array, tuple[T, list[Array | None]]]:
         taps = Taps(zeros)
@@ -154,12 +177,10 @@ def weighted_gradient(
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes_of(losses, parameters))
     _, pull, (besides, inputs) = jax.vjp(tapped, zeros, has_aux=True)
     (grads,) = pull(weights)
-    layers = [Formed(grad) if x is None else OuterProducts(x, grad) for x, grad in zip(inputs, grads, strict=True)]
-    kept = weights * share(sum((layer.squares() for layer in layers), start=jnp.zeros_like(weights)))
+    return [
+        Formed(grad) if x is None else OuterProducts(x, grad) for x, grad in zip(inputs, grads, strict=True)
+    ], besides
 
-    def total(parameters: Any) -> Array:
-        sums = Sums([layer.weighted(kept) for layer in layers])
-        losses(parameters, sums)
-        return sums.total
 
-    return jax.grad(total)(parameters), besides
+def _add_squares(layers: list[OuterProducts | Formed], like: Float[Array, "B"]) -> Float[Array, "B"]:
+    return sum((layer.squares() for layer in layers), start=jnp.zeros_like(like))

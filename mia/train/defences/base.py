@@ -117,6 +117,14 @@ class TrainDefence:
             return setting_of(SimpleNamespace(value=given), replace(self.strength, field="value"), self.key)
         return setting_of(given, self.strength, self.key)
 
+    def depends_on_epochs(self, given: Any) -> bool:
+        """Whether what a step does depends on how many epochs there are to be.
+
+        No hook is told, so that none can but by its options; a student's teacher has trained for all of them.
+        """
+        del given
+        return self.teaches
+
     def check(self, given: Any) -> None:
         """Check one number; a dataclass of options checks itself.
 

@@ -88,6 +88,10 @@ class Dp(TrainDefence):
             f"{self.key}.clipping_norm", self.strength.label, given.clipping_norm, text, is_lower_stronger=True
         )
 
+    def depends_on_epochs(self, given: Any) -> bool:
+        """Whether the noise follows from an epsilon: the more epochs share it, the more noise in each step."""
+        return given.epsilon is not None
+
     def constants(self, given: Any, batch_size: int) -> tuple[tuple[str, Hashable], ...]:
         """Return how batches are drawn, and how many records may be clipped at once: as many as are in most batches."""
         is_poisson = given.sampling == "poisson"
