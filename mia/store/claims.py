@@ -26,7 +26,7 @@ def claimed(folder: Path, name: str, say: Callable[[str], None]) -> Iterator[Non
                 lock.acquire()
         except FileNotFoundError:
             continue  # the last holder has just removed the folder
-        with suppress(OSError):
+        with suppress(OSError, TypeError):  # removed meanwhile, or not held
             if path.stat().st_ino == lock_inode(lock):
                 break
         lock.release()
