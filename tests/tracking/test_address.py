@@ -24,12 +24,12 @@ SECRET = "s3cret"  # noqa: S105
         ("https://user:s3cret@host/x?token=s3cret#s3cret", "https://host/x?***"),
         ("postgresql+psycopg2://user:s3cret@host/db?password=s3cret", "postgresql+psycopg2://host/db?***"),
         ("postgresql:///db?host=/run&password=s3cret", "postgresql:///db?***"),
-        ("sqlite:////home/me@work/a%20b.db", "sqlite:////home/me@work/a%20b.db"),
+        ("sqlite:////srv/me@work/a%20b.db", "sqlite:////srv/me@work/a%20b.db"),
         ("sqlite:////x.db?key=s3cret", "sqlite:////x.db?***"),
         ("http://user:s3cret@[::1", "http://[::1"),
         ("user:s3cret@host", "***"),
         ("host?token=s3cret", "host?***"),
-        ("/home/mlruns", "/home/mlruns"),
+        ("/srv/mlruns", "/srv/mlruns"),
     ],
 )
 def test_an_address_without_its_secrets(address: str, right: str):
