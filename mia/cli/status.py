@@ -74,7 +74,7 @@ class State:
             return None
         mean = sum(taken) / len(taken)
         begun = [self.now - self.runs[one.run_id].started for one in running]
-        waiting = self.counts["waiting"] + self.total - len(self.outcomes)
+        waiting = self.counts["waiting"] + self.counts["queued"] + self.total - len(self.outcomes)
         return (waiting * mean + sum(max(mean - one, 0) for one in begun)) / max(len(running), 1)
 
     def of(self, status: str) -> list["Outcome"]:
@@ -146,7 +146,28 @@ def read_state(reader: "Reader", sweep: StoredRun, now: float) -> State:
 
     runs = {run.id: run for run in reader.members(sweep.id)}
     dead = {run.id for run in (sweep, *runs.values()) if run.status == "RUNNING" and is_gone(run.tags)}
-    return State(sweep, reader.expected(sweep), reader.outcomes(sweep.id), runs, now, frozenset(dead))
+    sent = _sent(reader, sweep) if sweep.status == "RUNNING" else set()
+    outcomes = {
+        name: one._replace(status="queued") if name in sent and one.status == "waiting" else one
+        for name, one in reader.outcomes(sweep.id).items()
+    }
+    return State(sweep, reader.expected(sweep), outcomes, runs, now, frozenset(dead))
+
+
+def _sent(reader: "Reader", sweep: StoredRun) -> set[str]:
+    """Return what the jobs of a sweep run that have not ended, as far as can be told from here."""
+    from mia.sweeper import ledger
+    from mia.tracking import slurm
+
+    sent = {
+        f"{one.launcher}:{one.place}:{job}": batch
+        for one in ledger.read(reader, sweep.id)
+        for job, batch in one.jobs.items()
+    }
+    here = {named: number for named in sent if (number := slurm.job_here(named))}
+    states = slurm.states(here.values())
+    over = {named for named, number in here.items() if states[number].status == "ended"}
+    return {name for named in sent.keys() - over for name in sent[named]}
 
 
 def runs_alone(reader: "Reader") -> list[tuple[StoredRun, bool]]:
@@ -166,7 +187,7 @@ def lines(state: State) -> list[str]:
     done = sum(counts[one] for one in DONE)
     said = f"{done} of {state.total} done" + (f" ({counts['reused']} before)" if counts["reused"] else "")
     said += "".join(
-        f", {counts[one]} {one}" for one in ("running", "waiting", "failed", "killed", "died") if counts[one]
+        f", {counts[one]} {one}" for one in ("running", "queued", "waiting", "failed", "killed", "died") if counts[one]
     )
     if state.sweep.id in state.dead:
         said += "; its process died"

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.status import Status
 
 if TYPE_CHECKING:
-    from mia.sweeper.watching import Progress
+    from mia.sweeper.jobs_progress import Progress
 
 SECONDS_BETWEEN_LINES = 60.0  # in a log, unless a job has ended
 

@@ -14,6 +14,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from mia.sweeper import ledger
+from mia.sweeper.jobs_progress import MOST_NAMED, Progress
 from mia.sweeper.ledger import Submission
 from mia.sweeper.queues import Queue, queue_has
 from mia.tracking.process import is_gone
@@ -33,33 +34,6 @@ PATIENCE = 3
 """Looks at the queue between two looks for runs that others make."""
 SECONDS_TO_END = 40.0  # for jobs that were cancelled: SLURM gives them 30 between the two signals
 JOB_LOG = "job.log"  # an artifact of a run that a job could not close itself
-MOST_NAMED = 5
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the jobs of a sweep are."""
-
-    configurations: int  # that were missing
-    states: Mapping[str, JobState]  # of the jobs that have not ended, by what they are called
-    ended: int  # jobs
-    elsewhere: int  # configurations that others are at
-    seconds_left: float | None
-
-    @property
-    def words(self) -> str:
-        """One line for people."""
-        by_status: dict[str, list[str]] = {}
-        for state in self.states.values():
-            by_status.setdefault(state.status, []).append(state.node if state.status == "running" else state.reason)
-        parts = [
-            f"{len(found)} {'pending' if status == 'queued' else status}{_most(found)}"
-            for status, found in sorted(by_status.items(), reverse=True)
-        ]
-        parts += [f"{self.ended} ended"] if self.ended else []
-        parts += [f"{self.elsewhere} configurations made by others"] if self.elsewhere else []
-        left = f"; about {_span(self.seconds_left)} left" if self.seconds_left is not None else ""
-        return f"{len(self.states) + self.ended} jobs: {', '.join(parts)}{left}"
 
 
 @dataclass
@@ -80,6 +54,7 @@ class Watch:
     _others: dict[str, Submission] = field(default_factory=dict)  # jobs that another submitter sent
     _begun: dict[str, float] = field(default_factory=dict)
     _took: list[float] = field(default_factory=list)
+    _restarts: dict[str, int] = field(default_factory=dict)  # job -> how often it was put back into the queue
     _ended: int = 0
 
     def go(self) -> None:
@@ -169,6 +144,7 @@ class Watch:
             for job in over:
                 self._close(job, states[job])
             self._note_times(states, time.monotonic())
+            self._note_restarts(states)
             if self._elsewhere and looks % PATIENCE == 0:
                 self._look_elsewhere()
             self._fill()
@@ -199,30 +175,44 @@ class Watch:
         sender = self._others.get(job)
         if sender is not None and not is_gone(sender.by):
             return  # whoever sent it is there to close it
-        reason = f"{self.queue.called(job)}: {state.said}"
-        for name in batch:
-            self._close_configuration(name, job, "" if state.is_well else reason)
+        reason = "" if state.is_well else f"{self.queue.called(job)}: {state.said}"
+        attempts = {name: self.tracker.runs(kind="run", fingerprint=name) for name in batch if name in self.wanted}
+        own = {
+            name: [run for run in found if run.tags.get(JOB) == self.queue.tag(job)] for name, found in attempts.items()
+        }
+        last = max((run for found in own.values() for run in found), key=lambda run: run.started, default=None)
+        for name, found in attempts.items():
+            is_finished = any(run.status == "FINISHED" for run in found) and not self.wanted[name].config.rerun
+            for run in own[name] if is_finished else own[name][1:]:
+                if run.status == "RUNNING":  # of an earlier start of this job
+                    self._end(run, "KILLED", f"{self.queue.called(job)} went on without this run: {state.said}")
+            if not is_finished:
+                is_last = bool(last and own[name] and own[name][0].id == last.id)
+                self._close_configuration(name, job, own[name][:1], reason, is_cut=is_last and state.was_ended)
 
-    def _close_configuration(self, name: str, job: str, reason: str) -> None:
-        if name not in self.wanted:
-            return
-        attempts = self.tracker.runs(kind="run", fingerprint=name)
-        if any(run.status == "FINISHED" for run in attempts) and not self.wanted[name].config.rerun:
-            return
-        own = next((run for run in attempts if run.tags.get(JOB) == self.queue.tag(job)), None)
-        if own is None:
+    def _close_configuration(
+        self, name: str, job: str, own: Sequence["StoredRun"], reason: str, *, is_cut: bool
+    ) -> None:
+        """Close what a job has not finished; what it said itself while it was being ended comes after SLURM's word."""
+        if not own:
             if reason:
                 failed = self.tracker.fail(self.wanted[name].name, name, reason, self.run.id)
                 self._keep_log(self.tracker.resume(failed), job)
             return
-        if own.status == "RUNNING" or (own.status == "KILLED" and reason):
-            self._fail(own, job, reason or f"{self.queue.called(job)} ended without closing this run")
+        (run,) = own
+        if run.status == "FAILED" and is_cut and reason not in run.tags.get(ERROR, ""):
+            self._fail(run, job, "; ".join(filter(None, [reason, run.tags.get(ERROR, "")])))
+        elif run.status == "RUNNING" or (run.status == "KILLED" and reason):
+            self._fail(run, job, reason or f"{self.queue.called(job)} ended without closing this run")
 
     def _fail(self, own: "StoredRun", job: str, reason: str) -> None:
+        self._keep_log(self._end(own, "FAILED", reason), job)
+
+    def _end(self, own: "StoredRun", status: str, reason: str) -> "Run":
         run = self.tracker.resume(own)
         run.set_tags({ERROR: reason})
-        run.finish("FAILED")
-        self._keep_log(run, job)
+        run.finish(status)
+        return run
 
     def _keep_log(self, run: "Run", job: str) -> None:
         if said := self.queue.said(job):
@@ -258,6 +248,15 @@ class Watch:
             elif state.is_well and job in self._begun:
                 self._took.append(now - self._begun.pop(job))
 
+    def _note_restarts(self, states: Mapping[str, JobState]) -> None:
+        """Close the runs that a job has left where it was put back into the queue: its node was lost, or taken."""
+        again = [job for job, state in states.items() if state.restarts > self._restarts.get(job, 0)]
+        for job in again:
+            self._restarts[job] = states[job].restarts
+            self._say(f"{self.queue.called(job)} is made again by SLURM: {states[job].said}")
+        if again:
+            self.tracker.close_dead_runs()
+
     def _progress(self, states: Mapping[str, JobState]) -> Progress:
         living = {job: states.get(job, UNKNOWN) for job in self._live}
         at_work = Counter(state.status for state in living.values())["running"]
@@ -275,15 +274,3 @@ class Watch:
 
     def _say(self, line: str) -> None:
         print(f"mia: {line}", file=sys.stderr, flush=True)
-
-
-def _most(words: Sequence[str]) -> str:
-    counted = Counter(word for word in words if word and word != "None")
-    shown = ", ".join(
-        f"{word}" + (f" x {count}" if count > 1 else "") for word, count in counted.most_common(MOST_NAMED)
-    )
-    return f" ({shown})" if shown else ""
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -19,6 +19,7 @@ RESTARTS = "mia.job_restarts"  # how often SLURM had put that job back into its 
 SECONDS = 30.0  # until SLURM must have answered
 FRESH_SECONDS = 2.0  # for which an answer is not asked for again
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+CUT = {"CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL", "REVOKED"}
 AT_WORK = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
 
 
@@ -36,6 +37,11 @@ class JobState:
     def is_well(self) -> bool:
         """Whether it ended as it should."""
         return self.status == "ended" and self.word == "COMPLETED"
+
+    @property
+    def was_ended(self) -> bool:
+        """Whether SLURM, or somebody through it, has ended it, so that its own last words do not say why."""
+        return self.status == "ended" and (self.word.split() or [""])[0].rstrip("+") in CUT
 
     @property
     def said(self) -> str:
@@ -113,7 +119,10 @@ def cluster() -> str:
 
 
 def _ask(numbers: Collection[str]) -> dict[str, JobState]:
-    """Return what squeue, and for what it has forgotten sacct, say of jobs; those not named nobody can tell of."""
+    """Return what squeue, and for what it has forgotten sacct, say of jobs; those not named nobody can tell of.
+
+    What of an array was cancelled before it began stands there under the number of the array, all in one.
+    """
     if shutil.which("squeue") is None:
         return {}
     bases = sorted({one.partition("_")[0] for one in numbers})
@@ -127,7 +136,8 @@ def _ask(numbers: Collection[str]) -> dict[str, JobState]:
     forgotten = [one for one in numbers if one not in found]
     accounts = _accounts(forgotten) if forgotten else {}
     gone = JobState("ended", "GONE", reason="SLURM does not know it any more")
-    return {one: found.get(one) or accounts.get(one) or gone for one in numbers}
+    rest = {one: state for one, state in (accounts | found).items() if state.status == "ended"}
+    return {one: found.get(one) or accounts.get(one) or rest.get(one.partition("_")[0], gone) for one in numbers}
 
 
 def _read(line: str) -> tuple[str, JobState] | None:
@@ -159,7 +169,7 @@ def _accounts(numbers: Collection[str]) -> dict[str, JobState]:
     if done is None or done.returncode:
         return {}
     rows = (line.split("|") for line in done.stdout.splitlines())
-    return {row[0]: state_of(row[1], row[2]) for row in rows if len(row) == 3}
+    return {row[0].partition("_[")[0]: state_of(row[1], row[2]) for row in rows if len(row) == 3}
 
 
 def _run(command: list[str]) -> "subprocess.CompletedProcess[str] | None":
