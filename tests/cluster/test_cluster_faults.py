@@ -191,7 +191,7 @@ def test_a_time_limit_fails_with_its_reason_and_the_same_command_goes_on(desk):
     limit = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=50"]
     code, _, err = desk.end_of(desk.sweep(f"train.epochs=2,{ENDLESS}", *limit), 300)
     assert code == 1, err
-    assert "1 trained, 1 failed" in err
+    assert "1 trained, 1 failed" in err, err
     assert not desk.running()
 
 
