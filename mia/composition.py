@@ -219,12 +219,12 @@ def _explain(error: Exception, overrides: Iterable[str], name: str, loader: Conf
     if listed := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'", text):
         return f"{listed[1]} lists several values: mia -m sweeps over them, KEY=[A,B] is one list"
     wanted = re.match(
-        r"(?:Could not \w+(?: from config)?|Error merging override|Could not append to config) ?'?([^'\s=]+)", text
+        r"(?:Could not \w+(?: from config\.?)?|Error merging override|Could not append to config) ?'?([^'\s=]+)", text
     )
     if wanted is None:
         return " ".join(text.split("See https://", maxsplit=1)[0].split())
     key = wanted[1].rstrip(".").lstrip("+~")
-    if any(re.search(r"is not in struct|not in '\w+'", str(one)) for one in chain):
+    if any(re.search(r"is not in struct|not in '\w+'|delete from config.* does not exist", str(one)) for one in chain):
         return _unknown_key(key, overrides, name, loader)
     return _wrong_value(key, chain, overrides)
 
@@ -244,6 +244,8 @@ def _unknown_key(key: str, overrides: Iterable[str], name: str, loader: ConfigLo
 
 
 def _wrong_value(key: str, chain: list[Exception], overrides: Iterable[str]) -> str:
+    if any("does not support deletion" in str(one) for one in chain):
+        return f"~{key}: a key cannot be taken away; ~attack.NAME leaves an attack out, {key}=VALUE sets another value"
     reason = next((line for one in reversed(chain) if (line := config.explain_value_error(one))), str(chain[-1]))
     given = next((override for override in overrides if override.lstrip("+~").startswith(f"{key}=")), key)
     return f"{given}: {' '.join(reason.removeprefix(f'{key}: ').split())}"

@@ -63,7 +63,7 @@ def check_limits(metrics: Mapping[str, float], limits: LimitOptions) -> Verdict:
     for metric, limit in limits.given().items():
         found = _epsilons(metrics) if metric == "epsilon" else _lower_ends(metrics, metric)
         if not found:
-            unchecked.append(f"limit.{metric}={limit:g} was not checked: no attack has a {metric}{_why(metric)}")
+            unchecked.append(f"limit.{metric}={limit:g} was not checked: no attack has {metric}{_why(metric)}")
             continue
         low, name = max((low, name) for name, low in found.items())
         if low > limit:

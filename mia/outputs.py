@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def audit_page(result: Result, about: About) -> str:
 
 
 def check_writable(folder: Path, key: str = "out") -> Path:
-    """Return a folder that can be made and written to; nothing is made yet.
+    """Return a folder that can be made and written to; nothing is left there yet.
 
     Raises:
         RequestError: it is a file, or lies where nothing can be made.
@@ -57,6 +58,10 @@ def check_writable(folder: Path, key: str = "out") -> Path:
         raise RequestError(f"{key}={folder} cannot be made: {there} is no folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise RequestError(f"{key}={folder} cannot be written: no permission in {there}")
+    try:  # some file systems say that they can be written, and cannot
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise RequestError(f"{key}={folder} cannot be written: {there}: {error.strerror}") from error
     return folder
 
 

@@ -89,6 +89,7 @@ def read_sweep(name: str, home: Path, keys: Iterable[str], groups: Iterable[str]
         found = read_bounded(text)
         if not isinstance(found, dict):
             raise RequestError("must hold keys and values")
+        _refuse_open(found)
         return _checked(name, header(text), found, _Rules(set(keys) - set(NOT_IN_FILES), set(groups), name))
     except RequestError as error:
         raise RequestError(f"sweeps/{name}.yaml: {error}") from error
@@ -292,3 +293,12 @@ def _refuse_hidden(key: str, value: Any) -> None:
         if isinstance(value, dict) and not re.fullmatch(r"[a-zA-Z0-9]\w*", str(name)):
             raise RequestError(f"{key}.{name} is not a config key")
         _refuse_hidden(f"{key}.{name}", inner)
+
+
+def _refuse_open(value: Any, key: str = "") -> None:
+    """Refuse OmegaConf's mark of a missing value: merged into a config, it would keep the default and say nothing."""
+    if value == "???":
+        raise RequestError(f"{key}: ??? is no value; write one, or leave the key out")
+    if isinstance(value, dict | list):
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_open(inner, f"{key}.{name}".lstrip("."))

@@ -36,6 +36,9 @@ def test_what_no_attack_measured_is_said():
     verdict = check_limits({"attack/loss/auc": 0.7}, LimitOptions(auc=0.6, epsilon=1))
     assert verdict.exceeded == ()
     assert [line.split(" was")[0] for line in verdict.unchecked] == ["limit.auc=0.6", "limit.epsilon=1"]
+    assert ["no attack has auc" in verdict.unchecked[0], "no attack has epsilon (" in verdict.unchecked[1]] == [
+        True
+    ] * 2
 
 
 def test_the_name_with_a_dot_is_understood():

@@ -36,7 +36,10 @@ def covariance_of_means(
     whatever the correlation inside the groups.
     """
     if codes is None:
-        return float(np.dot(a - a.mean(), b - b.mean()) / (len(a) - 1) / len(a)) if len(a) > 1 else 0.0
+        if len(a) < 2:
+            return 0.0
+        products = (a - a.mean()) * (b - b.mean())  # no dot: the library wakes all its threads for vectors this short
+        return float(products.sum() / (len(a) - 1) / len(a))
     number = len(np.unique(codes))
     if number < 2:
         return 0.0

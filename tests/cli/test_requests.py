@@ -41,7 +41,9 @@ WRONG = [
     ("model.hiden=[3]", "did you mean 'model.hidden'"),
     ("attack.shadow_svm.gird=wide", "did you mean 'attack.shadow_svm.grid'"),
     ("attack.prior.x=1", "attack.prior"),
-    ("~train.epochs", "train.epochs"),
+    ("~train.epochs", "~train.epochs: a key cannot be taken away; ~attack.NAME leaves an attack out"),
+    ("~train.epoch", "train.epoch is not a config key, did you mean 'train.epochs'"),
+    ("~nokey", "nokey is not a config key"),
     # wrong types
     ("seed=abc", "seed=abc"),
     ("seed=1.5", "seed=1.5"),

@@ -55,6 +55,8 @@ HOSTILE = {
     "deep brackets": "train: " + "[" * 100_000 + "\n",
     "too many values": "train: [" + "1," * 60_000 + "1]\n",
     "too large": "# " + "x" * MOST_BYTES + "\nseed: 1\n",
+    "a value left open": "seed: ???\n",
+    "a value left open in params": "hydra: {sweeper: {params: {seed: '???'}}}\n",
     "no mapping": "- a\n",
     "a word": "word\n",
     "two documents": "seed: 1\n---\nseed: 2\n",

@@ -1,5 +1,7 @@
 """The area under the ROC against slow twins, closed forms and simulated coverage."""
 
+import time
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -183,3 +185,12 @@ def test_auc_difference_of_two_perfect_attacks_has_an_interval():
     value, low, high = auc_difference(is_member * 1.0, is_member * 2.0, is_member)
     assert value == 0
     assert -0.2 < low < 0 < high < 0.2
+
+
+def test_no_other_thread_is_woken_for_it():
+    score, member = np.random.default_rng(0).normal(size=50_000), np.arange(50_000) % 2 == 0
+    auc(score, member)
+    before = time.process_time() - time.thread_time()
+    for _ in range(20):
+        auc(score, member)
+    assert time.process_time() - time.thread_time() - before < 0.05

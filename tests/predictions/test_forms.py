@@ -1,12 +1,14 @@
 """Several arrays together: each form gives the targets that are meant, with sound shadows behind them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mia.attacks.shared_statistics import shared_statistics
 from mia.checks import RequestError
+from mia.outputs import check_writable
 from mia.plans import find_complements, make_plan
 from mia.predictions.audit import make_audit_of_scores
 from mia.predictions.forms import make_audit
@@ -192,3 +194,9 @@ def test_what_attacks_share_is_worked_out_once_for_all_turns_and_is_the_same():
         afresh = shared_statistics(replace(task.signals))
         for name in ("phi", "log_confidence", "confidence"):
             np.testing.assert_array_equal(getattr(given, name), getattr(afresh, name))
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no such file system here")
+def test_a_folder_that_only_seems_to_be_writable_is_refused_before_anything_is_attacked():
+    with pytest.raises(RequestError, match=r"^out=/proc/nope cannot be written: "):
+        check_writable(Path("/proc/nope"))
