@@ -95,7 +95,7 @@ class _Watch:
 
 def _asking(probe: Any, count: int) -> Training:
     """Return what makes a network go through a probe and otherwise answer as in evaluation mode: nothing is dropped."""
-    return Training(jax.random.key(0), jnp.float32(0), jnp.ones(count, jnp.float32), probe)
+    return Training(jax.random.key(0), jnp.float32(0), jnp.ones(count, jnp.float32), probe=probe)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
