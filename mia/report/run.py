@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from mia import __version__
-from mia.attacks import attack_words
+from mia.attacks import ATTACKS, attack_words
 from mia.checks import RequestError, one_of
 from mia.contact_sheet import contact_sheet
 from mia.metrics.estimates import Estimate
@@ -27,12 +27,19 @@ from mia.report.look import CATEGORIES, MARKS, Figure, choice, filled, picture_f
 from mia.report.page import NAME, Page, Section, page_html, write_files
 from mia.report.tables import Cell, Table, estimate_cell
 from mia.stored_result import CURVES, Fetch, stored_result
-from mia.tables import attacks_by_auc, number, result_tables
+from mia.tables import attacks_by_auc, class_name, number, result_tables
 
 if TYPE_CHECKING:
     import altair as alt
 
 MOST_ATTACKS = 4  # whose precision by class is shown
+MOST_EXPOSED = 10  # members that are named
+COMPUTED = (
+    "Each attack gives every record a score, high for members, without knowing who is one: AUC compares these scores.",
+    "Accuracy, precision and recall are at thresholds learnt on shadows, which stand in for the target.",
+    "Null control: the same scores against shuffled membership. Placebo: the attack on answers that cannot know it.",
+    "A record that an attack cannot score is left out and counted, never filled in.",
+)
 Lines = list[dict[str, Any]]
 
 
@@ -207,6 +214,32 @@ def attack_table(result: Result) -> Table:
     return Table(columns, 1)
 
 
+def exposed_table(result: Result, most: int = MOST_EXPOSED) -> Table | None:
+    """Return the members that the strongest attack is surest about, or None where no attack could score any."""
+    scored = [name for name in attacks_by_auc(result) if np.isfinite(result.scores[name].score).any()]
+    if not scored:
+        return None
+    score = np.where(
+        result.is_member & np.isfinite(result.scores[scored[0]].score), result.scores[scored[0]].score, -np.inf
+    )
+    first = np.argsort(-score, kind="stable")[: min(most, int(np.isfinite(score).sum()))]
+    classes = [class_name(result, label) for label in result.labels[first]]
+    return Table(
+        {
+            "record": [Cell(str(one), str(one)) for one in result.index[first]],
+            "class": [Cell(one, one) for one in classes],
+            f"score of {attack_words(scored[0])}": [Cell(f"{one:.4g}", float(one)) for one in score[first]],
+        },
+        1,
+    )
+
+
+def _citations(result: Result) -> list[str]:
+    """Return whom to cite for the attacks, a line each."""
+    named = [name for name in attacks_by_auc(result) if name in ATTACKS.names()]
+    return [f"{attack_words(name)}: {ATTACKS[name].citation}" for name in named if ATTACKS[name].citation]
+
+
 def run_page(result: Result, *, title: str, command: str = "", question: str = "", picture: bytes = b"") -> str:
     """Return a run's page: utility, leakage of every attack, its figures, most exposed pictures and warnings.
 
@@ -223,13 +256,17 @@ def run_page(result: Result, *, title: str, command: str = "", question: str = "
     members = int(result.is_member.sum())
     note = f"{members:,} members, {len(result.is_member) - members:,} non-members; 95% intervals, 99% for the control."
     failed = [line for line in result.warnings if FAILED in line]
+    exposed = exposed_table(result)
     sections = [
         Section("controls", "A control failed: do not trust these numbers yet", lines=failed),
         Section("leakage", "Leakage", note, [("leakage", attack_table(result))] if result.scores else []),
         *(Section(one.name, one.title, one.caption, figure=True) for one in figures),
         Section("exposed", "The members that the strongest attack is surest about",
+                tables=[("exposed", exposed)] if exposed else [],
                 picture=f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""),
         Section("warnings", "Warnings", lines=[line for line in result.warnings if FAILED not in line]),
+        Section("computed", "How it was computed", lines=COMPUTED if result.scores else []),
+        Section("cite", "Whom to cite", lines=_citations(result)),
     ]  # fmt: skip
     cards = [(f"{result.metrics[one.name]:.3f}", one.words) for one in shown]
     specs = {one.name: one.spec for one in figures}

@@ -17,8 +17,9 @@ from mia.contact_sheet import contact_sheet, most_exposed
 from mia.metrics.slices import slice_rows
 from mia.records import Result, Scores
 from mia.report import look
-from mia.report.run import audit_page, figure, run_data, run_figures, run_files
+from mia.report.run import audit_page, exposed_table, figure, run_data, run_figures, run_files, run_page
 from mia.stored_result import stored_result
+from mia.tables import attacks_by_auc
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +196,16 @@ def test_the_contact_sheet_is_one_small_picture(result: Result, shape, kind) -> 
                 picture.convert("RGB").crop((2, 0, 74, 72)).resize((32, 32), Image.Resampling.NEAREST), float
             )
             assert np.abs(shown - images[result.index[best]]).mean() < 25  # but for its few colours
+
+
+def test_a_page_names_exposed_members_how_it_was_computed_and_whom_to_cite(result: Result) -> None:
+    table = exposed_table(result, most=5)
+    assert table is not None
+    named = [cell.text for cell in table.columns["record"]]
+    strongest = result.scores[attacks_by_auc(result)[0]].score
+    best = np.sort(strongest[result.is_member])[::-1][:5]
+    assert [str(one) for one in result.index[result.is_member][np.argsort(-strongest[result.is_member])[:5]]] == named
+    assert [cell.order for cell in [*table.columns.values()][-1]] == pytest.approx(list(best))
+    page = run_page(result, title="x")
+    assert "How it was computed" in page
+    assert "Whom to cite" in page
