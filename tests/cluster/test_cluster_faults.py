@@ -107,10 +107,13 @@ def test_whoever_looks_closes_the_runs_of_jobs_that_are_gone(desk):
     assert code == 1  # the submitter has died
     assert f"on {run['tags']['mia.host']}" in out, (out, err)
     assert "epoch" in out or "starting" in out or "train" in out
-    desk.cluster.ask("scancel", "-s", "KILL", "--full", run["tags"]["mia.job"].split(":")[2])
+    desk.kill_workers()
     desk.wait(lambda: not desk.queue(), "its end")
+    assert desk.statuses() == ["RUNNING"]
     code, out, _ = desk.end_of(desk.start("status", *desk.store))
     assert (code, desk.statuses()) == (1, ["KILLED"]), out
+    (run,) = desk.runs()
+    assert "SLURM job" in run["tags"]["mia.error"]
     assert desk.statuses("sweep") == ["KILLED"]
 
 
@@ -188,11 +191,14 @@ def test_one_job_runs_several_configurations_and_a_failing_one_fails_alone(desk)
 
 
 def test_a_time_limit_fails_with_its_reason_and_the_same_command_goes_on(desk):
-    limit = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=50"]
+    limit = ["hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=15"]  # SLURM tells up to a minute sooner
     code, _, err = desk.end_of(desk.sweep(f"train.epochs=2,{ENDLESS}", *limit), 300)
     assert code == 1, err
     assert "1 trained, 1 failed" in err, err
     assert not desk.running()
+    (failed,) = [run for run in desk.runs() if run["status"] == "FAILED"]
+    assert "hydra.launcher.timeout_min" in failed["tags"]["mia.error"]
+    assert desk.folders() == []
 
 
 def test_the_server_away_for_a_while_delays_jobs_and_loses_nothing(desk):
