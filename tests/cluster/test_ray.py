@@ -49,7 +49,7 @@ class Home:
         try:
             with closing(sqlite3.connect(f"file:{self.folder}/mlflow.db?mode=ro", uri=True)) as database:
                 return database.execute(
-                    "SELECT status, value FROM runs JOIN params USING (run_uuid) WHERE key = 'train.epochs' "
+                    "SELECT status, value FROM runs JOIN params USING (run_uuid) WHERE key = 'train.test_records' "
                     "ORDER BY start_time"
                 ).fetchall()
         except sqlite3.OperationalError:
@@ -77,7 +77,7 @@ def running(home, count):
 
 
 def test_a_killed_worker_is_made_again_and_nothing_is_lost_or_twice(home):
-    process = home.sweep("train.epochs=60,61,1")
+    process = home.sweep("train.test_records=60,61,1")
     home.wait(running(home, 2))
     os.kill(home.begun()[0]["pid"], signal.SIGKILL)
     _, err = process.communicate(timeout=SECONDS)
@@ -87,12 +87,12 @@ def test_a_killed_worker_is_made_again_and_nothing_is_lost_or_twice(home):
     assert sorted(epochs for status, epochs in found if status == "FINISHED") == ["1", "60", "61"]
     assert [status for status, _ in found if status != "FINISHED"] == ["KILLED"]
     assert not list(home.folder.glob("sweeps/*"))
-    _, err = (again := home.sweep("train.epochs=60,61,1")).communicate(timeout=SECONDS)
+    _, err = (again := home.sweep("train.test_records=60,61,1")).communicate(timeout=SECONDS)
     assert (again.returncode, "3 reused, 0 trained" in err) == (0, True), err
 
 
 def test_ctrl_c_ends_the_tasks(home):
-    process = home.sweep(f"train.epochs={ENDLESS},{ENDLESS + 1},{ENDLESS + 2}")
+    process = home.sweep(f"train.test_records={ENDLESS},{ENDLESS + 1},{ENDLESS + 2}")
     home.wait(running(home, 2))
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=SECONDS)
@@ -102,7 +102,7 @@ def test_ctrl_c_ends_the_tasks(home):
 
 
 def test_a_lost_machine_leaves_its_work_to_the_other(home, ray_cluster):
-    process = home.sweep("train.epochs=100,101")
+    process = home.sweep("train.test_records=100,101")
     home.wait(running(home, 2))
     ray_cluster[1].stdin.write("end it\n")
     ray_cluster[1].stdin.flush()
@@ -121,7 +121,7 @@ def test_a_lost_machine_leaves_its_work_to_the_other(home, ray_cluster):
     ],
 )
 def test_what_no_machine_has_is_refused(home, typed, said):
-    process = home.sweep("train.epochs=1,2", typed)
+    process = home.sweep("train.test_records=1,2", typed)
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 2, err
     assert said in err

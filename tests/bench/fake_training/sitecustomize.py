@@ -1,7 +1,7 @@
 """Put this folder on PYTHONPATH, and every `mia` below fakes its training: no JAX, answers out of a hat, time at will.
 
-A model takes `train.epochs` x $FAKE_EPOCH_SECONDS (default 0). Everything else is as it is: locks, pools, attacks,
-metrics, the store of runs.
+A model takes `train.test_records` x $FAKE_EPOCH_SECONDS (default 0), as if those were its epochs: real epochs would be
+one training for all. Everything else is as it is: locks, pools, attacks, metrics, the store of runs.
 """
 
 import importlib.abc
@@ -37,18 +37,18 @@ def without_training(module):
         from mia.store import CURVES
 
         seconds = float(os.environ.get("FAKE_EPOCH_SECONDS", "0"))
-        classes = given.asked.num_classes
+        classes, length = given.asked.num_classes, places.options.train.test_records
         for done, one in enumerate(models):
-            for epoch in range(last if seconds else 0):
-                text = f"train: model {done + 1} of {len(models)}, epoch {epoch + 1}/{last}"
-                observe(Step(text, done + epoch / last, len(models)))
+            for epoch in range(length if seconds else 0):
+                text = f"train: model {done + 1} of {len(models)}, epoch {epoch + 1}/{length}"
+                observe(Step(text, done + epoch / length, len(models)))
                 time.sleep(seconds)
             chance = np.random.default_rng([places.options.seed, one.row])
             logits = chance.normal(size=(len(given.asked.x), classes)).astype(np.float32)
             members = split.members_of(one.row)
             logits[members, given.asked.y[members]] += 2
             for epochs in one.kept:
-                curves = {name: np.zeros(epochs if not seconds else 1, np.float32) for name in CURVES}
+                curves = {name: np.zeros(epochs, np.float32) for name in CURVES}
                 trained = module.TrainedModel({"w": np.zeros(1, np.float32)}, curves, logits)
                 places.pool(one.row, epochs).save(one.row, trained)
 
