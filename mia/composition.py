@@ -270,7 +270,8 @@ def _unknown_choice(text: str) -> str:
 def choices_of(group: str) -> list[str]:
     """Return the names that can be chosen in a config group."""
     if group in ("hydra/launcher", "hydra/sweeper"):
-        return ["basic", *LAUNCHERS] if group == "hydra/launcher" else list(SWEEPERS)
+        own = sorted(file.stem for file in (HOME / "conf" / group).glob("*.yaml"))
+        return ["basic", *LAUNCHERS, *own] if group == "hydra/launcher" else list(SWEEPERS)
     files = {file.stem for file in (HOME / "conf" / group).glob("*.yaml")}
     more = {"attack": ["quick", "full", *ATTACKS.names()]}.get(group) or config.options_of(group)
     return sorted(files.union(more))

@@ -17,7 +17,7 @@ from mia.tracking.slurm import JobState
 class LocalQueue:
     """Jobs that are processes here; no more at once than there are cores."""
 
-    kind = "local"
+    kind, outlives = "local", True
 
     def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
         self.place, self.room = socket.gethostname(), usable_cores()

@@ -23,6 +23,7 @@ class Queue(Protocol):
     kind: str  # slurm, local or ray
     place: str  # the cluster or the machine: jobs of another one are nobody's business here
     room: int  # jobs that may wait or be at work there at once; 0: as many as there are
+    outlives: bool  # whether jobs go on when the process that sent them has ended
 
     def send(self, works: Sequence["Work"], token: str) -> list[str]:
         """Send a job for each piece of work, marked with a token, and return their ids."""

@@ -118,6 +118,7 @@ def queue_of(launcher: str, options: Mapping[str, Any], folder: Path, needs: Nee
     makers: dict[str, Callable[[], Queue]] = {
         "SlurmLauncher": lambda: _slurm(options, folder, needs),
         "LocalLauncher": lambda: _local(options, folder),
+        "ray": lambda: _ray(options, folder, needs),
     }
     make = makers.get(launcher.rpartition(".")[2])
     return make() if make else None
@@ -133,3 +134,9 @@ def _local(options: Mapping[str, Any], folder: Path) -> Queue:
     from mia.sweeper.local_queue import LocalQueue
 
     return LocalQueue(options, folder)
+
+
+def _ray(options: Mapping[str, Any], folder: Path, needs: Needs) -> Queue:
+    from mia.sweeper.ray_queue import RayQueue
+
+    return RayQueue(options, folder, needs)

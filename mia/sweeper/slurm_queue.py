@@ -37,7 +37,7 @@ BIND = [
 class SlurmQueue:
     """Jobs of a SLURM cluster."""
 
-    kind, room = "slurm", 0
+    kind, room, outlives = "slurm", 0, True
 
     def __init__(self, options: Mapping[str, Any], folder: Path, needs: Needs) -> None:
         if shutil.which("sbatch") is None:

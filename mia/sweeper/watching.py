@@ -224,11 +224,13 @@ class Watch:
         """End the jobs, or say how they are found again."""
         if not self._live:
             return
-        if not isinstance(error, KeyboardInterrupt) or not self.cancels:
+        is_left = not isinstance(error, KeyboardInterrupt) or not self.cancels
+        if is_left and self.queue.outlives:
             self._say(f"left: {self._named(self._live)}; the same command finds them again")
             return
         own = [job for job in self._live if job not in self._others or is_gone(self._others[job].by)]
-        self._say(f"cancelling {self._named(own)}; engine.on_interrupt=leave would leave them")
+        other = "engine.on_interrupt=leave would leave them" if self.queue.outlives else "they end with this command"
+        self._say(f"cancelling {self._named(own)}; {other}")
         self.queue.cancel(own)
         deadline = time.monotonic() + SECONDS_TO_END
         while own and time.monotonic() < deadline:

@@ -6,8 +6,11 @@ run that is being made as Ctrl-C does: it is closed as KILLED, and what it has t
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import open_dict
@@ -59,16 +62,55 @@ class Runner:
             os.environ["MIA_JOB"] = own
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit lets it pass
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would ignore it
-        with terminate_as_interrupt():
+        with terminate_as_interrupt(), _time_limit() as over:
             shared: Shared = pickle_load(work.shared)
             for number, overrides in work.jobs:
                 run_one(shared, number, overrides)
+                if over:
+                    raise over[0]
 
     def checkpoint(self, work: Work) -> Any:
         """Return what the job does when it is started again: the same, and what is finished by then is reused."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, work)
+
+
+class OutOfTimeError(Exception):
+    """The time that a job may take is nearly over, and nobody has asked for it to be put back into the queue."""
+
+
+@contextmanager
+def _time_limit() -> Iterator[list[OutOfTimeError]]:
+    """Let the run that is being made fail with a reason for people when SLURM says that a job's time is nearly over.
+
+    submitit, which is told, puts the job back into the queue if that is asked for, and raises an error if not.
+    """
+    over: list[OutOfTimeError] = []
+    submitits = signal.getsignal(signal.SIGUSR2) if hasattr(signal, "SIGUSR2") else None
+    if not callable(submitits):
+        yield over
+        return
+
+    def told(number: int, frame: FrameType | None) -> None:
+        from submitit.core.utils import UncompletedJobError
+
+        try:
+            submitits(number, frame)
+        except UncompletedJobError as error:
+            over.append(
+                OutOfTimeError(
+                    "the time of the job is over (hydra.launcher.timeout_min; hydra.launcher.max_num_timeout puts such "
+                    "jobs back into the queue); the same command goes on with what is trained"
+                )
+            )
+            raise over[0] from error
+
+    signal.signal(signal.SIGUSR2, told)
+    try:
+        yield over
+    finally:
+        signal.signal(signal.SIGUSR2, submitits)
 
 
 def run_one(shared: Shared, number: int, overrides: tuple[str, ...]) -> None:

@@ -23,7 +23,7 @@ from mia.home import checkout
 from mia.tracking import slurm
 
 HEARTBEAT = "mia.heartbeat"  # when a run last said that it lives, in seconds since 1970
-BEAT_SECONDS = 60.0
+FIRST_BEAT_SECONDS, BEAT_SECONDS = 5.0, 60.0  # until it says so for the first time after its start; between two times
 LEASE_SECONDS = 900.0  # without a heartbeat after which a run on another machine counts as dead; clocks may differ
 HIDDEN = "hidden"  # the start of a process that the system does not tell us of
 PACKAGES = ("jax", "flax", "optax", "scikit-learn", "numpy", "mlflow", "hydra-core")

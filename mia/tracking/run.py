@@ -196,7 +196,7 @@ class Run:
 
     @contextmanager
     def alive(self, *, was_said: bool = False) -> Iterator[None]:
-        """Say in the store every minute of the block that this process lives, for those who cannot see it.
+        """Say in the store that this process lives, for those who cannot see it: every minute, and sooner at the start.
 
         A run that has once said so counts as dead when it has been silent for `process.LEASE_SECONDS`.
         """
@@ -205,7 +205,9 @@ class Run:
             self.set_tags(process.heartbeat())
 
         def beat() -> None:
-            while not ended.wait(process.BEAT_SECONDS):
+            pause = min(process.FIRST_BEAT_SECONDS, process.BEAT_SECONDS)
+            while not ended.wait(pause):
+                pause = min(2 * pause, process.BEAT_SECONDS)
                 doing = {DOING: self.doing()} if self.doing else {}
                 for name, value in {**process.heartbeat(), **as_tags(doing)}.items():
                     with suppress(Exception):  # the next one may get through; whoever works with the run will be told

@@ -46,9 +46,9 @@ def test_a_healthy_sweep_of_real_training_and_the_same_command_again(desk):
 
 @BOTH
 def test_one_cancelled_job_fails_with_its_reason_and_the_others_go_on(desk):
-    process = desk.sweep(f"train.epochs=300,310,320,{ENDLESS}")
-    desk.wait(lambda: any(run["params"].get("train.epochs") == str(ENDLESS) for run in desk.running()), "its run")
-    (victim,) = [run for run in desk.running() if run["params"].get("train.epochs") == str(ENDLESS)]
+    process = desk.sweep(f"train.test_records=300,310,320,{ENDLESS}")
+    desk.wait(lambda: any(run["params"].get("train.test_records") == str(ENDLESS) for run in desk.running()), "its run")
+    (victim,) = [run for run in desk.running() if run["params"].get("train.test_records") == str(ENDLESS)]
     job = victim["tags"]["mia.job"].split(":")[2]
     desk.cluster.ask("scancel", job)
     code, _, err = desk.end_of(process)
@@ -67,7 +67,7 @@ def test_one_cancelled_job_fails_with_its_reason_and_the_others_go_on(desk):
 
 @BOTH
 def test_all_jobs_cancelled_is_told_soon(desk):
-    process = desk.sweep(f"train.epochs={','.join(str(ENDLESS + one) for one in range(5))}")
+    process = desk.sweep(f"train.test_records={','.join(str(ENDLESS + one) for one in range(5))}")
     desk.wait(is_begun(desk, 3), "three runs")
     desk.cluster.ask("scancel", "--user=root")
     begun = time.monotonic()
@@ -80,7 +80,7 @@ def test_all_jobs_cancelled_is_told_soon(desk):
 
 
 def test_a_lost_node_closes_its_run_and_the_job_is_made_again(desk):
-    process = desk.sweep("train.epochs=400,410")
+    process = desk.sweep("train.test_records=400,410")
     desk.wait(is_begun(desk, 2), "two runs")
     lost = desk.running()[0]
     node = lost["tags"]["mia.host"]
@@ -98,7 +98,7 @@ def test_a_lost_node_closes_its_run_and_the_job_is_made_again(desk):
 
 
 def test_whoever_looks_closes_the_runs_of_jobs_that_are_gone(desk):
-    process = desk.sweep(f"train.epochs={ENDLESS}")
+    process = desk.sweep(f"train.test_records={ENDLESS}")
     desk.wait(is_begun(desk), "a run")
     process.kill()
     process.communicate()
@@ -107,16 +107,19 @@ def test_whoever_looks_closes_the_runs_of_jobs_that_are_gone(desk):
     assert code == 1  # the submitter has died
     assert f"on {run['tags']['mia.host']}" in out, (out, err)
     assert "epoch" in out or "starting" in out or "train" in out
-    desk.cluster.ask("scancel", "-s", "KILL", "--full", run["tags"]["mia.job"].split(":")[2])
+    desk.kill_workers()
     desk.wait(lambda: not desk.queue(), "its end")
+    assert desk.statuses() == ["RUNNING"]
     code, out, _ = desk.end_of(desk.start("status", *desk.store))
     assert (code, desk.statuses()) == (1, ["KILLED"]), out
+    (run,) = desk.runs()
+    assert "SLURM job" in run["tags"]["mia.error"]
     assert desk.statuses("sweep") == ["KILLED"]
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
 def test_an_interrupted_submitter_cancels_its_jobs(desk, signal_):
-    process = desk.sweep(f"train.epochs={','.join(str(ENDLESS + one) for one in range(4))}")
+    process = desk.sweep(f"train.test_records={','.join(str(ENDLESS + one) for one in range(4))}")
     desk.wait(is_begun(desk, 3), "three runs")
     os.killpg(process.pid, signal_)
     code, _, err = desk.end_of(process)
@@ -130,7 +133,7 @@ def test_an_interrupted_submitter_cancels_its_jobs(desk, signal_):
 
 
 def test_jobs_that_are_left_at_ctrl_c_are_found_by_the_same_command(desk):
-    typed = ["train.epochs=500,510,520,530", "engine.on_interrupt=leave"]
+    typed = ["train.test_records=500,510,520,530", "engine.on_interrupt=leave"]
     process = desk.sweep(*typed)
     desk.wait(is_begun(desk, 3), "three runs")
     os.killpg(process.pid, signal.SIGINT)
@@ -146,7 +149,7 @@ def test_jobs_that_are_left_at_ctrl_c_are_found_by_the_same_command(desk):
 
 
 def test_a_killed_submitter_and_the_same_command_again(desk):
-    typed = ["train.epochs=300,310,320,330,340,2"]
+    typed = ["train.test_records=300,310,320,330,340,2"]
     process = desk.sweep(*typed)
     desk.wait(is_begun(desk, 3), "three runs")
     process.kill()
@@ -165,8 +168,8 @@ def test_a_killed_submitter_and_the_same_command_again(desk):
 
 
 def test_two_submitters_with_overlapping_grids_make_one_run_of_each(desk):
-    one = desk.sweep("train.epochs=200,210,220")
-    other = desk.sweep("train.epochs=210,220,230")
+    one = desk.sweep("train.test_records=200,210,220")
+    other = desk.sweep("train.test_records=210,220,230")
     for process in (one, other):
         code, _, err = desk.end_of(process)
         assert code == 0, err
@@ -188,15 +191,18 @@ def test_one_job_runs_several_configurations_and_a_failing_one_fails_alone(desk)
 
 
 def test_a_time_limit_fails_with_its_reason_and_the_same_command_goes_on(desk):
-    limit = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=50"]
-    code, _, err = desk.end_of(desk.sweep(f"train.epochs=2,{ENDLESS}", *limit), 300)
+    limit = ["hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=15"]  # SLURM tells up to a minute sooner
+    code, _, err = desk.end_of(desk.sweep(f"train.test_records=2,{ENDLESS}", *limit), 300)
     assert code == 1, err
     assert "1 trained, 1 failed" in err, err
     assert not desk.running()
+    (failed,) = [run for run in desk.runs() if run["status"] == "FAILED"]
+    assert "hydra.launcher.timeout_min" in failed["tags"]["mia.error"]
+    assert desk.folders() == []
 
 
 def test_the_server_away_for_a_while_delays_jobs_and_loses_nothing(desk):
-    process = desk.sweep("train.epochs=200,210,220,230,240")
+    process = desk.sweep("train.test_records=200,210,220,230,240")
     desk.wait(is_begun(desk, 2), "two runs")
     desk.cluster.end("mlflow")
     time.sleep(25)
@@ -208,20 +214,20 @@ def test_the_server_away_for_a_while_delays_jobs_and_loses_nothing(desk):
 
 
 def test_jobs_wait_for_a_server_no_longer_than_is_said(desk):
-    process = desk.sweep("train.epochs=200,210,220,230", "tracking.patience=15")
+    process = desk.sweep("train.test_records=200,210,220,230", "tracking.patience=15")
     desk.wait(is_begun(desk, 3), "three runs")
     desk.cluster.end("mlflow")
     code, _, err = desk.end_of(process)
     desk.cluster.mlflow_up()
     assert code == 1
     assert "tracking.patience=15" in err, err
-    code, _, err = desk.end_of(desk.sweep("train.epochs=200,210,220,230", "tracking.patience=15"))
+    code, _, err = desk.end_of(desk.sweep("train.test_records=200,210,220,230", "tracking.patience=15"))
     assert code == 0, err
     finished_once(desk, 4)
 
 
 def test_the_database_away_for_a_while_loses_nothing(desk):
-    process = desk.sweep("train.epochs=200,210,220,230")
+    process = desk.sweep("train.test_records=200,210,220,230")
     desk.wait(is_begun(desk, 2), "two runs")
     desk.cluster.end("postgres")
     time.sleep(15)
@@ -232,7 +238,7 @@ def test_the_database_away_for_a_while_loses_nothing(desk):
 
 
 def test_what_a_person_sees_and_what_jobs_ask_for(desk):
-    process = desk.sweep(f"train.epochs={','.join(str(600 + one) for one in range(4))}")
+    process = desk.sweep(f"train.test_records={','.join(str(600 + one) for one in range(4))}")
     desk.wait(is_begun(desk, 3), "three runs")
     job = next(iter(desk.queue()))
     asked = desk.cluster.ask("scontrol", "show", "job", job)
@@ -247,7 +253,10 @@ def test_what_a_person_sees_and_what_jobs_ask_for(desk):
     assert code == 0, err
     assert re.search(r"4 jobs: .*pending", err), err
     code, out, _ = desk.end_of(
-        desk.start(*desk.store, *("split.size=20", "attack=[gap]", "model.hidden=[4]", "train.epochs=2"))
+        desk.start(
+            *desk.store,
+            *("split.size=20", "attack=[gap]", "model.hidden=[4]", "train.test_records=2", "train.epochs=2"),
+        )
     )
     assert code == 0
     assert desk.cluster.uri in out

@@ -1,7 +1,7 @@
 """Put this folder on PYTHONPATH, and every `mia` below fakes its training: no JAX, answers out of a hat, time at will.
 
-A model takes `train.epochs` x $FAKE_EPOCH_SECONDS (default 0). Everything else is as it is: locks, pools, attacks,
-metrics, the store of runs.
+A model takes `train.test_records` x $FAKE_EPOCH_SECONDS (default 0), as if those were its epochs: real epochs would be
+one training for all. Everything else is as it is: locks, pools, attacks, metrics, the store of runs.
 """
 
 import importlib.abc
@@ -28,23 +28,29 @@ def without_jax(module):
     module._prepare_jax = lambda: None
 
 
-@patch("mia.experiment.pools")
+@patch("mia.experiment.training")
 def without_training(module):
     import numpy as np
 
-    def train(options, given, split, models, todo, observe, told):
+    def train(places, given, split, models, last, observe, told):
+        from mia.experiment.observer import Step
+        from mia.store import CURVES
+
         seconds = float(os.environ.get("FAKE_EPOCH_SECONDS", "0"))
-        classes, epochs = given.asked.num_classes, options.train.epochs
-        for done, row in enumerate(todo):
-            for epoch in range(epochs if seconds else 0):
-                text = f"train: model {done + 1} of {len(todo)}, epoch {epoch + 1}/{epochs}"
-                observe(module.Step(text, done + epoch / epochs, len(todo)))
+        classes, length = given.asked.num_classes, places.options.train.test_records
+        for done, one in enumerate(models):
+            for epoch in range(length if seconds else 0):
+                text = f"train: model {done + 1} of {len(models)}, epoch {epoch + 1}/{length}"
+                observe(Step(text, done + epoch / length, len(models)))
                 time.sleep(seconds)
-            chance = np.random.default_rng([options.seed, row])
+            chance = np.random.default_rng([places.options.seed, one.row])
             logits = chance.normal(size=(len(given.asked.x), classes)).astype(np.float32)
-            logits[split.members_of(row), given.asked.y[split.members_of(row)]] += 2
-            curves = {name: np.zeros(epochs if not seconds else 1, np.float32) for name in module.CURVES}
-            models[row].save(row, module.TrainedModel({"w": np.zeros(1, np.float32)}, curves, logits))
+            members = split.members_of(one.row)
+            logits[members, given.asked.y[members]] += 2
+            for epochs in one.kept:
+                curves = {name: np.zeros(epochs, np.float32) for name in CURVES}
+                trained = module.TrainedModel({"w": np.zeros(1, np.float32)}, curves, logits)
+                places.pool(one.row, epochs).save(one.row, trained)
 
     module._train = train
 
