@@ -68,5 +68,6 @@ def complain(error: BaseException, code: int, cause: BaseException | None = None
 
         traceback.print_exception(cause or error)
     text = " ".join(str(error).split()) or type(error).__name__
-    print(f"mia: error: {text}", file=sys.stderr)
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)  # no escape codes
+    print(f"mia: error: {shown}", file=sys.stderr)
     return code

@@ -49,5 +49,3 @@ def check_known_nonmembers(name: str, split: SplitOptions, num_records: int) -> 
         raise RequestError(
             f"{lacking}, and split.protocol=pool puts all {num_records:,} in question: choose a smaller split.size"
         )
-    if split.protocol == "disjoint" and not split.num_shadows:
-        raise RequestError(f"{lacking}, such as a shadow's: set split.num_shadows=1")

@@ -1,6 +1,7 @@
 """The grid: every combination of the values that a request and its sweep file list (`hydra/sweeper=grid`)."""
 
 import itertools
+import math
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
@@ -26,7 +27,13 @@ class GridSweeper(ResumingSweeper):
             for one in parsed([*listed, *arguments], parser)
             if not one.is_hydra_override()
         }
+        if (count := math.prod(map(len, axes.values()))) > MOST:
+            raise RequestError(f"the grid has {count:,} configurations; at most {MOST:,} are run at once")
         return [spell_out(job, self.task.variants) for job in itertools.product(*axes.values())]
+
+
+MOST = 20_000
+"""Configurations of a grid; a range in a sweep file can list more than any memory holds."""
 
 
 def _values(one: Override) -> list[str]:
@@ -43,7 +50,8 @@ def _values(one: Override) -> list[str]:
             f"{one.input_line} lists no values: a grid needs them, KEY=A,B,C, KEY=range(START,STOP,STEP) or "
             "KEY=tag(log,range(START,STOP,COUNT))"
         )
-    values = [f"{key}={value}" for value in _log_range(one) or one.sweep_string_iterator()]
+    listed = _log_range(one) or one.sweep_string_iterator()
+    values = [f"{key}={value}" for value in itertools.islice(listed, MOST + 1)]
     if not values:
         raise RequestError(f"{one.input_line} lists nothing; glob chooses among the names of a config group")
     return values
@@ -59,6 +67,6 @@ def _log_range(one: Override) -> list[str]:
     if not isinstance(found, RangeSweep) or "log" not in found.tags:
         return []
     low, high, count = float(found.start or 0), float(found.stop or 0), int(found.step)
-    if not 0 < low < high or count < 2 or count != found.step:
+    if not 0 < low < high or count < 2 or count != found.step or count > MOST:
         raise RequestError(f"{one.input_line} must rise from a number above 0: tag(log,range(1e-5,1e-1,5)) gives five")
     return [f"{low * (high / low) ** (k / (count - 1)):.4g}" for k in range(count)]

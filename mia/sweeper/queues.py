@@ -5,7 +5,7 @@ A queue decides nothing: what is sent, awaited and closed is up to `watching`.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mia.tracking.slurm import JobState
 
@@ -59,39 +59,3 @@ def tail(path: Path) -> str:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
-
-
-def queue_of(launcher: str, options: Mapping[str, Any], folder: Path, needs: Needs) -> Queue | None:
-    """Return the queue of a launcher, or None for those that Hydra runs itself.
-
-    Args:
-        launcher: The class that Hydra would make, or the name of one of ours.
-        options: What is set under `hydra.launcher`.
-        folder: For the files of the jobs.
-        needs: Tells what a job should ask for where nothing is set: `cpus_per_task`, `mem_gb`.
-    """
-    makers: dict[str, Callable[[], Queue]] = {
-        "SlurmLauncher": lambda: _slurm(options, folder, needs),
-        "LocalLauncher": lambda: _local(options, folder),
-        "Ray": lambda: _ray(options, folder, needs),
-    }
-    make = makers.get(launcher.rpartition(".")[2])
-    return make() if make else None
-
-
-def _slurm(options: Mapping[str, Any], folder: Path, needs: Needs) -> Queue:
-    from mia.sweeper.slurm_queue import SlurmQueue
-
-    return SlurmQueue(options, folder, needs)
-
-
-def _local(options: Mapping[str, Any], folder: Path) -> Queue:
-    from mia.sweeper.local_queue import LocalQueue
-
-    return LocalQueue(options, folder)
-
-
-def _ray(options: Mapping[str, Any], folder: Path, needs: Needs) -> Queue:
-    from mia.sweeper.ray_queue import RayQueue
-
-    return RayQueue(options, folder, needs)

@@ -7,7 +7,7 @@ the jobs is removed when none of them lives.
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from mia.sweeper import ledger
 from mia.sweeper.check import Configuration
 from mia.sweeper.needs import needs
-from mia.sweeper.queues import Queue, queue_has, queue_of
+from mia.sweeper.queues import Needs, Queue, queue_has
 from mia.sweeper.watching import Watch
 from mia.sweeper.work import Shared, Work
 
@@ -104,3 +104,32 @@ def clean(folder: Path, queue: Queue, tracker: "Tracker", sweep_id: str) -> None
     jobs = [job for one in sent if queue_has(queue, one) for job in one.ids or queue.sent(one.token)]
     if all(state.status == "ended" for state in queue.states(jobs).values()):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def queue_of(launcher: str, options: Mapping[str, Any], folder: Path, needs: Needs) -> Queue | None:
+    """Return the queue of a launcher, or None for those that Hydra runs itself.
+
+    Args:
+        launcher: The class that Hydra would make, or the name of one of ours.
+        options: What is set under `hydra.launcher`.
+        folder: For the files of the jobs.
+        needs: Tells what a job should ask for where nothing is set: `cpus_per_task`, `mem_gb`.
+    """
+    makers: dict[str, Callable[[], Queue]] = {
+        "SlurmLauncher": lambda: _slurm(options, folder, needs),
+        "LocalLauncher": lambda: _local(options, folder),
+    }
+    make = makers.get(launcher.rpartition(".")[2])
+    return make() if make else None
+
+
+def _slurm(options: Mapping[str, Any], folder: Path, needs: Needs) -> Queue:
+    from mia.sweeper.slurm_queue import SlurmQueue
+
+    return SlurmQueue(options, folder, needs)
+
+
+def _local(options: Mapping[str, Any], folder: Path) -> Queue:
+    from mia.sweeper.local_queue import LocalQueue
+
+    return LocalQueue(options, folder)

@@ -33,10 +33,10 @@ class Shared:
 
     def save(self, path: Path) -> None:
         """Write it for the jobs to find."""
-        import cloudpickle
+        from submitit.core.utils import cloudpickle_dump
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cloudpickle.dumps(self))
+        cloudpickle_dump(self, path)
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class Runner:
 
     def __call__(self, work: Work) -> None:
         """Run the configurations in turn."""
-        import pickle
+        from submitit.core.utils import pickle_load  # as submitit fetches the work itself
 
         if own := own_job().get(JOB, "") or work.name or _local_name():
             os.environ["MIA_JOB"] = own
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit lets it pass
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would ignore it
         with terminate_as_interrupt():
-            shared: Shared = pickle.loads(work.shared.read_bytes())  # noqa: S301 - written by the one who sent the job
+            shared: Shared = pickle_load(work.shared)
             for number, overrides in work.jobs:
                 run_one(shared, number, overrides)
 

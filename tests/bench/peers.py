@@ -1,7 +1,7 @@
 """The same answers through other tools and through us: agreement, CPU seconds and memory, a JSON line for each.
 
 `python tests/bench/peers.py --records 20000 --shadows 64` makes an environment for each tool from the package index
-(once, in --environments) and runs online LiRA with one deviation per record everywhere. `--only mia` measures ours alone.
+(once, in --environments) and runs online LiRA with one deviation per record everywhere; `--only mia` runs ours alone.
 Times are CPU seconds of the whole process, imports and reading the file included; memory is its largest resident set.
 Packages are installed without what they depend on, but for what their LiRA imports: that takes minutes and gigabytes
 off, and is to their advantage.
@@ -141,12 +141,12 @@ def measure_ours(answers: Path, member: np.ndarray, folder: Path) -> np.ndarray:
     """Print our lines, and return our scores."""
     audit = [sys.executable, "-m", "mia", "audit", f"signals={answers}", "attack=[lira_online]"]
     audit.append("attack.lira_online.variance=per_record")
+    out = [f"out={folder}/out"]
+    run([*audit, *out], MIA_HOME=f"{folder}/home")  # makes the store, once
     for name, more in (("mia audit", []), ("mia audit, untracked", ["tracking.enabled=false"])):
-        first = run([*audit, f"out={folder}/warm", *more], MIA_HOME=f"{folder}/home")  # makes the store, once
-        line = run([*audit, f"out={folder}/out", "rerun=true", *more], MIA_HOME=f"{folder}/home") if not more else first
-        with np.load(f"{folder}/{'warm' if more else 'out'}/scores.npz") as file:
-            score = file["lira_online"]
-        tell(name, line, auc=area(score, member))
+        line = run([*audit, *out, *more], MIA_HOME=f"{folder}/home")
+        with np.load(f"{folder}/out/scores.npz") as file:
+            tell(name, line, auc=area(file["lira_online"], member))
     line = run([sys.executable, "-c", READ + OURS + SAVE, str(answers), f"{folder}/ours.npy"])
     score = np.load(f"{folder}/ours.npy")
     tell("mia.audit in Python", line, auc=area(score, member))

@@ -146,7 +146,7 @@ def test_several_trials_at_a_time(world, empty_home, mia):
     code, _, err = mia(empty_home, *SEARCH, "hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2")
     assert code == 0, err
     assert len(set(asked)) == 5
-    assert "[2/2]" in err
+    assert "[2/2" in err
 
 
 def test_a_dry_search_leaves_nothing(tmp_path, mia):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from field_makers import RECORDS, csv_of, damage, deep_png, files, npy, npz, parquet, pets, picture, survives
 
+from mia.checks import RequestError
 from mia.data import DATASETS, load
 from mia.sweep_files import read_sweep
 
@@ -154,3 +155,9 @@ def test_the_seeds_themselves_are_read(tmp_path):
             path = tmp_path / f"mine{suffix}"
             path.write_bytes(content)
             ask(name, path, **({"missing": "indicator"} if name == "table" else {}))
+
+
+def test_a_sweep_that_lists_more_than_any_memory_holds_is_refused(listed):
+    for typed in (["seed=range(0,100000000)"], ["seed=range(0,1000)", "split.size=range(100,1100)"]):
+        with pytest.raises(RequestError, match="at most 20,000 are run at once"):
+            listed(typed)

@@ -71,8 +71,8 @@ def scene_of(figure, data):
 
 
 def test_a_sweep_over_defences_has_every_figure(figures) -> None:
-    assert list(figures) == ["grid", "frontier", "leakage_by_strength", "leakage_by_size", "attacks", "roc",
-                             "per_class", "differences", "exposure", "over_seeds", "agreement",
+    assert list(figures) == ["grid", "frontier", "trials", "leakage_by_strength", "leakage_by_size", "attacks",
+                             "roc", "per_class", "differences", "exposure", "over_seeds", "agreement",
                              "gap", "cost"]  # fmt: skip
 
 
