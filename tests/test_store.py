@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import stat
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from mia.files import StorageError, whole_file
 from mia.store import CURVES, PoolStore, TrainedModel, User
+from mia.store import pool as pool_module
 
 IDENTITY = {"data": "d", "train": {"l2": 0.1}, "seed": 0}
 
@@ -396,6 +398,65 @@ def test_a_lock_of_a_pool_that_was_removed_meanwhile_is_taken_again(store, monke
         pool.save(0, trained(1))
         with pytest.raises(StorageError, match="being trained"):
             PoolStore(store.folder).remove(pool.fingerprint)
+
+
+def take_over(store, model, value):
+    """Let another holder save a model, since the server of a shared disk has forgotten the lock."""
+    newer = PoolStore(store.folder).pool(IDENTITY)
+    (newer.folder / "lock").unlink()
+
+    def save():
+        with store.training([newer]):
+            newer.save(model, trained(value))
+
+    thread = threading.Thread(target=save)
+    thread.start()
+    thread.join()
+
+
+def test_who_lost_the_lock_unawares_writes_over_nobody(store):
+    late = store.pool(IDENTITY)
+    with store.training([late]):
+        late.save(0, trained(0))
+        take_over(store, 1, 2)
+        with pytest.raises(StorageError, match=f"taken over by process {os.getpid()} on .*: nothing is written"):
+            late.save(1, trained(1))
+    again = PoolStore(store.folder).pool(IDENTITY)
+    assert again.missing([0, 1, 2]) == [2]
+    np.testing.assert_array_equal(again.logits(1), trained(2).logits)
+    with store.training([again]):
+        again.save(2, trained(3))
+    assert again.missing([0, 1, 2]) == []
+
+
+def test_who_loses_the_lock_while_writing_does_not_call_its_own_model_whole(store, monkeypatch):
+    """Between its files and the manifest that would say that they are there."""
+    late, describe, done = store.pool(IDENTITY), pool_module.describe, []
+
+    def meanwhile(value):
+        if not done:
+            done.append(True)
+            take_over(store, 0, 2)
+        return describe(value)
+
+    with store.training([late]):
+        monkeypatch.setattr(pool_module, "describe", meanwhile)
+        with pytest.raises(StorageError, match="taken over"):
+            late.save(0, trained(1))
+    fresh = PoolStore(store.folder).pool(IDENTITY)
+    assert fresh.missing([0]) == []
+    np.testing.assert_array_equal(fresh.logits(0), trained(2).logits)
+
+
+def test_a_disk_without_locks_is_named(store, monkeypatch):
+    pool = store.pool(IDENTITY)
+
+    def refuse():
+        raise NotImplementedError("flock")
+
+    monkeypatch.setattr(pool.lock, "acquire", refuse)
+    with pytest.raises(StorageError, match="disk without file locks"), store.training([pool]):
+        pass
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])

@@ -40,6 +40,7 @@ class PoolStore:
                 try:
                     _take(pool)
                     stack.callback(pool.lock.release)
+                    pool.taken()
                     remove_leftovers(pool.folder)
                 except OSError as error:
                     raise StorageError(explain(pool.folder, error)) from error
@@ -101,7 +102,13 @@ def _take(pool: Pool) -> None:
         pool.folder.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NONBLOCK", 0), 0o666))
         before = path.stat().st_ino
-        pool.lock.acquire()
+        try:
+            pool.lock.acquire()
+        except NotImplementedError as error:
+            raise StorageError(
+                f"{pool.folder} lies on a disk without file locks: mount it with them (Lustre: flock; NFS: version 4), "
+                "or set MIA_HOME to another"
+            ) from error
         with suppress(FileNotFoundError):
             if path.stat().st_ino == before:
                 return

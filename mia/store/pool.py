@@ -4,7 +4,9 @@ Takes an identity and trained models; gives arrays. Whoever trains a pool holds 
 """
 
 import os
+import secrets
 import shutil
+import socket
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -32,6 +34,7 @@ from mia.store.content import (
 )
 
 USERS = "users.json"
+HOLDER = "holder.json"  # who took the pool's lock last: a disk that is shared may take a lock from who holds it
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,31 @@ class Pool:
         self.shapes = shapes or {}  # of `logits` and the curves, where the caller knows them
         self.set_aside: list[str] = []  # what was found damaged, one line each
         self._damaged: dict[int, str] = {}
+        self._token = ""  # of this holder of the lock
 
     @cached_property
     def lock(self) -> Any:
         """The lock that whoever trains this pool holds, across processes."""
         return lock_file(self.folder / "lock")
+
+    def taken(self) -> None:
+        """Note that this process holds the lock from now on: whoever held it before can write no more.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        self._token = secrets.token_hex(8)
+        holder = {"host": socket.gethostname(), "pid": os.getpid(), "at": int(time.time())}
+        write_json(self.folder / HOLDER, {"token": self._token, **holder})
+
+    def _check_holder(self) -> None:
+        """Refuse to write over a newer holder of the lock, which this process has lost without being told."""
+        holder = read_json(self.folder / HOLDER) if self._token else {}
+        if holder.get("token", self._token) != self._token:
+            raise StorageError(
+                f"pool {self.fingerprint} was taken over by process {holder.get('pid')} on {holder.get('host')} while "
+                "this one was away: nothing is written over it; the same command goes on with what is there"
+            )
 
     def missing(self, models: Iterable[int]) -> list[int]:
         """Return which of the models are not there; damaged ones count as missing, and `save` sets them aside.
@@ -104,8 +127,9 @@ class Pool:
         """Write one model; it is there when this returns, and not at all before.
 
         Raises:
-            StorageError: the disk is full or the folder cannot be written.
+            StorageError: the disk is full or the folder cannot be written, or another process has taken the lock over.
         """
+        self._check_holder()
         if not read_json(self.folder / "pool.json"):
             write_json(self.folder / "pool.json", plain(self.identity))
         if self.user and not (self.folder / USERS).exists():
@@ -122,6 +146,7 @@ class Pool:
             np.savez(file, allow_pickle=False, **answers)
         checksums = {ending: file_digest(self._path(model, ending)) for ending in (PARAMETERS, ANSWERS)}
         holds = {PARAMETERS: describe(parameters), ANSWERS: describe(answers)}
+        self._check_holder()
         write_json(self._path(model, "json"), {"model": model, "sha256": checksums, "holds": holds})
 
     def signals(self, model: int) -> tuple[Float[np.ndarray, "N C"], dict[str, Float[np.ndarray, "E"]]]:
