@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mia.sweeper import ledger
 from mia.sweeper.check import Configuration
+from mia.sweeper.lengths import families
 from mia.sweeper.needs import needs
 from mia.sweeper.queues import Needs, Queue, queue_has
 from mia.sweeper.watching import Watch
@@ -74,6 +75,7 @@ def send_away(
         per_job=engine.configurations_per_job,
         show=sender.show,
         cancels=engine.on_interrupt == "cancel",
+        families=families(configurations),
     )
     try:
         watch.go()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mia.sweeper import ledger
 from mia.sweeper.jobs_progress import MOST_NAMED, Progress
 from mia.sweeper.ledger import Submission
+from mia.sweeper.lengths import in_jobs
 from mia.sweeper.queues import Queue, queue_has
 from mia.tracking.process import is_gone
 from mia.tracking.run import ERROR
@@ -48,6 +49,7 @@ class Watch:
     per_job: int
     show: Callable[[Progress], None]
     cancels: bool = True  # at Ctrl-C
+    families: Mapping[str, str] = field(default_factory=dict)  # by fingerprint: what one training serves
     _live: dict[str, tuple[str, ...]] = field(default_factory=dict)  # job -> fingerprints
     _pending: list[tuple[str, ...]] = field(default_factory=list)  # that the queue had no room for
     _elsewhere: set[str] = field(default_factory=set)
@@ -115,8 +117,7 @@ class Watch:
     # --- sending ---
 
     def _send(self, names: Sequence[str]) -> None:
-        batches = [tuple(names[start : start + self.per_job]) for start in range(0, len(names), self.per_job)]
-        self._pending += batches
+        self._pending += in_jobs(names, self.families, self.per_job)
         self._fill()
 
     def _fill(self) -> None:

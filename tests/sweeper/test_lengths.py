@@ -5,7 +5,7 @@ import pytest
 
 from mia.composition import open_hydra
 from mia.sweeper.check import Composer, LastData, check_all
-from mia.sweeper.lengths import together
+from mia.sweeper.lengths import families, in_jobs, together
 
 BASE = ["split.size=40", "split.num_shadows=2", "attack=[loss]"]
 
@@ -32,6 +32,21 @@ def test_what_has_no_family_is_left_as_it_is():
 def test_snapshots_that_were_asked_for_stay():
     asked = found(["train.epochs=2", "engine.snapshots=[1]"], ["train.epochs=4", "engine.snapshots=[1]"])
     assert [one.overrides[-1] for one in together(asked)] == ["engine.snapshots=[1]"] * 2
+
+
+def test_a_job_of_a_cluster_runs_a_whole_family_and_its_longest_first():
+    jobs = [[f"train.epochs={epochs}", f"train.l2={l2}"] for l2 in (0.0, 0.1) for epochs in (2, 8)]
+    launched = together(found(*jobs, ["seed=1"]))
+    number = {one.fingerprint: place for place, one in enumerate(launched)}
+    for per_job, wanted in {1: [(0, 1), (2, 3), (4,)], 2: [(0, 1), (2, 3), (4,)], 3: [(0, 1), (2, 3, 4)]}.items():
+        batches = in_jobs([one.fingerprint for one in launched], families(launched), per_job)
+        assert [tuple(number[name] for name in batch) for batch in batches] == wanted
+
+
+def test_without_families_a_job_runs_as_many_as_it_is_told_to():
+    assert in_jobs("abcde", {}, 2) == [("a", "b"), ("c", "d"), ("e",)]
+    assert in_jobs("abc", {}, 1) == [("a",), ("b",), ("c",)]
+    assert in_jobs("", {}, 3) == []
 
 
 def run_scores(home):
