@@ -240,12 +240,13 @@ def test_the_database_away_for_a_while_loses_nothing(desk):
 def test_what_a_person_sees_and_what_jobs_ask_for(desk):
     process = desk.sweep(f"train.test_records={','.join(str(600 + one) for one in range(4))}")
     desk.wait(is_begun(desk, 3), "three runs")
+    desk.wait(lambda: any("epoch" in run["tags"].get("mia.doing", "") for run in desk.running()), "word of an epoch")
     job = next(iter(desk.queue()))
     asked = desk.cluster.ask("scontrol", "show", "job", job)
     assert "NumCPUs=2" in asked, "a target and a shadow"
     assert re.search(r"MinMemoryNode=[4-7]G", asked)
-    code, out, _ = desk.end_of(desk.start("status", *desk.store))
-    assert code == 0
+    code, out, err = desk.end_of(desk.start("status", *desk.store))
+    assert code == 0, (out, err)
     assert "3 running" in out
     assert "1 queued" in out
     assert re.search(r"on n[123].* epoch \d+/60\d", out), out
@@ -258,7 +259,7 @@ def test_what_a_person_sees_and_what_jobs_ask_for(desk):
             *("split.size=20", "attack=[gap]", "model.hidden=[4]", "train.test_records=2", "train.epochs=2"),
         )
     )
-    assert code == 0
+    assert code == 0, (out, err)
     assert desk.cluster.uri in out
     home = desk.home / "pools"
     pools = len(list(home.iterdir()))
