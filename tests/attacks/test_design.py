@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from null_cases import membership, null_case, question
+from designs import membership
+from null_cases import null_case, question
 
 from mia.attacks import per_record, run_attack
 from mia.attacks.calibration import CalibrationOptions

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from designs import membership
 
 from mia.attacks import ATTACKS, run_attack
 from mia.attacks.design import find_partners
@@ -28,19 +29,6 @@ from mia.train.options import TrainOptions
 
 QUICK = ("gap", "loss", "entropy", "calibration", "lira_online", "lira_offline", "rmia_online", "rmia_offline")
 CLASSES = 3
-
-
-def members_of(design, models, records, generator):
-    """Return who trained on what: `pairs` behind model 0, `balanced` (half of all models each), or `coins`."""
-    if design == "coins":
-        return generator.random((models, records)) < 0.5
-    if design == "balanced":
-        return generator.random((models, records)).argsort(0).argsort(0) < models // 2
-    rows = [generator.permutation(records) < records // 2]
-    while len(rows) < models:
-        half = generator.permutation(records) < records // 2
-        rows += [half, ~half]
-    return np.array(rows[:models])
 
 
 def task_of(member, generator, leak=3.0, target=0, keep_complement=False) -> AttackTask:
@@ -72,7 +60,7 @@ def test_the_placebo_finds_nothing_however_much_the_models_leak(design, models):
     alarms = 0
     for seed in range(12):
         generator = np.random.default_rng((seed, models))
-        task = task_of(members_of(design, models, 400, generator), generator)
+        task = task_of(membership(design, models, 400, generator), generator)
         for name in QUICK:
             scores = scores_of(name, task, seed)
             metrics, lines = placebo(scores, task, num_attacks=1, seed=seed)
@@ -88,7 +76,7 @@ def test_the_placebo_finds_nothing_however_much_the_models_leak(design, models):
 
 def test_a_complement_among_the_shadows_is_caught_by_the_placebo_and_not_by_the_null_control():
     generator = np.random.default_rng(0)
-    member = members_of("pairs", 7, 4000, generator)
+    member = membership("pairs", 7, 4000, generator)
     options = ATTACKS["lira_online"].options()
     for keep, expected in ((True, True), (False, False)):
         task = task_of(member, generator, leak=0, target=1, keep_complement=keep)
@@ -104,7 +92,7 @@ def test_a_complement_among_the_shadows_is_caught_by_the_placebo_and_not_by_the_
 
 def test_controls_that_fail_for_more_targets_than_chance_allows_are_told_though_not_the_first():
     generator = np.random.default_rng(0)
-    task = task_of(members_of("coins", 4, 50, generator), generator)
+    task = task_of(membership("coins", 4, 50, generator), generator)
     scores = {"loss": scores_of("loss", task)}
     area = {"attack/loss/auc": 0.6, "attack/loss/auc_low": 0.5, "attack/loss/auc_high": 0.7}
     quiet, loud = Judged(area, ["fine"]), Judged(area, ["loss: CONTROL FAILED: on answers"])
@@ -122,7 +110,7 @@ def test_controls_that_fail_for_more_targets_than_chance_allows_are_told_though_
 
 def test_attacks_without_a_placebo_say_why():
     generator = np.random.default_rng(0)
-    task = task_of(members_of("coins", 4, 50, generator), generator)
+    task = task_of(membership("coins", 4, 50, generator), generator)
     scores = replace(scores_of("loss", task), placebo=None)
     assert placebo(scores, task, num_attacks=1, seed=0) == ({}, [NO_PLACEBO])
     nobody = {name: getattr(task.signals, f"shadow_{name}")[:0] for name in ("outputs", "membership", "own")}
@@ -134,7 +122,7 @@ def test_the_owners_attack_has_a_placebo_that_finds_nothing():
     found = []
     for seed in range(6):
         generator = np.random.default_rng(seed)
-        task = task_of(members_of("pairs", 5, 400, generator), generator, target=1)
+        task = task_of(membership("pairs", 5, 400, generator), generator, target=1)
         scores = run_attack("supervised", task.signals, ATTACKS["supervised"].options(), seed, is_member=task.is_member)
         assert auc(scores.score, task.is_member).value > 0.8
         found.append(placebo(scores, task, num_attacks=1, seed=seed)[0]["placebo_auc"])
@@ -143,7 +131,7 @@ def test_the_owners_attack_has_a_placebo_that_finds_nothing():
 
 def test_records_are_chosen_so_that_another_models_members_say_nothing():
     generator = np.random.default_rng(0)
-    member, other = members_of("balanced", 4, 3000, generator)[:2]
+    member, other = membership("balanced", 4, 3000, generator)[:2]
     assert np.corrcoef(member, other)[0, 1] < -0.2
     kept = unrelated_records(member, other.astype(np.int8), generator)
     assert abs(np.corrcoef(member[kept], other[kept])[0, 1]) < 0.01
@@ -157,7 +145,7 @@ def test_the_false_positive_rate_had_is_the_one_learnt_for(name):
     rates, true_positive = [], []
     for seed in range(8):
         generator = np.random.default_rng(seed)
-        task = task_of(members_of("coins", 16, 1500, generator), generator)
+        task = task_of(membership("coins", 16, 1500, generator), generator)
         metrics, _ = at_learnt_thresholds(scores_of(name, task, seed), task)
         rates.append(metrics["fpr_at_learnt_1pct_fpr"])
         true_positive.append(metrics["tpr_at_learnt_1pct_fpr"])
@@ -173,7 +161,7 @@ def test_the_false_positive_rate_had_is_the_one_learnt_for(name):
 @pytest.mark.parametrize("leak", [0.0, 3.0])
 def test_classifiers_score_stand_ins_by_fits_that_did_not_see_them(leak):
     generator = np.random.default_rng(1)
-    task = task_of(members_of("coins", 7, 500, generator), generator, leak)
+    task = task_of(membership("coins", 7, 500, generator), generator, leak)
     deep = ShadowForestOptions(trees=30, min_leaf=1)  # knows by heart what it is fitted on
     scores = run_attack("shadow_forest", task.signals, deep, 0)
     known = scores.stand_in
@@ -188,7 +176,7 @@ def test_classifiers_score_stand_ins_by_fits_that_did_not_see_them(leak):
 
 def test_the_share_of_the_data_that_was_used_is_found():
     generator = np.random.default_rng(0)
-    member = members_of("coins", 9, 3000, generator)
+    member = membership("coins", 9, 3000, generator)
     member[0] = generator.random(3000) < 0.2
     task = task_of(member, generator)
     metrics, _ = at_learnt_thresholds(scores_of("loss", task), task)
@@ -198,7 +186,7 @@ def test_the_share_of_the_data_that_was_used_is_found():
 
 def test_attacks_of_somebody_elses_have_a_placebo_and_survive_its_failure():
     generator = np.random.default_rng(0)
-    task = task_of(members_of("pairs", 9, 300, generator), generator)
+    task = task_of(membership("pairs", 9, 300, generator), generator)
 
     def mean_distance(signals, seed):
         del seed
@@ -238,7 +226,7 @@ def test_runs_have_learnt_rates_and_a_placebo(protocol, tmp_path):
 
 def test_a_shadow_whose_members_are_the_targets_is_no_control_but_a_failure():
     generator = np.random.default_rng(0)
-    half = members_of("coins", 1, 200, generator)
+    half = membership("coins", 1, 200, generator)
     task = task_of(np.vstack([half, ~half]), generator, keep_complement=True)
     metrics, lines = placebo(scores_of("loss", task), task, num_attacks=1, seed=0)
     assert not metrics
