@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mia.checks import RequestError
 from mia.cli.arguments import as_text, only_overrides
-from mia.cli.finding import RESULTS, seconds_taken, span_words
+from mia.cli.finding import RESULTS, seconds_taken, shared_words, span_words
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
 from mia.composition import compose_config
 from mia.config import StatusConfig, to_options
@@ -67,7 +67,8 @@ class State:
     @property
     def seconds_left(self) -> float | None:
         """How long it goes on, if the rest takes as long as what is finished; None if nothing says."""
-        taken = [seconds_taken(self.runs[one.run_id]) for one in self.of("finished") or self.of("reused")]
+        ended = self.of("finished") + self.of("pruned") or self.of("reused")
+        taken = [_seconds_between(self.runs[one.run_id]) for one in ended]
         taken = [seconds for seconds in taken if seconds > 0]
         running = self.of("running")
         if not taken or not self.is_going_on:
@@ -83,7 +84,7 @@ class State:
 
     def named(self, status: str) -> list[tuple[str, "Outcome"]]:
         """Return what is so far, with its name."""
-        shared = _shared_words(list(self.names.values()))
+        shared = shared_words(list(self.names.values()))
         names = {key: " ".join(one for one in name.split() if one not in shared) for key, name in self.names.items()}
         return [
             (names.get(key) or self.names.get(key, key), one)
@@ -92,9 +93,9 @@ class State:
         ]
 
 
-def _shared_words(names: Sequence[str]) -> set[str]:
-    """Return what all names say, which tells none from another."""
-    return set.intersection(*(set(name.split()) for name in names)) if len(names) > 1 else set()
+def _seconds_between(run: StoredRun) -> float:
+    """Return how long a run took, with everything that its stages do not count; 0 if it does not say."""
+    return run.ended - run.started if run.ended else seconds_taken(run)
 
 
 def command(arguments: list[str]) -> int:
