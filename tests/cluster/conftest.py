@@ -131,6 +131,12 @@ class Desk:
                 found.append({"id": run_id, "status": status, "name": name, **pairs})
         return [run for run in found if run["tags"].get("mia.kind") == kind]
 
+    def metric(self, run: dict, name: str) -> float:
+        """Return the last value of a metric."""
+        with closing(self.cluster.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT value FROM latest_metrics WHERE run_uuid = %s AND key = %s", [run["id"], name])
+            return cursor.fetchone()[0]
+
     def statuses(self, kind: str = "run") -> list[str]:
         return sorted(run["status"] for run in self.runs(kind))
 

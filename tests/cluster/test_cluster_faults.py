@@ -97,6 +97,22 @@ def test_a_lost_node_closes_its_run_and_the_job_is_made_again(desk):
     assert "SLURM job" in killed["tags"]["mia.error"]
 
 
+def test_a_requeued_job_goes_on_from_the_pool(desk):
+    process = desk.sweep("train.test_records=400", "hydra/launcher=slurm_preemptible")
+    desk.wait(lambda: list(desk.home.glob("pools/*/0000.safetensors")), "the first of two models")
+    (first,) = desk.running()
+    job = first["tags"]["mia.job"].split(":")[2]
+    desk.cluster.ask("scontrol", "requeue", job)
+    code, _, err = desk.end_of(process)
+    assert code == 0, err
+    finished_once(desk, 1)
+    assert desk.statuses() == ["FINISHED", "KILLED"]
+    killed, again = desk.runs()
+    assert (killed["id"], again["tags"]["mia.job"]) == (first["id"], first["tags"]["mia.job"]), "the same job"
+    assert desk.jobs().keys() == {job}
+    assert (desk.metric(again, "pool/models_reused"), desk.metric(again, "pool/models_trained")) == (1, 1)
+
+
 def test_whoever_looks_closes_the_runs_of_jobs_that_are_gone(desk):
     process = desk.sweep(f"train.test_records={ENDLESS}")
     desk.wait(is_begun(desk), "a run")
