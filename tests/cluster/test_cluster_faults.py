@@ -281,3 +281,22 @@ def test_what_a_person_sees_and_what_jobs_ask_for(desk):
     pools = len(list(home.iterdir()))
     code, out, _ = desk.end_of(desk.start("pools", "prune=true", "yes=true"))
     assert (code, len(list(home.iterdir()))) == (0, pools), out
+
+
+def test_jobs_that_start_while_the_server_is_down_wait_for_it(desk):
+    desk.cluster.ask("scontrol", "update", "partitionname=main", "state=down")
+    try:
+        process = desk.sweep("train.test_records=20,21")
+        desk.wait(lambda: [len(one["ids"]) for run in desk.runs("sweep") for one in desk.ledger(run)] == [2], "them")
+        desk.cluster.end("mlflow")
+    finally:
+        desk.cluster.ask("scontrol", "update", "partitionname=main", "state=up")
+    desk.wait(lambda: list(desk.queue().values()) == ["RUNNING", "RUNNING"], "their start")
+    time.sleep(15)
+    assert list(desk.queue().values()) == ["RUNNING", "RUNNING"], "they wait"
+    assert not desk.runs()
+    desk.cluster.mlflow_up()
+    code, _, err = desk.end_of(process)
+    assert code == 0, err
+    finished_once(desk, 2)
+    assert len(desk.runs()) == 2
