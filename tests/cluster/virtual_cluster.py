@@ -178,7 +178,8 @@ class VirtualCluster:
         folder, here = self.folder, socket.gethostname()
         settings = {
             "ClusterName": "trial", "SlurmctldHost": f"{here}(127.0.0.1)", "SlurmctldPort": self.ports["slurmctld"],
-            "SlurmUser": "root", "AuthType": "auth/munge", "AuthInfo": f"socket={folder}/munge.socket",
+            "SlurmUser": "root", "AuthType": "auth/munge",
+            "AuthInfo": f"socket={folder}/munge.socket,cred_expire=10",  # what goes back into the queue waits so long
             "CredType": "cred/munge", "StateSaveLocation": folder / "state", "SlurmdSpoolDir": f"{folder}/spool.%n",
             "SlurmctldPidFile": folder / "slurmctld.real", "SlurmdPidFile": f"{folder}/%n.real",
             "SlurmctldLogFile": folder / "log/slurmctld", "SlurmdLogFile": f"{folder}/log/%n",
