@@ -24,6 +24,7 @@ from mia.tracking.client import STORE, connect
 from mia.tracking.client_runs import ClientRuns
 from mia.tracking.mlflow_errors import Calls
 from mia.tracking.options import TrackingOptions
+from mia.tracking.server_runs import ServerRuns
 from mia.tracking.sources import Source, SqliteRuns
 from mia.tracking.ui_views import COUNTS, mark
 
@@ -67,6 +68,8 @@ class Reader:
             if place is None:
                 uri, where = options.uri or "", address.shown(options.uri or "")
                 address.check_answers(uri)
+                if address.is_server(uri):
+                    return cls._of(ServerRuns(uri, where, lambda: connect(uri, where)), where, options.experiment)
                 with address.impatient():
                     return cls._of(ClientRuns(connect(uri, where), where), where, options.experiment)
             if not place.database.exists():

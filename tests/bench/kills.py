@@ -32,7 +32,7 @@ import numpy as np
 NEEDED = [
     "alembic.script", "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "flax.nnx",
     "mia.attacks.gap", "mia.attacks.thresholds", "mia.cli.sweep", "mia.sweeper.request",
-    "mia.cli.publish", "mia.cli.summary", "mia.data.digits", "mia.experiment.run", "mia.report.page", "mia.train.many",
+    "mia.cli.publish", "mia.cli.summary", "mia.data.digits", "mia.experiment.run", "mia.report.sweep", "mia.train.many",
     "mia.train.predict",
 ]  # fmt: skip
 SHADOWS = 2
