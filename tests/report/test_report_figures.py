@@ -13,9 +13,9 @@ from mia.metrics.auc import auc_difference
 from mia.metrics.roc import exposed
 from mia.report import look
 from mia.report.evidence import Evidence, data_of
-from mia.report.figures import UTILITY, sweep_figures
+from mia.report.figures import sweep_figures
 from mia.report.frame import read_study
-from mia.report.study import KNOWS_NOT, NO_DEFENCE
+from mia.report.study import KNOWS_NOT, NO_DEFENCE, UTILITY
 
 
 @pytest.fixture(scope="module")
