@@ -154,14 +154,15 @@ def _run(
     from mia.cli.publish import print_result, publish
     from mia.experiment.run import run_experiment
     from mia.store import PoolStore, User
+    from mia.tracking.reading import CONFIG
     from mia.tracking.run import StoppedError
 
     begun: list[Run] = []
     options = job.config.experiment()
     try:
-        with tracker.run(
-            name=job.name, fingerprint=name, params=job.values, tags=describe(job, data), parent_id=job.sweep_id
-        ) as run:
+        near = {CONFIG: job.yaml} if len(job.yaml) <= tracker.tags_of_config else {}
+        tags = describe(job, data) | near
+        with tracker.run(name=job.name, fingerprint=name, params=job.values, tags=tags, parent_id=job.sweep_id) as run:
             begun.append(run)
             run.doing = lambda: observer.doing
             run.log_dataset(data)
@@ -179,6 +180,8 @@ def _run(
             result = run_experiment(options, data, store, observer)
             run.log_metrics(job.axes())
             publish(run, result, data.x if data.is_image else None)
+        if job.sweep_id:
+            tracker.count(job.sweep_id, name, run.started, result.metrics)
     except StoppedError as error:
         observer.close()
         print(f"{job.name}\n  pruned: {error}; run {begun[0].id}", flush=True)

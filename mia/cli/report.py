@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mia.checks import RequestError, did_you_mean
 from mia.cli.arguments import only_overrides
+from mia.cli.closing import close_the_dead
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.summary import fetcher
 from mia.composition import compose_config
@@ -30,6 +31,7 @@ def command(arguments: list[str]) -> int:
     from mia.tracking import Reader
 
     tracker = Reader.open(config.tracking, home())
+    close_the_dead(tracker, config.tracking)
     report = _report_run if config.run else _report_sweeps
     print(report(tracker, config))
     return ALL_IS_WELL

@@ -88,8 +88,8 @@ def _has_failed_enough(job: Job) -> bool:
     most = job.config.stop_after_failures
     if not most:
         return False
-    outcomes = job.tracker().outcomes(job.sweep_id or "")
-    return sum(one.status == "failed" for one in outcomes.values()) >= most
+    tracker = job.tracker()
+    return tracker.num_failed(tracker.get(job.sweep_id or "")) >= most
 
 
 def finish(swept: Swept) -> int:
@@ -126,7 +126,7 @@ def finish(swept: Swept) -> int:
 def _limits(swept: Swept) -> Verdict:
     """Return which limits are exceeded in which run; a limit that no run could be held to is unchecked."""
     given = {one.fingerprint: one.config.limit for one in swept.configurations if one.config.limit.given()}
-    runs = swept.tracker.children(swept.run.id) if given else []
+    runs = swept.counted if given else []
     found = [
         (run, check_limits(run.metrics, given[name]))
         for run in runs

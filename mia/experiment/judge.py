@@ -23,6 +23,7 @@ from mia.seeds import stage_seed
 from mia.train.options import TrainOptions
 from mia.train.privacy import epsilon_of, with_noise
 
+SHADOW_ACCURACIES = "shadow accuracies"
 SELECTION = "privacy/epsilon is the cost of one training; choosing the best of several runs costs more"
 
 
@@ -140,7 +141,13 @@ def utility(signals: Signals, is_member: Bool[np.ndarray, "Q"]) -> dict[str, flo
 
 
 def shadow_accuracies(signals: Signals) -> Float[np.ndarray, "K 2"]:
-    """Return each shadow's accuracy on its own in and out records; NaN where it has none."""
+    """Return each shadow's accuracy on its own in and out records, worked out once; NaN where it has none."""
+    if SHADOW_ACCURACIES not in signals.shared:
+        signals.shared[SHADOW_ACCURACIES] = _shadow_accuracies(signals)
+    return signals.shared[SHADOW_ACCURACIES]
+
+
+def _shadow_accuracies(signals: Signals) -> Float[np.ndarray, "K 2"]:
     accuracies = np.full((signals.num_shadows, 2), np.nan)
     for shadow, outputs in enumerate(signals.shadow_outputs):
         correct, own = _is_correct(outputs, signals.labels), signals.shadow_own[shadow]

@@ -12,7 +12,7 @@ from mia.attacks.ties import settle
 from mia.metrics.controls import placebo_control
 from mia.metrics.decision import confusion
 from mia.metrics.duci import share_used
-from mia.metrics.learnt_rates import learnt_rate_metrics
+from mia.metrics.learnt_rates import LEARNT_RATES, learn_rate_threshold, learnt_rate_metrics
 from mia.metrics.words import FAILED
 from mia.records import AttackTask, Scores
 
@@ -61,6 +61,21 @@ def at_learnt_thresholds(scores: Scores, task: AttackTask) -> Found:
         share = share_used(int(scores.is_predicted[kept].sum()), int(kept.sum()), rule)
         metrics |= {} if share is None else share.named("share_used")
     return metrics, list(lines)
+
+
+def learnt_threshold(scores: Scores) -> float | None:
+    """Return the score from which the threshold that stand-ins teach for 1% of false positives predicts a member.
+
+    None where there are no stand-ins, or too few non-members of theirs; infinite where nobody reaches it.
+    """
+    known = scores.stand_in
+    if known is None:
+        return None
+    score, stand_in = np.split(settle(np.concatenate([scores.score, known.score])), [len(scores.score)])
+    threshold = learn_rate_threshold(stand_in, known.is_member, LEARNT_RATES["1pct"])
+    if threshold is None:
+        return None
+    return float(np.min(scores.score[score >= threshold], initial=np.inf))
 
 
 def placebo(scores: Scores, task: AttackTask, *, num_attacks: int, seed: int) -> Found:

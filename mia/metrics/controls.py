@@ -60,7 +60,7 @@ def null_control(
     areas, advantages = np.empty(permutations), np.empty(permutations)
     for draw in range(permutations):
         permuted = generator.permutation(member)
-        areas[draw] = (ranks @ permuted - members * (members + 1) / 2) / (members * nonmembers)
+        areas[draw] = (ranks[permuted].sum() - members * (members + 1) / 2) / (members * nonmembers)
         if predicted is not None:
             hits = np.count_nonzero(predicted & permuted)
             advantages[draw] = hits / members - (np.count_nonzero(predicted) - hits) / nonmembers
@@ -138,6 +138,8 @@ def numbers_control(
     if member.any() and not member.all():
         share = num_in[is_scored] / np.maximum(total, 1)
         for what, values in (("the share of its shadows that saw a record", share), ("their number", total)):
+            if values.min() == values.max():  # tells nothing, and need not be estimated
+                continue
             found = area(values.astype(np.float64), member).estimate(confidence)
             if not found.low <= 0.5 <= found.high:
                 lines.append(

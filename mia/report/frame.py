@@ -33,7 +33,7 @@ from mia.report.study import (
 )
 from mia.settings import Setting
 from mia.stored_result import Fetch
-from mia.tracking.reading import latest_attempts
+from mia.tracking.reading import CONFIG, latest_attempts
 from mia.tracking.where import Where
 
 NEVER = ("seed", "engine", "data.root", "attack.gap", ADAPTIVE)  # no axes: they change no numbers, or are named apart
@@ -55,9 +55,9 @@ def read_study(runs: Iterable[StoredRun], fetch: Fetch, where: Where | None = No
     known: list[Known] = []
     unreadable, notes = [], dict[str, None]()
     for run in latest_attempts(runs):
-        path = fetch(run, "config.yaml")
         try:
-            stored = from_stored(path.read_text(encoding="utf-8")) if path else None
+            text = config_text(run, fetch)
+            stored = from_stored(text) if text else None
         except Exception:  # noqa: BLE001 - somebody else's or a damaged config: the others must be shown
             stored = None
         if stored is None:
@@ -75,6 +75,12 @@ def read_study(runs: Iterable[StoredRun], fetch: Fetch, where: Where | None = No
     return Study(
         tuple(rows), axes, varying, _attacks(estimates), estimates, seeds, fetch, tuple(unreadable), tuple(notes)
     )
+
+
+def config_text(run: StoredRun, fetch: Fetch) -> str:
+    """Return a run's `config.yaml`; empty if it has none. Where a server keeps the file, a tag has it, too."""
+    path = None if CONFIG in run.tags else fetch(run, "config.yaml")
+    return run.tags.get(CONFIG) or (path.read_text(encoding="utf-8") if path else "")
 
 
 def flat(options: Any, prefix: str = "") -> dict[str, Hashable]:

@@ -31,6 +31,7 @@ from mia.sweeper.sending import send_away
 from mia.tracking.process import terminate_as_interrupt
 
 if TYPE_CHECKING:
+    from mia.records import StoredRun
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
@@ -89,8 +90,16 @@ class Swept:
     run: "Run"
     configurations: list[Configuration]
     outcomes: Mapping[str, Any]  # fingerprint -> status, run_id and reason
+    members: Sequence["StoredRun"]  # all attempts of its runs, latest first
     is_interrupted: bool = False
     error: Exception | None = None  # of the launcher
+
+    @property
+    def counted(self) -> list["StoredRun"]:
+        """The runs that count, oldest first: of every configuration the latest finished one, or else the latest."""
+        from mia.tracking.reading import latest_attempts
+
+        return latest_attempts(self.members)
 
 
 class ResumingSweeper(Sweeper):
@@ -151,8 +160,11 @@ class ResumingSweeper(Sweeper):
                 failure = error
             with shielded():
                 wait_for_the_dead(tracker, run.id)
-                outcomes = tracker.outcomes(run.id)
-                return self.task.finish(Swept(self.task, tracker, run, found, outcomes, is_interrupted, failure))
+                members = tracker.members(run.id)
+                outcomes = tracker.outcomes(run.id, members)
+                return self.task.finish(
+                    Swept(self.task, tracker, run, found, outcomes, members, is_interrupted, failure)
+                )
 
     def workers(self, jobs: int) -> int:
         """Return how many jobs the launcher runs at once on this machine; -1 means one per core, as joblib has it."""
@@ -194,7 +206,7 @@ def missing(tracker: "Tracker", configurations: list[Configuration], sweep_id: s
 def wait_for_the_dead(tracker: "Tracker", sweep_id: str) -> None:
     """Close the runs of workers that a launcher has ended."""
     deadline = time.monotonic() + SECONDS_TO_DIE
-    while any(one.status == "running" for one in tracker.outcomes(sweep_id).values()):
+    while tracker.has_running(sweep_id):
         if not tracker.close_dead_runs():
             if time.monotonic() > deadline:
                 return

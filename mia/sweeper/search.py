@@ -100,10 +100,11 @@ class SearchSweeper(ResumingSweeper):
             with shielded():
                 wait_for_the_dead(search.tracker, search.run.id)
                 self._tell_front(search, space, objectives, confirmed)
-                outcomes = search.tracker.outcomes(search.run.id)
-                found = list(search.configurations.values())
+                tracker, run = search.tracker, search.run
+                members, found = tracker.members(run.id), list(search.configurations.values())
+                outcomes, is_interrupted = tracker.outcomes(run.id, members), search.is_interrupted
                 return self.task.finish(
-                    Swept(self.task, search.tracker, search.run, found, outcomes, search.is_interrupted, search.failure)
+                    Swept(self.task, tracker, run, found, outcomes, members, is_interrupted, search.failure)
                 )
 
     # --- what is asked ---

@@ -60,12 +60,15 @@ INTERRUPTS = (KeyboardInterrupt, SystemExit, GeneratorExit, StoppedError)
 class Run:
     """One run in the store."""
 
-    def __init__(self, client: "MlflowClient", calls: Calls, run_id: str, name: str, uri: str) -> None:
+    def __init__(
+        self, client: "MlflowClient", calls: Calls, run_id: str, name: str, uri: str, started: float = 0.0
+    ) -> None:
         self._client = client
         self._call = calls
         self._held: list[Entity] | None = None
         self.id = run_id
         self.name = name
+        self.started = started  # in seconds since 1970; 0 for one that was resumed
         self.doing: Callable[[], str] | None = None  # asked every minute of `alive`
         self.folder = local_path(uri)  # of its files; None where a server keeps them
 
