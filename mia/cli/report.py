@@ -48,8 +48,8 @@ def as_text(override: str) -> str:
 
 def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.report.frame import read_study
-    from mia.report.page import write_report
     from mia.report.searched import read_searched
+    from mia.report.sweep import write_report
     from mia.tracking.where import parse_where
 
     where = parse_where(config.where) if config.where else None
@@ -84,7 +84,9 @@ def _report_run(tracker: "Reader", config: ReportConfig) -> Path:
         known = f"{len(found)} runs begin like this" if found else "mia ui shows those that there are"
         raise RequestError(f"run={config.run} is not a run in the store; {known}")
     try:
-        return write_run_report(found[0], fetcher(tracker), Path(config.out), has_pictures=config.pictures)
+        return write_run_report(
+            found[0], fetcher(tracker), Path(config.out), history=tracker.curve, has_pictures=config.pictures
+        )
     except FileNotFoundError as error:
         raise RequestError(f"run={config.run}: {error}") from error
 

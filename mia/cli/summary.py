@@ -67,8 +67,8 @@ def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
 
 def store_report(swept: Swept, study: "Study") -> None:
     """Store the report and its tables with the sweep's run."""
-    from mia.report.page import report_files
     from mia.report.searched import read_searched
+    from mia.report.sweep import report_files
 
     task, sweep = swept.task, swept.tracker.get(swept.run.id)
     searched = read_searched({task.name: (sweep, study.runs)}, fetcher(swept.tracker))

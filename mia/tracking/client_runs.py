@@ -1,4 +1,4 @@
-"""The runs of a server or a database, read through MLflow's client and, from a server, its REST interface.
+"""The runs of a database, read through MLflow's client.
 
 Takes conditions; gives `StoredRun`s, latest first. Writes nothing.
 """
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mia.records import StoredRun
-from mia.tracking import rest
 from mia.tracking.mlflow_errors import Calls
 from mia.tracking.moved import local_path
 from mia.tracking.names import batches, from_stored
@@ -17,11 +16,9 @@ from mia.tracking.sources import PAGE, Point, in_folder
 if TYPE_CHECKING:
     from mlflow.tracking.client import MlflowClient
 
-PROXIED = "mlflow-artifacts:"  # the beginning of the addresses of files that a server hands out itself
-
 
 class ClientRuns:
-    """The runs of a server or a database, as MLflow's client reads them."""
+    """The runs of a store, as MLflow's client reads them."""
 
     def __init__(self, client: "MlflowClient", where: str, patience: float = 0.0) -> None:
         self._client = client
@@ -43,10 +40,7 @@ class ClientRuns:
         keys: Sequence[str] = (),  # noqa: ARG002 - as above
     ) -> list[StoredRun]:
         """Return the runs that fit, latest first."""
-        conditions = [f"tags.`{key}` " + ("!= ''" if value is None else f"= '{value}'") for key, value in tags.items()]
-        is_other = "!" if status.startswith("!") else ""
-        conditions += [f"attributes.status {is_other}= '{status.removeprefix('!')}'"] if status else []
-        return list(self._find(experiments, " AND ".join(conditions), limit))
+        return list(self._find(experiments, condition_of(tags, status), limit))
 
     def get(self, ids: Sequence[str]) -> list[StoredRun]:
         """Return the runs with these ids, latest first, as far as they are there."""
@@ -73,50 +67,33 @@ class ClientRuns:
         """Return a file or folder of a run, fetched to a temporary folder from a server; None if it has no such."""
         if local_path(run.artifacts) is not None:
             return in_folder(run, path)
-        if Path(path).suffix and run.artifacts.startswith(PROXIED) and rest.speaks_rest(self._client):
-            return self._call(rest.fetch_file, self._client, run.artifacts, path)
         parent = Path(path).parent.as_posix().removeprefix(".")
         there = [one.path for one in self._call(self._client.list_artifacts, run.id, parent or None)]
         return Path(self._call(self._client.download_artifacts, run.id, path)) if path in there else None
 
     def _find(self, experiments: Sequence[str], condition: str, limit: int = 0) -> Iterator[StoredRun]:
         if not experiments:
-            return
-        token, is_server = None, rest.speaks_rest(self._client)
-        while True:
-            found: list[StoredRun]
-            if is_server:
-                page, token = self._call(rest.search_page, self._client, experiments, condition, limit or PAGE, token)
-                found = [_rest_run(one) for one in page]
-            else:
-                listed = self._call(
-                    self._client.search_runs,
-                    list(experiments),
-                    condition,
-                    max_results=limit or PAGE,
-                    order_by=["attributes.start_time DESC"],
-                    page_token=token,
-                )
-                found, token = [client_run(one) for one in listed], listed.token
-            yield from found
-            if limit or not token:
-                return
+            return iter(())
+
+        def page(token: str | None) -> Any:
+            return self._call(
+                self._client.search_runs,
+                list(experiments),
+                condition,
+                max_results=limit or PAGE,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+
+        return map(client_run, page(None) if limit else _pages(page))
 
 
-def _rest_run(found: Mapping[str, Any]) -> StoredRun:
-    """Return a run as a server describes it, with its last values."""
-    info = found["info"]
-    folder = local_path(info.get("artifact_uri", ""))
-    return StoredRun(
-        id=info["run_id"],
-        name=info.get("run_name", ""),
-        status=info["status"],
-        started=int(info.get("start_time", 0)) / 1000,
-        params=dict(rest.pairs(found, "params")),
-        metrics={name: from_stored(float(value)) for name, value in rest.pairs(found, "metrics")},
-        tags=dict(rest.pairs(found, "tags")),
-        artifacts=info.get("artifact_uri", "") if folder is None else str(folder),
-        ended=int(info.get("end_time", 0)) / 1000,
+def condition_of(tags: Mapping[str, str | None], status: str) -> str:
+    """Return what MLflow searches for, in its own words."""
+    conditions = [f"tags.`{key}` " + ("!= ''" if value is None else f"= '{value}'") for key, value in tags.items()]
+    is_other = "!" if status.startswith("!") else ""
+    return " AND ".join(
+        [*conditions, *([f"attributes.status {is_other}= '{status.removeprefix('!')}'"] if status else [])]
     )
 
 

@@ -24,6 +24,7 @@ from mia.tracking.client import STORE, connect
 from mia.tracking.client_runs import ClientRuns
 from mia.tracking.mlflow_errors import Calls
 from mia.tracking.options import TrackingOptions
+from mia.tracking.server_runs import ServerRuns
 from mia.tracking.sources import Source, SqliteRuns
 from mia.tracking.ui_views import COUNTS, mark
 
@@ -42,7 +43,7 @@ class Outcome(NamedTuple):
     status: str  # finished, reused (finished before), pruned, failed, killed, running, or waiting
     run_id: str = ""
     reason: str = ""  # why it failed, one line
-    seconds: float = 0.0  # that it took, where it has ended and says so
+    seconds: float = 0.0  # that its stages took together, where it is finished and says so
 
 
 class Reader:
@@ -67,6 +68,8 @@ class Reader:
             if place is None:
                 uri, where = options.uri or "", address.shown(options.uri or "")
                 address.check_answers(uri)
+                if address.is_server(uri):
+                    return cls._of(ServerRuns(uri, where, lambda: connect(uri, where)), where, options.experiment)
                 with address.impatient():
                     return cls._of(ClientRuns(connect(uri, where), where), where, options.experiment)
             if not place.database.exists():
@@ -288,20 +291,15 @@ def _opened(sweep: StoredRun) -> float:
 def _outcome(attempts: list[StoredRun], opened: float, goes_on: bool) -> Outcome:
     """Judge a configuration by its attempts, latest first."""
     if attempts and attempts[0].tags.get(PRUNED):
-        return Outcome("pruned", attempts[0].id, attempts[0].tags[PRUNED], _seconds_of(attempts[0]))
+        return Outcome("pruned", attempts[0].id, attempts[0].tags[PRUNED], done.seconds_between(attempts[0]))
     since = [run for run in attempts if run.started >= opened or run.status == "RUNNING"]
     before = [run for run in attempts if run.status == "FINISHED"]
     if not since and before:
-        return Outcome("reused", before[0].id, seconds=_seconds_of(before[0]))
+        return Outcome("reused", before[0].id, seconds=done.seconds_between(before[0]))
     if not attempts or (goes_on and not since):
         return Outcome("waiting")
     run = attempts[0]
     status = ENDINGS.get(run.status, "running")
     if run.status == "FINISHED":
-        return Outcome(status, run.id, seconds=_seconds_of(run))
+        return Outcome(status, run.id, seconds=done.seconds_between(run))
     return Outcome(status, run.id, " ".join(run.tags.get("mia.error", "").split()))
-
-
-def _seconds_of(run: StoredRun) -> float:
-    """Return how long a run took, with what its stages do not count; of stages alone, where its end is not told."""
-    return run.ended - run.started if run.ended else done.seconds_taken(run.metrics)

@@ -1,76 +1,96 @@
-"""Pages of runs from an MLflow server as plain JSON, and files of runs in one request each.
+"""What a server of MLflow's is asked over its public REST interface, without MLflow.
 
-Takes MLflow's client and what it would be asked; gives dictionaries and paths. MLflow's client makes an object of every
-number of a run, which takes longer than all that the server does, and asks three times before it fetches a file. What
-is asked of the server is its public REST interface; the connection, with its retries and credentials, is MLflow's own.
+Takes a server's address and what to ask; gives plain JSON and files. MLflow's client takes two seconds to import, makes
+an object of every number of a run, and asks three times before it fetches a file.
 """
 
+import http.client
+import json
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import quote, urlencode
 
-if TYPE_CHECKING:
-    from mlflow.tracking.client import MlflowClient
+from mia.tracking.address import request_to
 
-SEARCH = "/api/2.0/mlflow/runs/search"
-
-
-def speaks_rest(client: "MlflowClient") -> bool:
-    """Tell whether a client's store is a server, and not a database."""
-    return client.tracking_uri.startswith(("http://", "https://"))
+API = "/api/2.0/mlflow"
+FILES = "/api/2.0/mlflow-artifacts/artifacts"
+SECONDS = 120.0  # a page of a thousand runs takes a busy server some
 
 
-def search_page(
-    client: "MlflowClient", experiments: Sequence[str], condition: str, most: int, token: str | None
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the runs of a page as the server describes them, latest first, and the token of the next page.
+class RefusedError(OSError):
+    """A server has answered with an error, or not at all."""
 
-    Raises:
-        MlflowException: the server refused, or is away.
-    """
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request, verify_rest_response
-
-    asked = {"experiment_ids": list(experiments), "filter": condition, "max_results": most,
-             "order_by": ["attributes.start_time DESC"], "run_view_type": "ACTIVE_ONLY"}  # fmt: skip
-    asked |= {"page_token": token} if token else {}
-    answer = http_request(get_default_host_creds(client.tracking_uri), SEARCH, "POST", json=asked)
-    found: dict[str, Any] = verify_rest_response(answer, SEARCH).json()
-    return found.get("runs", []), found.get("next_page_token") or None
+    def __init__(self, said: str, code: int = 0) -> None:
+        super().__init__(said)
+        self.code = code
 
 
-def pairs(run: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Any]]:
-    """Yield names and values of a run's params, metrics or tags; numbers that JSON lacks come as words."""
-    for one in run.get("data", {}).get(kind, ()):
-        yield one["key"], one.get("value", "")
-
-
-def fetch_file(client: "MlflowClient", uri: str, path: str) -> Path | None:
-    """Return a file of the run whose artifacts are at an address, fetched to a temporary folder; None if it has none.
+def ask(uri: str, what: str, values: Mapping[str, Any], *, is_search: bool = False) -> dict[str, Any]:
+    """Return a server's answer.
 
     Raises:
-        MlflowException: the server refused, or is away.
+        RefusedError: it is an error, or there is none.
     """
-    from mlflow.exceptions import MlflowException
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-    from requests import HTTPError
+    path = f"{API}/{what}" + ("" if is_search else f"?{urlencode(values)}")
+    body = json.dumps(values).encode() if is_search else None
+    with _answer(uri, path, body) as answer:
+        found: dict[str, Any] = json.loads(_read(answer))
+    return found
 
-    folder = Path(tempfile.mkdtemp(prefix="mia-"))
-    target = folder / Path(path).name
+
+def fetch_file(uri: str, remote: str) -> Path | None:
+    """Return a file that a server hands out, fetched to a temporary folder; None if there is none.
+
+    Raises:
+        RefusedError: the server refused, or is away.
+    """
     try:
-        get_artifact_repository(uri, tracking_uri=client.tracking_uri)._download_file(path, str(target))
-    except (HTTPError, MlflowException, OSError) as error:
-        target.unlink(missing_ok=True)
-        folder.rmdir()
-        if _is_missing(error):
+        with _answer(uri, f"{FILES}/{quote(remote)}") as answer:
+            target = Path(tempfile.mkdtemp(prefix="mia-"), Path(remote).name)
+            with target.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+    except RefusedError as error:
+        if error.code == 404:
             return None
         raise
+    except (OSError, http.client.HTTPException) as error:
+        raise RefusedError(f"read timed out or broke off: {error}") from error
     return target
 
 
-def _is_missing(error: BaseException) -> bool:
-    """Tell whether a server, or a store behind it, has said that there is no such file."""
-    answer = getattr(error, "response", None)
-    code = getattr(answer, "status_code", None) or getattr(error, "get_http_status_code", lambda: 0)()
-    return code == 404 or isinstance(error, FileNotFoundError)
+def _answer(uri: str, path: str, body: bytes | None = None) -> Any:
+    request = request_to(uri, path)
+    if body is not None:
+        request.data = body
+        request.add_header("Content-Type", "application/json")
+    try:
+        return urllib.request.urlopen(request, timeout=SECONDS)  # noqa: S310 - http or https, checked in the options
+    except urllib.error.HTTPError as error:
+        raise RefusedError(f"error code {error.code}: {_message(error)}", error.code) from error
+    except urllib.error.URLError as error:
+        raise RefusedError(str(error.reason)) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise RefusedError(f"read timed out: {error}" if isinstance(error, TimeoutError) else str(error)) from error
+
+
+def _read(answer: Any) -> bytes:
+    try:
+        found: bytes = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise RefusedError(f"read timed out or broke off: {error}") from error
+    return found
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    """Return what a server says of an error."""
+    with error:
+        text = error.read().decode(errors="replace")
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text[:300] or str(error.reason)

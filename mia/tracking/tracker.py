@@ -24,6 +24,7 @@ from mia.tracking.names import MAX_NAME, MAX_TAG, as_tags, cut
 from mia.tracking.options import TrackingOptions
 from mia.tracking.reading import CONFIGURATIONS, OPENED, Reader, latest_attempts, tell_what_is_ignored
 from mia.tracking.run import ERROR, Run
+from mia.tracking.server_runs import ServerRuns
 from mia.tracking.sources import Source, SqliteRuns
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ class Tracker(Reader):
         with address.impatient():
             client = connect(uri, where, now)
             experiment_id = get_or_create(client, where, options.experiment, None, now)
-        runs = ClientRuns(client, where, options.patience)
+        runs: Source = ClientRuns(client, where, options.patience)
+        if address.is_server(uri):
+            runs = ServerRuns(uri, where, lambda: client, options.patience)
         return cls(runs, where, experiment_id, lambda: client, options.patience)
 
     @property
@@ -221,7 +224,7 @@ class Tracker(Reader):
             started: When its run was, in seconds since 1970.
             metrics: Of its run.
         """
-        if isinstance(self._source, ClientRuns):
+        if not isinstance(self._source, SqliteRuns):
             with suppress(StorageError):  # the run is there, and says the same
                 value, step = done.seconds_taken(metrics), done.step_of(fingerprint)
                 self._call(self._client.log_metric, sweep_id, done.SECONDS, value, round(started * 1000), step)
@@ -229,7 +232,7 @@ class Tracker(Reader):
     @property
     def tags_of_config(self) -> int:
         """How many characters of a config a run should have as a tag: none where its file is as near."""
-        return MAX_TAG if isinstance(self._source, ClientRuns) else 0
+        return 0 if isinstance(self._source, SqliteRuns) else MAX_TAG
 
     def reuse(self, found: StoredRun, sweep_id: str | None = None) -> str:
         """Count a finished run among a sweep's; return a warning, and tag the run, if other code made it."""

@@ -35,9 +35,8 @@ import numpy as np
 NEEDED = [
     "alembic.script", "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "flax.nnx",
     "mia.attacks.gap", "mia.attacks.thresholds", "mia.cli.sweep", "mia.sweeper.request",
-    "mia.cli.publish", "mia.cli.summary", "mia.sweeper.search",
-    "mia.data.digits", "mia.experiment.run", "mia.report.page", "mia.train.many",
-    "mia.train.predict",
+    "mia.cli.publish", "mia.cli.summary", "mia.data.digits", "mia.experiment.run", "mia.report.sweep", "mia.train.many",
+    "mia.train.predict", "mia.sweeper.search",
 ]  # fmt: skip
 SHADOWS = 2
 SWEEP = [

@@ -3,10 +3,14 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import ENDLESS
+from virtual_cluster import OWN, free_ports
 
 TOLD_WITHIN = 30.0
 BOTH = pytest.mark.parametrize("cluster", ["without accounting", "with accounting"], indirect=True)
@@ -300,3 +304,23 @@ def test_jobs_that_start_while_the_server_is_down_wait_for_it(desk):
     assert code == 0, err
     finished_once(desk, 2)
     assert len(desk.runs()) == 2
+
+
+def test_the_recipe_is_typed_line_by_line(desk, tmp_path):
+    page = (OWN / ".readme" / "cluster.md").read_text()
+    lines = page.partition("```bash\n")[2].partition("```")[0].splitlines()
+    first = f"export SHARED={desk.home} HOST=127.0.0.1 PORT={free_ports(1)[0]}"
+    typed = [first, *(line for line in lines[1:] if "venv" not in line and not line.startswith("pip install"))]
+    assert len(typed) == len(lines) - 2
+    given = {"PGHOST": "127.0.0.1", "PGPORT": str(desk.cluster.ports["postgres"]), "PGUSER": "postgres"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    script = "\n".join(["set -e", "trap 'kill $(jobs -p)' EXIT", *typed])
+    done = subprocess.run(
+        ["bash", "-c", script], env=desk.cluster.environment | given | {"PATH": path}, cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=400,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 reused, 3 trained, 0 failed" in done.stderr
+    assert "3 of 3 done" in done.stdout
+    assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
+    assert set(desk.jobs().values()) == {"COMPLETED"}

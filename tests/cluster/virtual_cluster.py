@@ -224,8 +224,14 @@ class VirtualCluster:
         path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         path.chmod(0o600)
         self._start("slurmdbd", "slurmdbd", "-D")
-        self.wait(lambda: bool(self.ask("sacctmgr", "-n", "show", "configuration")), "slurmdbd")
+        self.wait(self._has_cluster, "slurmdbd")
+
+    def _has_cluster(self) -> bool:
+        """Tell whether the accounts know of the cluster: a controller that starts before they do gives up for good."""
+        if "trial" in self.ask("sacctmgr", "-n", "-P", "show", "cluster", "format=cluster"):
+            return True
         self.ask("sacctmgr", "-i", "add", "cluster", "trial")
+        return False
 
     def _start(self, name: str, *command: object) -> None:
         with (self.folder / "log" / f"{name}.out").open("ab") as log:
