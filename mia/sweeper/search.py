@@ -5,13 +5,12 @@ reused, and any launcher of Hydra's runs them. The study lies in `studies/` besi
 goes on after a kill, and a larger number of trials goes on after the end.
 """
 
-import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,45 +19,25 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from mia.checks import RequestError
 from mia.fingerprint import fingerprint
 from mia.overrides import key_of, parsed, spell_out
-from mia.records import StoredRun
 from mia.sweep_options import OptunaOptions
 from mia.sweeper.check import Composer, Configuration, check_all
+from mia.sweeper.earlier import earlier_runs
 from mia.sweeper.front import Confirmed, front_rows, front_words
 from mia.sweeper.objectives import Objectives, check_metrics, read_floor, read_objectives
+from mia.sweeper.ongoing import Search
 from mia.sweeper.resuming import ResumingSweeper, Swept, missing, shielded, wait_for_the_dead
 from mia.sweeper.space import Space, read_space
-from mia.sweeper.study import Point, Study, Trial, copy_database
+from mia.sweeper.study import Point, Study, Trial
 from mia.sweeper.total import Total
+from mia.tracking.database import copy_database
 from mia.tracking.process import terminate_as_interrupt
 
 if TYPE_CHECKING:
-    from mia.tracking.run import Run
-    from mia.tracking.tracker import Tracker
+    pass
 
 EXAMPLES = 5
 """Trials that are checked before anything runs, and that a dry run shows."""
 FRONT, IMPORTANCE = "front.csv", "importance.csv"
-
-
-@dataclass
-class Search:
-    """A search while it goes on."""
-
-    tracker: "Tracker"
-    run: "Run"
-    study: Study
-    expected: dict[str, str]  # fingerprint -> name, of all that has been begun
-    configurations: dict[str, Configuration] = field(default_factory=dict)  # by fingerprint
-    is_interrupted: bool = False
-    failure: Exception | None = None
-
-    def expect(self, found: Sequence[Configuration]) -> None:
-        """Note what is to run, in the store as well."""
-        from mia.tracking.reading import CONFIGURATIONS
-
-        self.configurations |= {one.fingerprint: one for one in found}
-        self.expected |= {one.fingerprint: one.name for one in found}
-        self.run.log_text(json.dumps(self.expected, ensure_ascii=False), CONFIGURATIONS)
 
 
 class SearchSweeper(ResumingSweeper):
@@ -207,29 +186,15 @@ class SearchSweeper(ResumingSweeper):
             for known in check_all([self._spelt(space, trial)], composer, self.task.data):
                 search.configurations[known.fingerprint] = known
         told = 0
-        for run, values in self._earlier(search, objectives):
-            for choices in space.candidates(run.params):
-                try:
-                    (same,) = check_all([self._spelt(space, Trial(0, choices))], composer, self.task.data)
-                except RequestError:
-                    continue
-                if same.fingerprint == run.tags["mia.fingerprint"]:
-                    if search.study.add_earlier(choices, values):
-                        search.configurations[same.fingerprint] = same
-                        search.tracker.reuse(run, search.run.id)
-                        told += 1
-                    break
+        for found in earlier_runs(
+            search.tracker, objectives, space, composer, self._spelt, self.task.data, set(search.expected)
+        ):
+            if search.study.add_earlier(found.choices, found.values):
+                search.configurations[found.configuration.fingerprint] = found.configuration
+                search.tracker.reuse(found.run, search.run.id)
+                told += 1
         if told:
             print(f"{told} finished runs are told to the study; they count as no trials", file=sys.stderr)
-
-    def _earlier(self, search: Search, objectives: Objectives) -> Iterator[tuple[StoredRun, list[float]]]:
-        """Yield the finished runs that are not the search's own and have what is sought, each configuration once."""
-        seen = set(search.expected)
-        for run in search.tracker.runs(kind="run", status="FINISHED"):
-            name, values = run.tags.get("mia.fingerprint", ""), objectives.values(run.metrics)
-            if name and name not in seen and values is not None:
-                seen.add(name)
-                yield run, values
 
     def _go_on(self, search: Search, space: Space, objectives: Objectives, batch: int) -> None:
         """Run trials until there are as many as asked for: first those that were begun before."""

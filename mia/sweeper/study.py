@@ -7,10 +7,9 @@ trials there are: a study that was cut short goes on as it would have.
 """
 
 import json
-import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -256,12 +255,6 @@ class Study:
             constant_liar=self._batch > 1,
             seed=seed,
         )
-
-
-def copy_database(path: Path, to: Path) -> None:
-    """Copy a study's file as it is at this moment, whoever writes to it."""
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as copy:
-        source.backup(copy)
 
 
 def load_optuna() -> Any:

@@ -223,3 +223,9 @@ def connection_to(place: Place) -> sqlite3.Connection:
 
 def _cannot_write(path: Path, reason: str) -> str:
     return f"cannot write {path}: {reason}; set MIA_HOME to a folder that can be written"
+
+
+def copy_database(path: Path, to: Path) -> None:
+    """Copy a database file as it is at this moment, whoever writes to it."""
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as copy:
+        source.backup(copy)
