@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from mia.files import whole_file
+from mia.files import StorageError, whole_file
 from mia.records import Dataset
 from mia.tracking import process
 from mia.tracking.address import without_secrets
-from mia.tracking.mlflow_errors import Calls
+from mia.tracking.mlflow_errors import Calls, is_raced
 from mia.tracking.moved import local_path
 from mia.tracking.names import (
     MAX_TAG,
@@ -147,7 +147,12 @@ class Run:
             profile=json.dumps(profile),
         )
         inputs = [DatasetInput(described, [InputTag("mlflow.data.context", "training")])]
-        self._call(self._client.log_inputs, self.id, datasets=inputs)
+        try:
+            self._call(self._client.log_inputs, self.id, datasets=inputs)
+        except StorageError as error:
+            if not is_raced(error):
+                raise
+            self._call(self._client.log_inputs, self.id, datasets=inputs)  # it is found now
 
     def set_note(self, markdown: str) -> None:
         """Show a text on the run's page; lines that MLflow cannot hold are left out, and it says so."""
