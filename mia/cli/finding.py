@@ -146,6 +146,14 @@ def seconds_taken(run: StoredRun) -> float:
     return done.seconds_taken(run.metrics)
 
 
+def shared_words(names: Sequence[str]) -> list[str]:
+    """Return the words that all names say, in their order, which tell none from another; none of a single name."""
+    if len(names) < 2:
+        return []
+    shared = set.intersection(*(set(name.split()) for name in names))
+    return [word for word in dict.fromkeys(names[0].split()) if word in shared]
+
+
 def span_words(seconds: float) -> str:
     """Return a span of time in words, such as `3 min` or `2 h 10 min`."""
     if seconds < 90:

@@ -18,6 +18,7 @@ from mia.sweeper.check import LastData
 if TYPE_CHECKING:
     from mia.records import ColumnSummary, Dataset
     from mia.store import PoolStore
+    from mia.sweeper.total import Total
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
@@ -81,13 +82,16 @@ class Job:
         return Tracker.open(self.config.tracking, self.home, waits=self.sweep_id is not None)
 
 
-def run_job(job: Job, loaded: LastData | None = None, floor: tuple[str, float] | None = None) -> Outcome:
+def run_job(
+    job: Job, loaded: LastData | None = None, floor: tuple[str, float] | None = None, total: "Total | None" = None
+) -> Outcome:
     """Run the experiment, unless a finished run has the same numbers.
 
     Args:
         job: What to run.
         loaded: The data set that was read last, if others of a sweep share it.
         floor: A metric of the target, and how low it may be for its shadows to be trained.
+        total: How far the sweep is that it is part of.
 
     Raises:
         RequestError: the request cannot work; nothing was left in the store.
@@ -98,7 +102,7 @@ def run_job(job: Job, loaded: LastData | None = None, floor: tuple[str, float] |
     from mia.experiment.run import check_request
 
     options = job.config.experiment()
-    with console_observer() as observer:
+    with console_observer(total) as observer:
         observer(StageBegan("data"))
         data = (loaded or LastData()).load(options.data, lambda done, total: observer(Step("data", done, total)))
         check_request(options, data)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.closing import close_the_dead
-from mia.cli.finding import RESULTS, span_words
+from mia.cli.finding import RESULTS, shared_words, span_words
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
 from mia.composition import compose_config
 from mia.config import StatusConfig, to_options
@@ -66,7 +66,8 @@ class State:
     @property
     def seconds_left(self) -> float | None:
         """How long it goes on, if the rest takes as long as what is finished; None if nothing says."""
-        taken = [one.seconds for one in self.of("finished") or self.of("reused") if one.seconds > 0]
+        ended = self.of("finished") + self.of("pruned") or self.of("reused")
+        taken = [one.seconds for one in ended if one.seconds > 0]
         running = self.of("running")
         if not taken or not self.is_going_on:
             return None
@@ -81,18 +82,13 @@ class State:
 
     def named(self, status: str) -> list[tuple[str, "Outcome"]]:
         """Return what is so far, with its name."""
-        shared = _shared_words(list(self.names.values()))
+        shared = shared_words(list(self.names.values()))
         names = {key: " ".join(one for one in name.split() if one not in shared) for key, name in self.names.items()}
         return [
             (names.get(key) or self.names.get(key, key), one)
             for key, one in self.outcomes.items()
             if self.status(one) == status
         ]
-
-
-def _shared_words(names: Sequence[str]) -> set[str]:
-    """Return what all names say, which tells none from another."""
-    return set.intersection(*(set(name.split()) for name in names)) if len(names) > 1 else set()
 
 
 def command(arguments: list[str]) -> int:

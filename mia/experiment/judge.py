@@ -67,7 +67,7 @@ def judge_attacks(
         )
         assumed, doubtful = doubts(name, one, task)
         told += doubtful
-        told += told_by_numbers(name, one, task.is_member, len(scores))
+        told += told_by_numbers(name, one, task, len(scores))
         found, lines = evaluation.metrics | by_shadows | assumed, [*one.warnings, *evaluation.warnings, *told]
         if task.groups is not None:
             of_groups, said = group_metrics(one.score, task.is_member, task.groups, terms.group_score)
@@ -81,12 +81,16 @@ def judge_attacks(
     return metrics | bounds, [*why_not, *warnings]
 
 
-def told_by_numbers(name: str, scores: Scores, is_member: Bool[np.ndarray, "Q"], num_attacks: int) -> list[str]:
+def told_by_numbers(name: str, scores: Scores, task: AttackTask, num_attacks: int) -> list[str]:
     """Return lines where numbers of shadows tell who is a member, for attacks that compare a record with its own."""
     if name not in ATTACKS or not {"in_models", "out_models"} & set(ATTACKS[name].needs):
         return []
     is_scored = ~np.isnan(scores.score)
-    return list(numbers_control(scores.num_in, scores.num_out, is_scored, is_member, num_attacks=num_attacks))
+    return list(
+        numbers_control(
+            scores.num_in, scores.num_out, is_scored, task.is_member, num_attacks=num_attacks, groups=task.groups
+        )
+    )
 
 
 def _bounds(

@@ -88,7 +88,12 @@ def placebo(scores: Scores, task: AttackTask, *, num_attacks: int, seed: int) ->
     kept = unrelated_records(task.is_member, membership, np.random.default_rng(seed))
     if not kept.any() and len(kept) >= FEWEST and task.is_member.any() and not task.is_member.all():
         return {}, [GIVEN_AWAY]
-    metrics, lines = placebo_control(scores.placebo[kept], task.is_member[kept], num_attacks=num_attacks)
+    metrics, lines = placebo_control(
+        scores.placebo[kept],
+        task.is_member[kept],
+        num_attacks=num_attacks,
+        groups=None if task.groups is None else task.groups[kept],
+    )
     return metrics, list(lines)
 
 

@@ -7,7 +7,6 @@ the figure. Of several seeds the first is shown, but for paired differences, whi
 import math
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,15 +46,6 @@ def table_lines(
         if math.isfinite(value) and str(row.get("attack")) in attacks:
             own = {new: str(row.get(old, "")) for new, old in names.items()}
             yield {"a": str(row["attack"]), "v": value, "l": low, "h": high} | own
-
-
-@dataclass(frozen=True)
-class Difference:
-    """AUC of a defended setting less that of the same without a defence, on the same records."""
-
-    row: int
-    attack: str
-    estimate: Estimate
 
 
 class Evidence:
@@ -137,8 +127,8 @@ class Evidence:
         return next((k for k in self.study.finished if not rows[k].defences and rows[k].place == row.place), None)
 
     @cached_property
-    def differences(self) -> list[Difference]:
-        """How much each defended setting takes off AUC, under each of the foremost attacks (DeLong, paired).
+    def differences(self) -> list[tuple[int, str, Estimate]]:
+        """How much each defended setting takes off AUC: setting, attack, difference (DeLong, paired).
 
         The mean over the seeds that both have, of runs on the same records.
         """
@@ -151,14 +141,14 @@ class Evidence:
                 pairs = [(run, before[seeds[run.id]]) for run in rows[s].runs if seeds[run.id] in before]
                 made = [_of_pair(self.scores(run), self.scores(other), attack) for run, other in pairs]
                 if known := [one for one in made if one is not None]:
-                    found.append(Difference(s, attack, mean_of_intervals(known)))
+                    found.append((s, attack, mean_of_intervals(known)))
         return found
 
     @cached_property
     @framed("s a defence v l h sd")
     def changes(self) -> Iterable[Any]:
         """The differences as a frame: `s`, `a`, the name of the `defence`, `v`, `l`, `h`, `sd`."""
-        for s, attack, e in [(one.row, one.attack, one.estimate) for one in self.differences]:
+        for s, attack, e in self.differences:
             yield s, attack, self.study.rows[s].defence, e.value, e.low, e.high, e.deviation
 
     exposure, fates = cached_property(found.exposure), cached_property(found.fates)

@@ -34,16 +34,7 @@ EXPOSED = (
 
 
 def write_report(study: Study, out: Path, **about: Any) -> Path:
-    """Write the report of a study, and return the path of its HTML file.
-
-    Args:
-        study: Of one sweep or several.
-        out: A folder, made if it is not there, or the path of the HTML file.
-        about: What `report_files` takes: title, question, command, has_pictures.
-
-    Raises:
-        StorageError: the folder cannot be written.
-    """
+    """Write what `report_files` returns, given `about`, into a folder or to the path of a page; return the page's."""
     return write_files(report_files(study, **about), out)
 
 

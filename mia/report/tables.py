@@ -286,13 +286,13 @@ def _values(study: Study, row: Row) -> dict[str, CsvCell]:
     return {key: v if isinstance(v, str | int | float) else "" if v is None else str(v) for key, v in found.items()}
 
 
-def difference_rows(study: Study, differences: Sequence[Any]) -> list[dict[str, CsvCell]]:
+def difference_rows(study: Study, differences: Sequence[tuple[int, str, Estimate]]) -> list[dict[str, CsvCell]]:
     """Return a line per paired difference, with the ends of its interval as computed."""
     return [
-        {"setting": study.words(study.rows[d.row]), "attack": d.attack, "auc_difference": e.value,
+        {"setting": study.words(study.rows[s]), "attack": attack, "auc_difference": e.value,
          "auc_difference_low": e.low, "auc_difference_high": e.high,
          "auc_difference_sd": e.deviation if math.isfinite(e.deviation) else "", "seeds": e.count}
-        for d in differences for e in [d.estimate]
+        for s, attack, e in differences
     ]  # fmt: skip
 
 

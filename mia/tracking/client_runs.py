@@ -109,6 +109,7 @@ def client_run(found: Any) -> StoredRun:
         metrics={name: from_stored(value) for name, value in found.data.metrics.items()},
         tags=dict(found.data.tags),
         artifacts=found.info.artifact_uri if folder is None else str(folder),
+        ended=(found.info.end_time or 0) / 1000,
     )
 
 

@@ -28,6 +28,11 @@ def seconds_taken(metrics: Mapping[str, float]) -> float:
     return sum(value for name, value in metrics.items() if name.startswith("time/") and not math.isnan(value))
 
 
+def seconds_between(run: StoredRun) -> float:
+    """Return how long a run took, with everything that its stages do not count, as far as it says."""
+    return run.ended - run.started if run.ended else seconds_taken(run.metrics)
+
+
 def stand_ins(points: Iterable["Point"], expected: Collection[str]) -> list[StoredRun]:
     """Return what stands for the finished runs of configurations: fingerprint, start and seconds, nothing else."""
     names = {step_of(name): name for name in expected}

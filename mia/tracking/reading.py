@@ -291,15 +291,15 @@ def _opened(sweep: StoredRun) -> float:
 def _outcome(attempts: list[StoredRun], opened: float, goes_on: bool) -> Outcome:
     """Judge a configuration by its attempts, latest first."""
     if attempts and attempts[0].tags.get(PRUNED):
-        return Outcome("pruned", attempts[0].id, attempts[0].tags[PRUNED])
+        return Outcome("pruned", attempts[0].id, attempts[0].tags[PRUNED], done.seconds_between(attempts[0]))
     since = [run for run in attempts if run.started >= opened or run.status == "RUNNING"]
     before = [run for run in attempts if run.status == "FINISHED"]
     if not since and before:
-        return Outcome("reused", before[0].id, seconds=done.seconds_taken(before[0].metrics))
+        return Outcome("reused", before[0].id, seconds=done.seconds_between(before[0]))
     if not attempts or (goes_on and not since):
         return Outcome("waiting")
     run = attempts[0]
     status = ENDINGS.get(run.status, "running")
     if run.status == "FINISHED":
-        return Outcome(status, run.id, seconds=done.seconds_taken(run.metrics))
+        return Outcome(status, run.id, seconds=done.seconds_between(run))
     return Outcome(status, run.id, " ".join(run.tags.get("mia.error", "").split()))

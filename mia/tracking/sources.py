@@ -143,7 +143,7 @@ class SqliteRuns:
         kinds: Sequence[str],
         keys: Sequence[str] = (),
     ) -> list[StoredRun]:
-        columns = "run_uuid, name, status, start_time, artifact_uri"
+        columns = "run_uuid, name, status, start_time, end_time, artifact_uri"
         rows = ask(f"SELECT {columns} FROM runs WHERE {which}", values)  # noqa: S608 - conditions of our own, values apart
         found: dict[str, dict[str, dict[str, Any]]] = {row[0]: {kind: {} for kind in EVERYTHING} for row in rows}
         ids = f"SELECT run_uuid FROM runs WHERE {which}"  # noqa: S608 - as above
@@ -158,8 +158,8 @@ class SqliteRuns:
                 found[run_id][kind][key] = stored[0] if len(stored) == 1 else _number(*stored)
         return [self._stored(row, found[row[0]]) for row in rows]
 
-    def _stored(self, row: tuple[str, str, str, int, str], data: Mapping[str, dict[str, Any]]) -> StoredRun:
-        run_id, name, status, started, uri = row
+    def _stored(self, row: tuple[str, str, str, int, int, str], data: Mapping[str, dict[str, Any]]) -> StoredRun:
+        run_id, name, status, started, ended, uri = row
         folder = local_path(uri, self._place, self._old)
         return StoredRun(
             id=run_id,
@@ -170,6 +170,7 @@ class SqliteRuns:
             metrics=data["latest_metrics"],
             tags=data["tags"],
             artifacts=uri if folder is None else str(folder),
+            ended=(ended or 0) / 1000,
         )
 
     @contextmanager
