@@ -7,9 +7,10 @@ trials there are: a study that was cut short goes on as it would have.
 """
 
 import json
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,10 @@ class Study:
         """Return how many trials there are, told or not; earlier runs and vain attempts are none."""
         return sum(1 for one in self._all() if AGAIN not in one.user_attrs and EARLIER not in one.user_attrs)
 
+    def ended(self) -> int:
+        """Return how many of them have ended."""
+        return self.count() - len(self.pending())
+
     def ask(self) -> Trial | None:
         """Begin a trial; None if there is nothing that has not been tried."""
         made = {self._key(self._trial(one)) for one in self._all() if AGAIN not in one.user_attrs}
@@ -157,22 +162,46 @@ class Study:
     def importance(self, metrics: Sequence[str]) -> list[dict[str, str | float]]:
         """Return for each key the share of each metric's variance that follows from it (fANOVA: Hutter et al. 2014).
 
-        Of what all trials choose; nothing where there are too few trials to tell.
+        Keys that all trials choose share the variance of all; a key of a variant shares, with those, the variance among
+        the trials of its variant alone. A row without shares says `why` there are none; no row says so of everything.
         """
-        ended = [one for one in self._all("COMPLETE") if one.values]
-        if len(ended) < FEWEST_TOLD or len(self._space.axes) < 2:
+        everywhere = list(self._space.axes)
+        groups = [("", everywhere, everywhere)]
+        for (axis, value), own in self._space.branches.items():
+            names = [f"{value}: {key}" for key in own]
+            groups.append((value, names, [*(one for one in everywhere if one != axis), *names]))
+        rows = [row for group in groups for row in self._shares(*group, metrics)]
+        if not any(name in row for row in rows for name in metrics):
             return []
-        optuna, shares = load_optuna(), dict[str, dict[str, float]]()
+        plain = () if self._space.branches else ("trials", "why")
+        return [{key: value for key, value in row.items() if key not in plain} for row in rows]
+
+    def _shares(
+        self, variant: str, shown: Sequence[str], names: Sequence[str], metrics: Sequence[str]
+    ) -> list[dict[str, str | float]]:
+        """Return a row for each name that is shown, with its share among those named."""
+        ended = [one for one in self._all("COMPLETE") if one.values and set(names) <= one.params.keys()]
+        why = f"of {FEWEST_TOLD} trials that it takes" if len(ended) < FEWEST_TOLD else ""
+        why = why or (f"the only key {f'of {variant}' if variant else 'of all trials'}" if len(names) < 2 else "")
+        shares: dict[str, dict[str, float]] = {}
         for place, name in enumerate(metrics):
-            if len({one.values[place] for one in ended}) > 1:
+            if not why and len({one.values[place] for one in ended}) > 1:
+                importance = load_optuna().importance
                 with quiet():
-                    judge = optuna.importance.FanovaImportanceEvaluator(seed=stage_seed(self._seed, "importance"))
-                    shares[name] = optuna.importance.get_param_importances(
-                        self._study, evaluator=judge, target=lambda trial, place=place: trial.values[place]
+                    shares[name] = importance.get_param_importances(
+                        self._study,
+                        evaluator=importance.FanovaImportanceEvaluator(seed=stage_seed(self._seed, "importance")),
+                        params=list(names),
+                        target=lambda trial, place=place: trial.values[place],
                     )
         return [
-            {"key": key.lstrip("+"), **{name: share.get(key, 0.0) for name, share in shares.items()}}
-            for key in self._space.axes
+            {
+                "key": one.lstrip("+"),
+                "trials": str(len(ended)),
+                **{name: share.get(one, 0.0) for name, share in shares.items()},
+                "why": why,
+            }
+            for one in shown
         ]
 
     def _all(self, state: str = "") -> list[Any]:
@@ -210,6 +239,12 @@ class Study:
             constant_liar=self._batch > 1,
             seed=seed,
         )
+
+
+def copy_database(path: Path, to: Path) -> None:
+    """Copy a study's file as it is at this moment, whoever writes to it."""
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as copy:
+        source.backup(copy)
 
 
 def load_optuna() -> Any:

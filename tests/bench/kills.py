@@ -1,6 +1,7 @@
 """Kills a small sweep with SIGKILL at random moments, starts it again each time, and prints one JSON line.
 
 python tests/bench/kills.py --kills 50
+python tests/bench/kills.py --kills 10 --axis epochs --late
 
 A sweep that survives long enough to finish is compared with one that nobody disturbed, and another one is begun until
 all kills are spent. Sweeps run in forks of one process that has imported everything, so that the kills hit the work and
@@ -31,29 +32,40 @@ import numpy as np
 NEEDED = [
     "alembic.script", "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "flax.nnx",
     "mia.attacks.gap", "mia.attacks.thresholds", "mia.cli.sweep", "mia.sweeper.request",
-    "mia.cli.publish", "mia.cli.summary", "mia.data.digits", "mia.experiment.run", "mia.report.page", "mia.train.many",
+    "mia.cli.publish", "mia.cli.summary", "mia.data.digits", "mia.experiment.run", "mia.report.sweep", "mia.train.many",
     "mia.train.predict",
 ]  # fmt: skip
 SHADOWS = 2
 SWEEP = [
-    "-m", "model.hidden=[8]", "train.epochs=20", f"split.num_shadows={SHADOWS}", "attack=[gap,loss]",
+    "-m", "model.hidden=[8]", f"split.num_shadows={SHADOWS}", "attack=[gap,loss]",
 ]  # fmt: skip
 AXES = {
-    2: ["split.size=20,30"],
-    4: ["split.size=20,30", "train.l2=0,1e-2"],
-    6: ["split.size=20,30,40", "train.l2=0,1e-2"],
+    "sizes": {
+        2: ["train.epochs=20", "split.size=20,30"],
+        4: ["train.epochs=20", "split.size=20,30", "train.l2=0,1e-2"],
+        6: ["train.epochs=20", "split.size=20,30,40", "train.l2=0,1e-2"],
+    },
+    "epochs": {  # the shorter ones are models on the way to the longest
+        2: ["split.size=20", "train.epochs=20,40"],
+        4: ["split.size=20", "train.epochs=10,20,40,60"],
+        6: ["split.size=20", "train.epochs=20,40,60", "train.l2=0,1e-2"],
+    },
 }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--configurations", type=int, choices=list(AXES), default=6)
+    parser.add_argument("--configurations", type=int, choices=[2, 4, 6], default=6)
+    parser.add_argument("--axis", choices=list(AXES), default="sizes")
+    parser.add_argument("--late", action="store_true", help="ask models when a run needs it, as of large data sets")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no more kills after so long")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--launcher", choices=["basic", "joblib"], default="basic")
     options = parser.parse_args()
     import_everything()
+    if options.late:
+        importlib.import_module("mia.experiment.training").FEW = 0
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         found = torment(Path(folder), options)
@@ -64,7 +76,7 @@ def main() -> int:
 
 def torment(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     begun = time.monotonic()
-    arguments = [*SWEEP, *AXES[options.configurations], f"hydra/launcher={options.launcher}"]
+    arguments = [*SWEEP, *AXES[options.axis][options.configurations], f"hydra/launcher={options.launcher}"]
     code, seconds = attempt(folder / "undisturbed", arguments)
     assert code == 0, (folder / "undisturbed.log").read_text()[-2000:]
     wanted = scores(folder / "undisturbed")
@@ -94,7 +106,8 @@ def torment(folder: Path, options: argparse.Namespace) -> dict[str, object]:
         unfinished += sum(status != "FINISHED" for status, _ in latest(home).values())
         models = len(saved)
     return {
-        "kills": kills, "sweeps": sweeps, "configurations": options.configurations, "launcher": options.launcher,
+        "kills": kills, "sweeps": sweeps,
+        "axis": options.axis, "configurations": options.configurations, "launcher": options.launcher,
         "identical": is_identical, "running_left": running, "unfinished": unfinished, "models_trained_twice": twice,
         "models": models, "models_wanted": options.configurations * (SHADOWS + 1),
         "undisturbed_seconds": round(seconds, 1), "seconds": round(time.monotonic() - begun, 1),

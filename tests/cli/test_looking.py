@@ -130,6 +130,19 @@ def test_status_tells_of_processes_that_died(store, mia):
     assert "goes on with: mia -m seed=1,2" in out
 
 
+@pytest.mark.parametrize("asked", [("status",), ("runs",), ("report", "sweep=dead", "out=there")], ids=" ".join)
+def test_whoever_looks_closes_the_runs_of_the_dead(store, mia, asked, monkeypatch, tmp_path):
+    home, _, tracker = store
+    monkeypatch.chdir(tmp_path)
+    sweep = tracker.open_sweep("dead", "d", {}, {"x": "seed=1"})
+    run = tracker.start("seed 1", {"mia.kind": "run", "mia.fingerprint": "x"}, sweep.id)
+    alive = tracker.start("alive", {"mia.kind": "run", "mia.fingerprint": "y"})
+    for one in (sweep, run):
+        one.set_tags({"mia.pid": 2**22 + 5, "mia.pid_start": ""})
+    mia(home, *asked)
+    assert [tracker.get(one.id).status for one in (sweep, run, alive)] == ["KILLED", "KILLED", "RUNNING"]
+
+
 def test_nothing_to_tell(empty_home, mia):
     code, out, _ = mia(empty_home, "status")
     assert code == 0

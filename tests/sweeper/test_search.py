@@ -141,7 +141,7 @@ def test_when_everything_is_tried_there_is_nothing_more():
 def test_earlier_runs_are_told_and_count_as_no_trials():
     space = grid_space()
     study = Study.open(None, space, SOUGHT, "tpe", 0)
-    known = space.find({"train.l2": "0.001", "train.dropout": "0.4", "split.size": "800"})
+    (known,) = space.candidates({"train.l2": "0.001", "train.dropout": "0.4", "split.size": "800"})
     assert study.add_earlier(known, [2.0, 0.1])
     assert not study.add_earlier(known, [2.0, 0.1])
     assert study.count() == 0
@@ -253,6 +253,21 @@ def test_a_strength_is_chosen_only_where_its_defence_is(sampler):
     assert {dict(one)["+defences"] for one in seen} == {"none", "l2", "top_k"}
 
 
+def test_a_run_may_have_been_any_variant_that_it_does_not_contradict():
+    space = defences_space()
+    params = {"split.size": "9", "train.l2": "0.001", "defence.name": "none", "engine.devices": "1"}
+    assert space.candidates(params) == [{"+defences": "none"}, {"+defences": "l2", "l2: train.l2": 0.001}]
+    top_k = {**params, "train.l2": "0.0", "defence.name": "top_k", "defence.k": "2"}
+    assert space.candidates(top_k) == [{"+defences": "none"}, {"+defences": "top_k", "top_k: defence.k": 2}]
+    assert space.candidates({**params, "split.size": "10"}) == []  # what all trials share is another
+
+
+def test_an_option_that_changes_no_number_hides_no_run():
+    space = space_of("train.dropout=0,0.5", "stop_after_failures=2", "engine.precision=high", "data.path=a.zip")
+    params = {"train.dropout": "0.5", "stop_after_failures": "0", "engine.precision": "low", "data.path": "b.zip"}
+    assert space.candidates(params) == [{"train.dropout": 1}]
+
+
 def test_a_key_that_is_typed_does_not_vary_in_a_variant():
     parser = OverridesParser.create()
     variants = {"defences": {"l2": parser.parse_overrides(["train.l2=interval(0,1)"])}}
@@ -268,3 +283,25 @@ def test_the_key_that_matters_is_told():
     shares = {row["key"]: row for row in study.importance(["accuracy", "leakage"])}
     assert shares["train.l2"]["accuracy"] > 0.8
     assert shares["train.dropout"]["leakage"] > 0.8
+
+
+def test_a_key_of_a_variant_is_judged_among_the_trials_of_its_variant():
+    parser = OverridesParser.create()
+    known = {"none": [], "l2": ["train.l2=interval(0,1)", "train.weight_decay=interval(0,1)"],
+             "top_k": ["defence.k=range(1,9)"]}  # fmt: skip
+    variants = {"defences": {name: parser.parse_overrides(found) for name, found in known.items()}}
+    space = read_space(parser.parse_overrides(["+defences=none,l2,top_k"]), variants)
+    study = Study.open(None, space, SOUGHT, "qmc", 0)
+    assert study.importance(SOUGHT.metrics) == []  # nothing has been tried
+    for k in range(24):
+        strengths = {"l2: train.l2": k / 24, "l2: train.weight_decay": (7 * k % 24) / 24}
+        study.add_earlier({"+defences": "l2", **strengths}, [k / 24, 0.5 - (7 * k % 24) / 48])
+    for k in range(1, 4):
+        study.add_earlier({"+defences": "top_k", "top_k: defence.k": k}, [0.1, 0.2])
+    rows = {row["key"]: row for row in study.importance(SOUGHT.metrics)}
+    assert rows["l2: train.l2"]["accuracy"] > 0.8
+    assert rows["l2: train.weight_decay"]["leakage"] > 0.8
+    assert rows["l2: train.l2"]["trials"] == "24"
+    assert "accuracy" not in rows["top_k: defence.k"]
+    assert rows["top_k: defence.k"]["why"] == "of 10 trials that it takes"
+    assert rows["defences"]["why"] == "the only key of all trials"

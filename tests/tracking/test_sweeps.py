@@ -172,3 +172,42 @@ def test_the_view_of_a_sweep_finds_what_counts(tracker: Tracker):
     tracker.prepare_view("t", ["train.l2"], ["attack/gap/accuracy"], sweep)
     found = tracker._client.search_runs([tracker.experiment_id], ui_views.condition(sweep))
     assert {run.info.run_id for run in found} == {runs[0], runs[2]}
+
+
+def test_a_sweep_is_judged_alike_by_its_runs_and_by_what_stands_for_them(any_tracker: Tracker):
+    tracker, spent = any_tracker, {"time/train_seconds": 3.0, "time/attack_seconds": 1.0}
+    names = ["before", "done", "broken", "again", "going", "waiting"]
+    with tracker.run(name="before", fingerprint="before") as run:
+        run.log_metrics(spent)
+    sweep = tracker.open_sweep("s", "s", {}, {name: name for name in names})
+    tracker.reuse(tracker.get(run.id), sweep.id)
+    for name in ("done", "again"):
+        with tracker.run(name=name, fingerprint=name, parent_id=sweep.id) as run:
+            run.log_metrics(spent)
+        tracker.count(sweep.id, name, run.started, spent)
+    for name in ("broken", "again"):
+        tracker.fail(name, name, "the loss is not a number", sweep.id)
+    tracker.start("going", {"mia.kind": "run", "mia.fingerprint": "going"}, sweep.id)
+
+    stored = tracker.get(sweep.id)
+    judged = tracker.outcomes(sweep.id, tracker.sketched(stored))
+    by_runs = tracker.outcomes(sweep.id)
+    assert [(name, one.status, one.reason, one.seconds) for name, one in judged.items()] == [
+        (name, one.status, one.reason, one.seconds) for name, one in by_runs.items()
+    ]
+    assert [one.status for one in judged.values()] == ["reused", "finished", "failed", "failed", "running", "waiting"]
+    assert (judged["before"].seconds, judged["done"].seconds) == (4.0, 4.0)
+    assert tracker.num_failed(stored) == 2
+    assert tracker.has_running(sweep.id)
+
+
+def test_a_sweep_that_is_over_is_complete_though_a_point_is_missing(any_tracker: Tracker):
+    tracker = any_tracker
+    sweep = tracker.open_sweep("s", "s", {}, {"a": "a", "b": "b"})
+    for name in ("a", "b"):
+        with tracker.run(name=name, fingerprint=name, parent_id=sweep.id) as run:
+            run.log_metrics({"time/train_seconds": 1.0})
+    tracker.count(sweep.id, "a", run.started, {"time/train_seconds": 1.0})  # and died before it said so of b
+    sweep.finish()
+    judged = tracker.outcomes(sweep.id, tracker.sketched(tracker.get(sweep.id)))
+    assert [one.status for one in judged.values()] == ["finished", "finished"]
