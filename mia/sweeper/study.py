@@ -31,7 +31,7 @@ PATIENCE = 50
 FEWEST_TOLD = 10
 """Trials from which on the importance of keys is told."""
 POPULATION = 10
-"""Of NSGA-II: a generation must be much smaller than a study that a person can afford."""
+"""Of NSGA-II: a generation must be much smaller than a study that a person can afford; of TPE: before it learns."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,22 @@ class Study:
             found = optuna.create_study(
                 storage=storage, study_name="search", directions=directions, load_if_exists=True
             )
-        return cls(found, storage, space, sampler, seed, batch)
+        study = cls(found, storage, space, sampler, seed, batch)
+        study._drop_half_chosen()
+        return study
+
+    def _drop_half_chosen(self) -> None:
+        """Give up what a killed process had not chosen to the end: it counts as no trial, and is chosen anew."""
+        made: set[str] = set()
+        for one in self._all():
+            is_whole = self._space.active(one.params).keys() <= one.params.keys()
+            key = self._key(self._trial(one)) if is_whole else ""
+            if one.state == _state("RUNNING") and AGAIN not in one.user_attrs and (not key or key in made):
+                self._storage.set_trial_user_attr(one._trial_id, AGAIN, value=True)
+                with quiet():
+                    self._study.tell(one.number, state=_state("FAIL"))
+            elif AGAIN not in one.user_attrs:
+                made.add(key)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -221,12 +236,14 @@ class Study:
     def _make_sampler(self, attempt: int) -> Any:
         """Return the sampler for the next trial.
 
-        Attempts to choose something new are made with seeds of their own, later ones at random.
+        Attempts to choose something new are made with seeds of their own, later ones at random. The tree of Parzen
+        estimators begins with Sobol's sequence, which finds more of a front than points that are drawn blindly.
         """
         optuna = load_optuna()
         samplers = optuna.samplers
         seed = stage_seed(self._seed, "search", len(self._all()))
-        if self._sampler == "qmc":
+        told = len(self._all("COMPLETE")) + len(self._all("PRUNED"))
+        if self._sampler == "qmc" or (self._sampler == "tpe" and told < POPULATION and attempt <= PATIENCE // 2):
             return samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=stage_seed(self._seed, "search"))
         if attempt > PATIENCE // 2:
             return samplers.RandomSampler(seed=seed)

@@ -183,7 +183,8 @@ def test_a_search_with_conditions_learns_from_earlier_runs_too(world, empty_home
     code, _, err = mia(empty_home, *search, "hydra.sweeper.n_trials=2")
     assert code == 0, err
     assert "2 finished runs are told to the study" in err  # no defence, and L2
-    assert len(asked) == len(set(asked)) == 4
+    prints = [run.tags["mia.fingerprint"] for run in tracker_of(empty_home).runs(kind="run", status="FINISHED")]
+    assert len(asked) == len(prints) == len(set(prints)) == 4
 
 
 TINY_SEARCH = ["-m", "+sweeps=search", "data=digits", "model=mlp", "attack=[loss]", "split.size=60",
