@@ -131,7 +131,7 @@ def alone(chosen: argparse.Namespace) -> dict[str, object]:
     return {
         "model": chosen.model,
         "samples_per_second": round(rate),
-        "compile_seconds": round(stages["/jax/core/compile/backend_compile_duration"], 2),
+        "compile_seconds": round(stages.get("/jax/core/compile/backend_compile_duration", 0), 2),
         "last_loss": round(float(np.mean([one.train_loss[-1] for one in trained])), 4),
         "seconds": round(seconds, 2),
         "devices": len(jax.devices()),

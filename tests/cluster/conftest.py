@@ -107,11 +107,14 @@ class Desk:
 
     def kill_workers(self) -> None:
         """Kill the processes of this person's jobs, so that none of them can say anything any more."""
-        for process in psutil.process_iter(["cmdline"]):
-            words = " ".join(process.info["cmdline"] or [])
-            if "submitit.core._submit" in words and str(self.home) in words:
+        found = [(process, " ".join(process.info["cmdline"] or [])) for process in psutil.process_iter(["cmdline"])]
+        found = [(process, words) for process, words in found if "submitit.core._submit" in words]
+        own = [(words.startswith("srun"), process) for process, words in found if str(self.home) in words]
+        own.sort(key=lambda pair: pair[0])
+        for end in (psutil.Process.suspend, psutil.Process.kill):  # srun, the last, would ask the others to end well
+            for _, process in own:
                 with suppress(psutil.Error):
-                    process.kill()
+                    end(process)
 
     # --- what there is ---
 
