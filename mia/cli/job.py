@@ -4,6 +4,7 @@ Takes a composed config; gives an `Outcome`. Everything that a person or a sweep
 """
 
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,7 +186,7 @@ def _run(
             run.log_metrics(job.axes())
             publish(run, result, data.x if data.is_image else None)
         if job.sweep_id:
-            tracker.count(job.sweep_id, name, run.started, result.metrics)
+            tracker.count(job.sweep_id, name, run.started, time.time() - run.started)
     except StoppedError as error:
         observer.close()
         print(f"{job.name}\n  pruned: {error}; run {begun[0].id}", flush=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mia.tracking.sources import Point
 
 SECONDS = "sweep/seconds"
-"""The metric: its values are how long the stages of a run took together, its times when a run was started."""
+"""The metric: its values are how long a run took, its times when a run was started."""
 
 
 def step_of(fingerprint: str) -> int:

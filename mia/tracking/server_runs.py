@@ -110,6 +110,7 @@ def server_run(found: Mapping[str, Any]) -> StoredRun:
         name=info.get("run_name", ""),
         status=info["status"],
         started=int(info.get("start_time", 0)) / 1000,
+        ended=int(info.get("end_time") or 0) / 1000,
         params=_pairs(found, "params"),
         metrics={name: from_stored(float(value)) for name, value in _pairs(found, "metrics").items()},
         tags=_pairs(found, "tags"),

@@ -215,19 +215,19 @@ class Tracker(Reader):
         """Count a finished run among a sweep's runs, though another sweep made it."""
         self._call(self._client.set_tag, run_id, ui_views.mark(sweep_id), ui_views.COUNTS)
 
-    def count(self, sweep_id: str, fingerprint: str, started: float, metrics: Mapping[str, float]) -> None:
+    def count(self, sweep_id: str, fingerprint: str, started: float, seconds: float) -> None:
         """Let a sweep's run say that a configuration is finished, where that saves those who look a long read.
 
         Args:
             sweep_id: The id of the sweep's run.
             fingerprint: Of the configuration.
             started: When its run was, in seconds since 1970.
-            metrics: Of its run.
+            seconds: That it took.
         """
         if not isinstance(self._source, SqliteRuns):
             with suppress(StorageError):  # the run is there, and says the same
-                value, step = done.seconds_taken(metrics), done.step_of(fingerprint)
-                self._call(self._client.log_metric, sweep_id, done.SECONDS, value, round(started * 1000), step)
+                step, at = done.step_of(fingerprint), round(started * 1000)
+                self._call(self._client.log_metric, sweep_id, done.SECONDS, seconds, at, step)
 
     @property
     def tags_of_config(self) -> int:
@@ -238,7 +238,7 @@ class Tracker(Reader):
         """Count a finished run among a sweep's; return a warning, and tag the run, if other code made it."""
         if sweep_id and found.tags.get(ui_views.mark(sweep_id)) != ui_views.COUNTS:
             self.link(found.id, sweep_id)
-            self.count(sweep_id, found.tags.get("mia.fingerprint", ""), found.started, found.metrics)
+            self.count(sweep_id, found.tags.get("mia.fingerprint", ""), found.started, done.seconds_between(found))
         made, now = (tags.get("mia.git_commit", "") for tags in (found.tags, process.code()))
         if not made or not now or made == now:
             return ""
