@@ -58,7 +58,9 @@ def command(arguments: list[str]) -> int:
 
     console = Console()
     shared = [] if columns else shared_words([run.name for run in runs])
-    console.print(table(runs, columns or SHOWN, console.width, shared))
+    if any(set(run.name.split()) <= set(shared) for run in runs):
+        shared = []  # nothing would be left of a name
+    console.print(table(runs, columns or SHOWN, console.width, shared, NAME_LINES if not columns else None))
     more = "" if len(runs) == len(found) else f"; limit={len(found)} shows all {len(found):,}"
     all_are = f"; all are {' '.join(shared)}" if shared else ""
     print(f"{len(runs):,} run{'' if len(runs) == 1 else 's'}{all_are}{more}")
@@ -139,14 +141,17 @@ def row(run: StoredRun, columns: Sequence[str]) -> dict[str, Any]:
     return {name: values.get(name) for name in columns}
 
 
-def table(runs: Sequence[StoredRun], columns: Sequence[str], width: int, shared: Sequence[str] = ()) -> "Table":
+def table(
+    runs: Sequence[StoredRun], columns: Sequence[str], width: int, shared: Sequence[str] = (), most: int | None = None
+) -> "Table":
     """Return the runs as rich prints them.
 
     Args:
         runs: From the first line to the last.
         columns: What to show of each.
         width: Of the terminal.
-        shared: Words that the names of all say, which are left out; names are then cut to `NAME_LINES`.
+        shared: Words that the names of all say, which are left out.
+        most: Lines of a name; None: all.
     """
     from rich import box
     from rich.table import Table
@@ -160,7 +165,7 @@ def table(runs: Sequence[StoredRun], columns: Sequence[str], width: int, shared:
         if name == "name":
             others = [max(len(headings[one]), _narrowest(one, cells[one])) for one in columns if one != "name"]
             room = width - 2 - sum(2 + one for one in others)
-            cells[name] = [_short(cell, max(room, NAME_WIDTH), shared) for cell in cells[name]]
+            cells[name] = [_short(cell, max(room, NAME_WIDTH), shared, most) for cell in cells[name]]
             least = max((len(line) for cell in cells[name] for line in cell.split("\n")), default=0)
         whole = name in ("id", "status", "started")
         found.add_column(headings[name], no_wrap=whole, overflow="fold", min_width=least)
@@ -184,12 +189,12 @@ def _narrowest(name: str, cells: Sequence[str]) -> int:
     return max(map(len, parts), default=0)
 
 
-def _short(name: str, room: int, shared: Sequence[str]) -> str:
-    """Return a name in lines as wide as there is room: all of it, or where words are left out, its beginning."""
-    if not shared:
+def _short(name: str, room: int, shared: Sequence[str], most: int | None) -> str:
+    """Return the beginning of a name in lines as wide as there is room, or with no most, all of it."""
+    if most is None:
         return "\n".join(textwrap.wrap(name, room, break_on_hyphens=False))
     rest = " ".join(_fitting(word, room) for word in name.split() if word not in shared)
-    lines = textwrap.wrap(rest, room, max_lines=NAME_LINES, placeholder=" ...", break_on_hyphens=False)
+    lines = textwrap.wrap(rest, room, max_lines=most, placeholder=" ...", break_on_hyphens=False)
     return "\n".join(lines)
 
 

@@ -138,6 +138,17 @@ def test_long_names_leave_room_for_the_rest(store, mia, monkeypatch, width):
     assert ("last=1" in out) == (width == 160)
 
 
+def test_names_that_say_the_same_are_shown(store, mia):
+    home, _, tracker = store
+    sweep = tracker.open_sweep("twins", "t")
+    for k in range(2):
+        with tracker.run(name="twin n=7", fingerprint=f"t{k}", parent_id=sweep.id):
+            pass
+    _, out, _ = mia(home, "runs", "twins")
+    assert out.count("twin n=7") == 2
+    assert "all are" not in out
+
+
 def test_a_sweep_is_no_run(store, mia):
     home, ids, _ = store
     for word in ("sizes", ids["sweep"][:8]):
