@@ -115,7 +115,7 @@ def compose_config(typed: list[str], name: str = "config") -> DictConfig:
     Raises:
         RequestError: whatever Hydra or a schema has against the overrides, in one line.
     """
-    loader, overrides = open_hydra().config_loader, read_request(typed).spelt_out()
+    loader, overrides = open_hydra(name).config_loader, read_request(typed).spelt_out()
     if name == "config":
         overrides = spell_attacks(overrides, lambda rest: config.to_options(compose_with(loader, rest), config.Config))
     return compose_with(loader, overrides, name)
@@ -151,9 +151,9 @@ def is_preset(override: str) -> bool:
     return override in ("attack=quick", "attack=full")
 
 
-def open_hydra() -> Any:
-    """Return Hydra's application on our folder of configs and our schemas; its `config_loader` composes."""
-    register()
+def open_hydra(name: str = "config") -> Any:
+    """Return Hydra's application on our folder of configs and our schemas, to compose the config of that name."""
+    register(name)
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(HOME / "conf"), version_base="1.3", job_name="mia"):
         return GlobalHydra.instance().hydra
@@ -193,12 +193,12 @@ def compose_with(
 
 
 @cache
-def register() -> None:
-    """Make our schemas known to Hydra; an installed package that cannot be used is said on stderr."""
-    for group, name, node in config.schemas():
+def register(asked: str = "config") -> None:
+    """Make the schemas of a config known to Hydra; an installed package that cannot be used is said on stderr."""
+    for group, name, node in config.schemas(asked):
         if not (HOME / "conf" / group / f"{name}.yaml").exists():
             ConfigStore.instance().store(group=group, name=name, node=node)
-    for name, node in SWEEPERS.items():
+    for name, node in SWEEPERS.items() if asked == "config" else ():
         ConfigStore.instance().store(group="hydra/sweeper", name=name, node=node)
     for key, registry in EXTENSIONS.items():
         for name, reason in registry.broken.items():

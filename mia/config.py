@@ -221,19 +221,22 @@ def _named(name: str, node: type, base: type) -> type:
     return made
 
 
-def schemas() -> Iterator[tuple[str, str, Any]]:
-    """Yield group, name and node of all that Hydra is to know: schemas, and the choices that may have no YAML file."""
-    for name, node in (
-        ("config", Config), ("audit", AuditConfig), ("ui", UiConfig), ("report", ReportConfig), ("pools", PoolsConfig),
-        ("plan", PlanConfig), ("runs", RunsConfig), ("status", StatusConfig), ("diff", DiffConfig),
-        ("note", NoteConfig), ("rm", RmConfig),
-    ):  # fmt: skip
-        yield "schema", name, node
-    for group in GROUPS:
+NODES = {
+    "config": Config, "audit": AuditConfig, "ui": UiConfig, "report": ReportConfig, "pools": PoolsConfig,
+    "plan": PlanConfig, "runs": RunsConfig, "status": StatusConfig, "diff": DiffConfig, "note": NoteConfig,
+    "rm": RmConfig,
+}  # fmt: skip
+"""The schema of each config, by its name in `conf/`."""
+
+
+def schemas(config: str = "config") -> Iterator[tuple[str, str, Any]]:
+    """Yield group, name and node of all that a config needs: its schema, and the choices that may have no YAML file."""
+    yield "schema", config, NODES[config]
+    for group in GROUPS if config == "config" else ():
         for name, options in options_of(group).items():
             yield f"schema/{group}", name, options
             yield group, name, options
-    for name, spec in ATTACKS.items():
+    for name, spec in ATTACKS.items() if config in ("config", "audit") else ():
         yield "attack", name, {name: spec.options}
 
 

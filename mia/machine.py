@@ -9,6 +9,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SHARE = "MIA_CORES"
@@ -48,6 +50,20 @@ def memory_bytes() -> int:
     except OSError:
         limit = ""
     return min(machine, int(limit)) if limit.isdecimal() else machine
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let matrix products in the block run on one thread of the linear algebra library.
+
+    For small ones: its threads wait for one another with all their might, which on a machine that has other things to
+    do takes up to a hundred times the product itself. Sums of numbers that are no integers may round otherwise than
+    with several threads.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 def end_with(parent: int) -> None:

@@ -20,8 +20,8 @@ from mia.records import Result
 from mia.tables import result_tables
 
 
-def folder_files(result: Result, about: About) -> dict[str, bytes]:
-    """Return the files of `out=DIR` by name.
+def folder_files(result: Result, about: About, made: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
+    """Return the files of `out=DIR` by name; `made`: those that were made before, its tables among them.
 
     `metrics.json` (flat names), `scores.npz` (one array per attack over the candidates, and their `index`),
     `records.csv`, `per_class.csv`, `model-card.md`, `audit.html`, and `growth.csv`, `slices.csv`, `overlap.csv` if any.
@@ -30,13 +30,13 @@ def folder_files(result: Result, about: About) -> dict[str, bytes]:
     texts = {
         "metrics.json": json.dumps(metrics, indent=1, sort_keys=True) + "\n",
         "model-card.md": model_card(result, about),
-        **result_tables(result),
+        **({} if made else result_tables(result)),
         "audit.html": audit_page(result, about),
     }
     buffer = io.BytesIO()
     scores = {name: one.score for name, one in result.scores.items()}
     np.savez(buffer, allow_pickle=False, **{"index": result.index, **scores})
-    return {"scores.npz": buffer.getvalue(), **{name: text.encode() for name, text in texts.items()}}
+    return {**(made or {}), "scores.npz": buffer.getvalue(), **{name: text.encode() for name, text in texts.items()}}
 
 
 def audit_page(result: Result, about: About) -> str:

@@ -314,3 +314,4 @@ class StoredRun:
     metrics: Mapping[str, float]  # last values
     tags: Mapping[str, str]
     artifacts: str  # a local folder, or a URI the store can fetch from
+    ended: float = 0.0  # seconds since 1970; 0 as long as it goes on

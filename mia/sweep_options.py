@@ -19,7 +19,7 @@ class OptunaOptions:
     n_trials: int = 20
     maximize: list[str] = field(default_factory=list)  # metrics, such as target/test_accuracy
     minimize: list[str] = field(default_factory=list)  # metrics, such as attack/loss/auc_high
-    sampler: str = "tpe"  # tpe, nsga2 or qmc (Sobol's sequence, which learns nothing)
+    sampler: str = "tpe"  # tpe (which begins with qmc), nsga2 or qmc (Sobol's sequence, which learns nothing)
     n_jobs: int = 0  # trials that are chosen at a time; 0: as many as the launcher runs at once
     floor: str | None = None  # METRIC=VALUE of the target alone: below it, its shadows are not trained
     confirm: int = 0  # run what is on the front again with so many fresh seeds

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -24,7 +25,7 @@ DIGITS = 5
 """Significant digits of a score or a confidence: more would be noise, and a table is for people."""
 
 
-def record_rows(result: Result) -> list[dict[str, Cell]]:
+def record_columns(result: Result) -> dict[str, list[Cell]]:
     """Return index, class, membership, confidence, score and rank under each attack; most exposed members first.
 
     The order is that of the attack with the highest AUC. Ranks count from 1, the most exposed; equal scores share the
@@ -36,7 +37,21 @@ def record_rows(result: Result) -> list[dict[str, Cell]]:
     order = np.arange(len(result.index))
     if attacks:
         order = np.lexsort((ranks[attacks[0]], ~result.is_member))
-    return [_row(result, scores, ranks, int(position)) for position in order]
+    labels = result.labels[order].tolist()
+    classes = {label: class_name(result, label) for label in set(labels)}
+    columns: dict[str, list[Cell]] = {
+        "index": result.index[order].tolist(),
+        "label": labels,
+        "class": [classes[label] for label in labels],
+        "member": result.is_member[order].astype(int).tolist(),
+        "confidence": _rounded(result.confidence[order]),
+    }
+    for name, score in scores.items():
+        known = ~np.isnan(score[order])
+        ranked = ranks[name][order].tolist()
+        columns[f"{name}_score"] = _rounded(score[order])
+        columns[f"{name}_rank"] = [rank if is_known else "" for rank, is_known in zip(ranked, known, strict=True)]
+    return columns
 
 
 def attacks_by_auc(result: Result) -> list[str]:
@@ -45,32 +60,14 @@ def attacks_by_auc(result: Result) -> list[str]:
     return sorted(areas, key=lambda name: (is_owners(name), -areas[name] if math.isfinite(areas[name]) else 1.0))
 
 
-def _row(
-    result: Result, scores: Mapping[str, Float[np.ndarray, "Q"]], ranks: Mapping[str, Int[np.ndarray, "Q"]], at: int
-) -> dict[str, Cell]:
-    label = int(result.labels[at])
-    row: dict[str, Cell] = {
-        "index": result.index[at].item(),
-        "label": label,
-        "class": class_name(result, label),
-        "member": int(result.is_member[at]),
-        "confidence": rounded(float(result.confidence[at])),
-    }
-    for name, score in scores.items():
-        value = float(score[at])
-        row[f"{name}_score"] = rounded(value)
-        row[f"{name}_rank"] = int(ranks[name][at]) if not math.isnan(value) else ""
-    return row
-
-
 def class_name(result: Result, label: int) -> str:
     """Return what a class is called."""
     return result.class_names[label] if label < len(result.class_names) else str(label)
 
 
-def rounded(value: float) -> Cell:
-    """Return a number of `DIGITS` significant digits, or nothing for NaN."""
-    return "" if math.isnan(value) else float(f"{value:.{DIGITS}g}")
+def _rounded(values: Float[np.ndarray, "Q"]) -> list[Cell]:
+    """Return numbers of `DIGITS` significant digits, and nothing for NaN."""
+    return ["" if math.isnan(value) else float(f"{value:.{DIGITS}g}") for value in values.astype(float).tolist()]
 
 
 def _ranks(score: Float[np.ndarray, "Q"]) -> Int[np.ndarray, "Q"]:
@@ -82,12 +79,9 @@ def _ranks(score: Float[np.ndarray, "Q"]) -> Int[np.ndarray, "Q"]:
 
 def result_tables(result: Result) -> dict[str, str]:
     """Return the tables of a result as CSV, by file name: `growth.csv`, `slices.csv`, `overlap.csv` if any."""
-    tables = {"records.csv": record_rows(result), "per_class.csv": [dict(row) for row in result.per_class]}
-    overlap = overlap_of_attacks(result)
-    for name, rows in (("growth.csv", result.growth), ("slices.csv", result.slices), ("overlap.csv", overlap)):
-        if rows:
-            tables[name] = [dict(row) for row in rows]
-    return {name: csv_text(rows) for name, rows in tables.items()}
+    tables = {"records.csv": _csv_of(record_columns(result)), "per_class.csv": csv_text(result.per_class)}
+    more = {"growth.csv": result.growth, "slices.csv": result.slices, "overlap.csv": overlap_of_attacks(result)}
+    return tables | {name: csv_text(rows) for name, rows in more.items() if rows}
 
 
 def overlap_of_attacks(result: Result) -> list[dict[str, str | float]]:
@@ -99,14 +93,24 @@ def overlap_of_attacks(result: Result) -> list[dict[str, str | float]]:
     return overlap_rows(apart, result.is_member) if len(apart) > 1 and result.is_member.any() else []
 
 
-def csv_text(rows: Sequence[Mapping[str, Cell]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as CSV with a header, columns in the order they first appear; text that is a formula is quoted."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    names = dict.fromkeys(key for row in rows for key in row)
+    return _csv_of({name: [row.get(name, "") for row in rows] for name in names})
+
+
+def _csv_of(columns: Mapping[str, Sequence[Cell]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([safe_cell(name) for name in columns])
-    writer.writerows([safe_cell(row.get(name, "")) for name in columns] for row in rows)
+    writer.writerows(zip(*(_safe(cells) for cells in columns.values()), strict=True))
     return buffer.getvalue()
+
+
+def _safe(cells: Sequence[Cell]) -> Sequence[Cell]:
+    """Return the cells of a column, each safe; each text is looked at once."""
+    safe = {cell: safe_cell(cell) for cell in {cell for cell in cells if isinstance(cell, str)}}
+    return [safe[cell] if isinstance(cell, str) else cell for cell in cells] if safe else cells
 
 
 def safe_cell(value: Cell) -> Cell:

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import json
+import os
 import pkgutil
 import subprocess
 import sys
@@ -44,6 +45,28 @@ def test_importing_is_cheap_and_loads_nothing_heavy():
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert (Path(mia.__file__).parent / "py.typed").exists()
+
+
+@pytest.mark.slow
+def test_an_audit_loads_nothing_that_it_does_not_need(world, tmp_path):
+    plan, labels, logits = world
+    np.savez(
+        tmp_path / "signals.npz",
+        target_logits=logits[0],
+        target_member=plan.member[0],
+        labels=labels,
+        shadow_logits=logits[1:],
+        shadow_member=plan.member[1:],
+    )
+    code = (
+        "import sys; from mia.cli.main import dispatch; found = dispatch(sys.argv[1:]); "
+        "heavy = {'jax', 'flax', 'mlflow', 'sqlalchemy', 'pandas', 'sklearn', 'altair', 'scipy.stats', "
+        "'scipy.optimize', 'mia.data.table', 'mia.train.many'} & set(sys.modules); assert not heavy, heavy; "
+        "sys.exit(found)"
+    )
+    asked = [f"signals={tmp_path / 'signals.npz'}", f"out={tmp_path / 'out'}", "attack=[loss,lira_online]"]
+    command = [sys.executable, "-c", code, "audit", *asked, "tracking.enabled=false"]
+    subprocess.run(command, check=True, timeout=120, env={**os.environ, "MIA_HOME": str(tmp_path / "home")})
 
 
 @pytest.mark.slow

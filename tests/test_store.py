@@ -40,7 +40,7 @@ def test_what_was_saved_is_read_back_by_the_same_identity(store):
     store.pool(IDENTITY).save(3, trained(1.5))
     again = PoolStore(store.folder).pool(dict(reversed(IDENTITY.items())))
     assert again.missing([2, 3]) == [2]
-    logits, curves = again.signals(3)
+    logits, curves = again.answers(3).logits, again.curves(3)
     np.testing.assert_array_equal(logits, trained(1.5).logits)
     assert set(curves) == set(CURVES)
     np.testing.assert_array_equal(again.parameters(3)["dense/kernel"], np.full((2, 3), 1.5))
@@ -340,7 +340,7 @@ def test_curves_are_read_without_the_logits(store, monkeypatch):
     monkeypatch.setattr("zipfile.ZipFile.open", lambda self, one, *_: read.append(one.filename) or open_(self, one))
     np.testing.assert_array_equal(pool.curves(0)["train_loss"], trained(1.5).curves["train_loss"])
     assert set(read) == {f"{name}.npy" for name in CURVES}
-    np.testing.assert_array_equal(pool.logits(0), trained(1.5).logits)
+    np.testing.assert_array_equal(pool.answers(0).logits, trained(1.5).logits)
 
 
 open_ = zipfile.ZipFile.open
@@ -423,7 +423,7 @@ def test_who_lost_the_lock_unawares_writes_over_nobody(store):
             late.save(1, trained(1))
     again = PoolStore(store.folder).pool(IDENTITY)
     assert again.missing([0, 1, 2]) == [2]
-    np.testing.assert_array_equal(again.logits(1), trained(2).logits)
+    np.testing.assert_array_equal(again.answers(1).logits, trained(2).logits)
     with store.training([again]):
         again.save(2, trained(3))
     assert again.missing([0, 1, 2]) == []
@@ -445,7 +445,7 @@ def test_who_loses_the_lock_while_writing_does_not_call_its_own_model_whole(stor
             late.save(0, trained(1))
     fresh = PoolStore(store.folder).pool(IDENTITY)
     assert fresh.missing([0]) == []
-    np.testing.assert_array_equal(fresh.logits(0), trained(2).logits)
+    np.testing.assert_array_equal(fresh.answers(0).logits, trained(2).logits)
 
 
 def test_a_disk_without_locks_is_named(store, monkeypatch):

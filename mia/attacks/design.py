@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Int8
 
 from mia.attacks.shared_statistics import shared_statistics
+from mia.machine import one_blas_thread
 from mia.records import IN, OUT, UNUSED, Signals
 from mia.seeds import stage_generator
 
@@ -33,16 +34,17 @@ def find_partners(membership: Int8[np.ndarray, "M N"]) -> Bool[np.ndarray, "M M"
     no partner, as the shadows of the disjoint protocol are none of the target.
     """
     agreement, common, num_in, num_out = (np.zeros((len(membership),) * 2, np.float32) for _ in range(4))
-    for start in range(0, membership.shape[1], CHUNK):  # float32 holds whole numbers to 2^24
-        part = membership[:, start : start + CHUNK]
-        used = (part != UNUSED).astype(np.float32)
-        num_in += (part == IN) @ used.T  # of the first model of a pair, among the records of both
-        num_out += (part == OUT) @ used.T
-        is_trained_on = (part == IN).any(0)
-        used = used[:, is_trained_on]
-        sign = np.where(part[:, is_trained_on] == IN, used, -used)
-        agreement += sign @ sign.T
-        common += used @ used.T
+    with one_blas_thread():
+        for start in range(0, membership.shape[1], CHUNK):  # float32 holds whole numbers to 2^24
+            part = membership[:, start : start + CHUNK]
+            used = (part != UNUSED).astype(np.float32)
+            num_in += (part == IN) @ used.T  # of the first model of a pair, among the records of both
+            num_out += (part == OUT) @ used.T
+            is_trained_on = (part == IN).any(0)
+            used = used[:, is_trained_on]
+            sign = np.where(part[:, is_trained_on] == IN, used, -used)
+            agreement += sign @ sign.T
+            common += used @ used.T
     varies = (num_in > 0) & (num_out > 0)
     are_partners = (np.abs(agreement) == common) & (common >= FEWEST_COMMON) & varies & varies.T
     np.fill_diagonal(are_partners, False)

@@ -3,12 +3,13 @@
 Takes a name, signals and options; gives scores. Trains no model.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Shaped
 
 from mia.attacks.design import with_equal_counts
 from mia.attacks.placebo import placebo_signals
@@ -75,6 +76,7 @@ def run_attack(
     progress: Progress | None = None,
     *,
     is_member: Bool[np.ndarray, "Q"] | None = None,
+    groups: Shaped[np.ndarray, "Q"] | None = None,
 ) -> Scores:
     """Run one attack.
 
@@ -86,6 +88,7 @@ def run_attack(
         progress: Called by slow attacks with the steps done and the steps in all.
         is_member: The candidates' true membership. It reaches the attacks of the owner's view that say they need it,
             and no other.
+        groups: Whose record each candidate is; it reaches those of them that take `groups`, too.
 
     Returns:
         Scores of the candidate records, in their order.
@@ -99,7 +102,7 @@ def run_attack(
     assert isinstance(options, spec.options), f"options of {name} are {type(options).__name__}"
     check_signals(name, signals)
     signals, left_out = with_equal_counts(signals, seed)
-    more = _more(spec, progress, is_member)
+    more = _more(spec, progress, is_member, groups)
     scores = _as_scores(name, _call(spec, signals, options, seed, more), len(signals.candidates))
     scores = replace(scores, warnings=(*scores.warnings, *left_out)) if left_out else scores
     if scores.placebo is None and not (
@@ -137,7 +140,12 @@ def _run_placebo(spec: AttackSpec, signals: Signals, options: Any, seed: int) ->
     return _call(spec, signals, options, seed, {})
 
 
-def _more(spec: AttackSpec, progress: Progress | None, is_member: Bool[np.ndarray, "Q"] | None) -> dict[str, Any]:
+def _more(
+    spec: AttackSpec,
+    progress: Progress | None,
+    is_member: Bool[np.ndarray, "Q"] | None,
+    groups: Shaped[np.ndarray, "Q"] | None,
+) -> dict[str, Any]:
     """Return what some attacks are called with beside signals, options and seed."""
     more: dict[str, Any] = {"progress": progress} if spec.is_slow else {}
     if "membership" in spec.needs:
@@ -145,6 +153,8 @@ def _more(spec: AttackSpec, progress: Progress | None, is_member: Bool[np.ndarra
         if is_member is None:
             raise RequestError(f"attack={spec.name} needs the target's membership, which is not given here")
         more["is_member"] = is_member.copy()
+        if "groups" in inspect.signature(spec.function).parameters:
+            more["groups"] = groups
     return more
 
 

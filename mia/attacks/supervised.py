@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from mia.attacks.placebo import placebo_model
 from mia.attacks.shadow_classifier import ShadowClassifierOptions
@@ -62,17 +62,23 @@ def supervised(
     progress: Callable[[int, int], None] | None = None,
     *,
     is_member: Bool[np.ndarray, "Q"],
+    groups: Shaped[np.ndarray, "Q"] | None = None,
 ) -> Scores:
-    """Score by the place of a record among those of its fold, in what a classifier of the other folds says."""
+    """Score by the place of a record among those of its fold, in what a classifier of the other folds says.
+
+    A person's records are in one fold: they are in or out together, and each would give the others away.
+    """
     from mia.attacks.shadow_classifier.classifiers import Recipe, fit_and_decide
     from mia.attacks.shadow_classifier.rows import RowSource, check_features
 
     like = options.as_shadow_options()
     check_features("supervised", like, signals.num_classes, signals.num_shadows)
-    fewest = min(is_member.sum(), (~is_member).sum())
+    whose, what = (np.arange(len(is_member)), "") if groups is None else (groups, "groups of ")
+    fewest = min(len(np.unique(whose[side])) for side in (is_member, ~is_member))
     if fewest < options.folds:
         raise RequestError(
-            f"attack.supervised.folds={options.folds} must be at most {fewest}, the number of members or of non-members"
+            f"attack.supervised.folds={options.folds} must be at most {fewest}, the number of {what}members or of "
+            f"{what}non-members"
         )
     source, recipe = RowSource(signals, like, seed), Recipe(like, None, seed % 2**32)
     other = placebo_model(signals)  # taught the same of a shadow's answers, it must find nothing; it doubles the cost
@@ -83,6 +89,8 @@ def supervised(
         known = ~np.isnan(features).any(axis=1)
         outputs = signals.shadow_outputs[model - 1] if model else signals.target_outputs
         order, fold = _folds(signals, outputs, is_member, options.folds, seed)
+        if groups is not None:
+            fold = _together(order, groups, is_member, options.folds)
         for number in range(options.folds):
             asked = order[(fold[order] == number) & known[order]]
             taught = order[(fold[order] != number) & known[order]]
@@ -114,6 +122,21 @@ def _folds(
         mine = order[is_member[order] == kind]
         fold[mine] = np.arange(len(mine)) % count
     return order, fold
+
+
+def _together(
+    order: Int[np.ndarray, "Q"], groups: Shaped[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"], count: int
+) -> Int[np.ndarray, "Q"]:
+    """Return folds of whole groups, dealt out in the order of the candidates, those with members apart from others."""
+    _, first, codes = np.unique(groups[order], return_index=True, return_inverse=True)
+    has_members = np.bincount(codes.reshape(-1), is_member[order]) > 0
+    of_group = np.empty(len(first), np.int64)
+    for kind in (True, False):
+        mine = np.flatnonzero(has_members == kind)
+        of_group[mine[np.argsort(first[mine])]] = np.arange(len(mine)) % count
+    fold = np.empty(len(order), np.int64)
+    fold[order] = of_group[codes.reshape(-1)]
+    return fold
 
 
 def _places(score: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:

@@ -61,11 +61,12 @@ def command(arguments: list[str]) -> int:
                 observe=_telling(observer),
             )
             observer(StageBegan("track"))
-            files = folder_files(result, about)
+            made: dict[str, bytes] = {}
             if run is not None:
                 from mia.cli.publish import publish
 
-                files = publish(run, result) | files
+                made = publish(run, result)
+            files = folder_files(result, about, made)
             write_files(out, files)
         observer.close()
     _print(result, files, out, run)

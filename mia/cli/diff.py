@@ -18,7 +18,7 @@ from mia.records import Scores, StoredRun
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mia.report.frame import Fetch
+    from mia.stored_result import Fetch
 
 KINDS = ("utility", "leakage", "privacy")
 """Of the metrics that are told; counts, controls and times are not."""

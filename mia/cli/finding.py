@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mia.checks import RequestError, did_you_mean
 from mia.records import StoredRun
+from mia.tracking import done
 
 if TYPE_CHECKING:
     from mia.tracking.reading import Reader
@@ -142,7 +143,15 @@ def largest_auc(run: StoredRun) -> str:
 
 def seconds_taken(run: StoredRun) -> float:
     """Return how long a run's stages took together; 0 if it does not say."""
-    return sum(value for name, value in run.metrics.items() if name.startswith("time/") and not math.isnan(value))
+    return done.seconds_taken(run.metrics)
+
+
+def shared_words(names: Sequence[str]) -> list[str]:
+    """Return the words that all names say, in their order, which tell none from another; none of a single name."""
+    if len(names) < 2:
+        return []
+    shared = set.intersection(*(set(name.split()) for name in names))
+    return [word for word in dict.fromkeys(names[0].split()) if word in shared]
 
 
 def span_words(seconds: float) -> str:

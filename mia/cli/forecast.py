@@ -15,6 +15,7 @@ from mia.cli.finding import as_value, seconds_taken, span_words
 from mia.records import StoredRun
 from mia.sweeper.check import Configuration, LastData
 from mia.sweeper.lengths import alike, together
+from mia.sweeper.total import Total
 
 if TYPE_CHECKING:
     from mia.experiment.options import ExperimentOptions
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_MEASURED = 5
 """Runs of a kind whose bytes are counted."""
+UNSAID = ("+sweeps=", "dry_run=")
 TRAINING, TRAINED = "time/train_seconds", "pool/models_trained"
 Kind = tuple[str, str]  # data set and model
 
@@ -59,7 +61,14 @@ class Pace:
         return work.samples * self.per_sample.get(work.kind, 0.0) + self.rest[work.kind]
 
 
-def tell(configurations: Sequence[Configuration], home: Path, data: LastData, jobs: int = 1, trials: int = 0) -> int:
+def tell(
+    configurations: Sequence[Configuration],
+    home: Path,
+    data: LastData,
+    jobs: int = 1,
+    search: Total | None = None,
+    confirm: int = 0,
+) -> int:
     """Print what would be done, and return the exit code.
 
     Args:
@@ -67,13 +76,14 @@ def tell(configurations: Sequence[Configuration], home: Path, data: LastData, jo
         home: The folder of the store.
         data: Loads data sets.
         jobs: How many would run at once.
-        trials: Of a search, which decides only then what runs; the configurations are examples. 0: no search.
+        search: How far a search is, which decides only then what runs; the configurations are those it begins with.
+        confirm: How often a search runs again what is on its front.
     """
     runs = finished_runs(configurations, home)
     works = plan(configurations, runs, home / "pools", data)
     pace = pace_of([run for run in runs if run.status == "FINISHED"])
     disk = disk_of(works, runs, home)
-    for line in lines(works, pace, jobs, trials, disk):
+    for line in lines(works, pace, jobs, search, disk, confirm):
         print(line)
     return 0
 
@@ -174,19 +184,31 @@ def pace_of(runs: Iterable[StoredRun]) -> Pace:
     return Pace(middle(per_sample), middle(rest))
 
 
-def lines(works: Sequence[Work], pace: Pace, jobs: int, trials: int, disk: float | None = None) -> list[str]:
+def lines(
+    works: Sequence[Work],
+    pace: Pace,
+    jobs: int,
+    search: Total | None = None,
+    disk: float | None = None,
+    confirm: int = 0,
+) -> list[str]:
     """Return a line for each configuration, then what all of it comes to."""
-    found = []
+    shared = shared_overrides([work.configuration.overrides for work in works])
+    found = [f"all with {' '.join(shared)}"] if shared else []
     for number, work in enumerate(works, start=1):
         said = f"finished as run {work.done_as[:8]}" if work.done_as else f"{work.models} models to train"
-        found.append(f"[{number}/{len(works)}] {work.configuration.name or 'the defaults'}: {said}")
+        own = " ".join(one for one in work.configuration.overrides if one not in shared and not one.startswith(UNSAID))
+        found.append(f"[{number}/{len(works)}] {own or ('nothing else' if shared else 'the defaults')}: {said}")
     todo = [work for work in works if not work.done_as]
-    if trials:
-        found.append(f"a search of {trials} trials like the {len(works)} above, which it chooses as it goes")
     models = sum(work.models for work in works)
-    share = trials / len(works) if trials else 1.0
     done = len(works) - len(todo)
-    if not trials:
+    share = 1.0
+    if search:
+        share = (search.whole - search.done) / len(works)
+        is_begun = f", {search.done} of them done: the others are" if search.done else ""
+        found.append(f"a search of {search.whole} trials{is_begun} like the {len(works)} above, chosen as it goes")
+        found += [f"then {confirm} runs of each point of its front, not counted here"] if confirm else []
+    else:
         found.append(f"{len(works)} configurations: {done} finished, {len(todo)} to run; {models} models to train")
     times = [pace.seconds(work) for work in todo]
     known = [one for one in times if one is not None]
@@ -195,7 +217,25 @@ def lines(works: Sequence[Work], pace: Pace, jobs: int, trials: int, disk: float
     if disk is not None:
         found.append(f"about {disk * share / 1e6:,.1f} MB on disk, models and runs")
     if len(known) < len(times):
-        kinds = sorted({f"{d} with {m}" for (d, m) in (w.kind for w in todo if pace.seconds(w) is None)})
-        return [*found, f"no estimate of the time: no run of {', '.join(kinds)} is finished here"]
+        return [*found, f"no estimate of the time: {'; '.join(_unknown(todo, pace))}"]
     beside = f", {jobs} at a time" if jobs > 1 else ""
     return [*found, f"about {span_words(sum(known) * share / jobs)}{beside}, as earlier runs of this kind went here"]
+
+
+def shared_overrides(listed: Sequence[Sequence[str]]) -> list[str]:
+    """Return the overrides that all of several configurations have, as they are typed, without the sweep file's."""
+    if len(listed) < 2:
+        return []
+    everywhere = set.intersection(*map(set, listed))
+    return [one for one in dict.fromkeys(listed[0]) if one in everywhere and not one.startswith(UNSAID)]
+
+
+def _unknown(todo: Iterable[Work], pace: Pace) -> list[str]:
+    """Return why nothing tells how long some configurations take, a phrase for each reason."""
+    kinds = {work.kind for work in todo if pace.seconds(work) is None}
+    never = sorted(f"{data} with {model}" for data, model in kinds - pace.rest.keys())
+    reused = sorted(f"{data} with {model}" for data, model in kinds & pace.rest.keys())
+    found = [f"no run of {', '.join(never)} is finished here"] if never else []
+    if reused:
+        found.append(f"the finished runs of {', '.join(reused)} here took their models from pools and trained none")
+    return found

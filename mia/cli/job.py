@@ -4,6 +4,7 @@ Takes a composed config; gives an `Outcome`. Everything that a person or a sweep
 """
 
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from mia.sweeper.check import LastData
 if TYPE_CHECKING:
     from mia.records import ColumnSummary, Dataset
     from mia.store import PoolStore
+    from mia.sweeper.total import Total
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
@@ -81,13 +83,16 @@ class Job:
         return Tracker.open(self.config.tracking, self.home, waits=self.sweep_id is not None)
 
 
-def run_job(job: Job, loaded: LastData | None = None, floor: tuple[str, float] | None = None) -> Outcome:
+def run_job(
+    job: Job, loaded: LastData | None = None, floor: tuple[str, float] | None = None, total: "Total | None" = None
+) -> Outcome:
     """Run the experiment, unless a finished run has the same numbers.
 
     Args:
         job: What to run.
         loaded: The data set that was read last, if others of a sweep share it.
         floor: A metric of the target, and how low it may be for its shadows to be trained.
+        total: How far the sweep is that it is part of.
 
     Raises:
         RequestError: the request cannot work; nothing was left in the store.
@@ -98,7 +103,7 @@ def run_job(job: Job, loaded: LastData | None = None, floor: tuple[str, float] |
     from mia.experiment.run import check_request
 
     options = job.config.experiment()
-    with console_observer() as observer:
+    with console_observer(total) as observer:
         observer(StageBegan("data"))
         data = (loaded or LastData()).load(options.data, lambda done, total: observer(Step("data", done, total)))
         check_request(options, data)
@@ -154,14 +159,15 @@ def _run(
     from mia.cli.publish import print_result, publish
     from mia.experiment.run import run_experiment
     from mia.store import PoolStore, User
+    from mia.tracking.reading import CONFIG
     from mia.tracking.run import StoppedError
 
     begun: list[Run] = []
     options = job.config.experiment()
     try:
-        with tracker.run(
-            name=job.name, fingerprint=name, params=job.values, tags=describe(job, data), parent_id=job.sweep_id
-        ) as run:
+        near = {CONFIG: job.yaml} if len(job.yaml) <= tracker.tags_of_config else {}
+        tags = describe(job, data) | near
+        with tracker.run(name=job.name, fingerprint=name, params=job.values, tags=tags, parent_id=job.sweep_id) as run:
             begun.append(run)
             run.doing = lambda: observer.doing
             run.log_dataset(data)
@@ -179,6 +185,8 @@ def _run(
             result = run_experiment(options, data, store, observer)
             run.log_metrics(job.axes())
             publish(run, result, data.x if data.is_image else None)
+        if job.sweep_id:
+            tracker.count(job.sweep_id, name, run.started, time.time() - run.started)
     except StoppedError as error:
         observer.close()
         print(f"{job.name}\n  pruned: {error}; run {begun[0].id}", flush=True)

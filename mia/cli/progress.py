@@ -6,24 +6,58 @@ Takes what the experiment's observer is told; writes to stderr. Never decides an
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
+from multiprocessing import current_process
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from mia.experiment.observer import Event, PoolNeeded, StageBegan, Step, Trained
 
 if TYPE_CHECKING:
+    from mia.sweeper.total import Total
     from mia.train.group import Progress
 
 SECONDS_BETWEEN_LINES = 30.0  # in a log
 
 
+class _Elapsed(TimeElapsedColumn):
+    """The time that a task has taken; of a whole sweep, since its command was given."""
+
+    def render(self, task: Task) -> Text:
+        """Return it as `0:01:10`."""
+        total = task.fields.get("sweep")
+        return Text(_clock(time.time() - total.began), style="progress.elapsed") if total else super().render(task)
+
+
+class _Left(TimeRemainingColumn):
+    """The time that a task has left; of a whole sweep, by the runs that it has finished."""
+
+    def render(self, task: Task) -> Text:
+        """Return it as `0:01:10`, or without numbers while nothing tells."""
+        total = task.fields.get("sweep")
+        if not total:
+            return super().render(task)
+        seconds = total.seconds_left(time.time())
+        return Text("-:--:--" if seconds is None else _clock(seconds), style="progress.remaining")
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=max(int(seconds), 0)))
+
+
+def _is_one_of_several() -> bool:
+    """Tell whether other processes of a sweep write to the same terminal: bars would draw over one another."""
+    return current_process().name.startswith("LokyProcess")
+
+
 class ConsoleObserver:
     """Shows stages, training, and the fits of slow attacks."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, total: "Total | None" = None) -> None:
         self._console = console
         self._last_line = time.monotonic()
         self.doing = "starting"  # in words, for those who ask from elsewhere
@@ -32,13 +66,16 @@ class ConsoleObserver:
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
+            _Elapsed(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            _Left(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or _is_one_of_several(),
         )
+        if total and total.whole > 1:
+            text = f"{total.what}: {total.done} of {total.whole} done"
+            self._bar.add_task(text, completed=total.done, total=total.whole, sweep=total)
         self._task = self._bar.add_task("starting", total=None)
 
     def start(self) -> None:
@@ -84,9 +121,9 @@ class ConsoleObserver:
 
 
 @contextmanager
-def console_observer() -> Iterator[ConsoleObserver]:
-    """Yield an observer that draws on stderr until the block ends."""
-    observer = ConsoleObserver(Console(stderr=True))
+def console_observer(total: "Total | None" = None) -> Iterator[ConsoleObserver]:
+    """Yield an observer that draws on stderr until the block ends, below it how far a sweep is."""
+    observer = ConsoleObserver(Console(stderr=True), total)
     observer.start()
     try:
         yield observer

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mia.checks import RequestError, did_you_mean
 from mia.cli.arguments import only_overrides
+from mia.cli.closing import close_the_dead
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.summary import fetcher
 from mia.composition import compose_config
@@ -30,6 +31,7 @@ def command(arguments: list[str]) -> int:
     from mia.tracking import Reader
 
     tracker = Reader.open(config.tracking, home())
+    close_the_dead(tracker, config.tracking)
     report = _report_run if config.run else _report_sweeps
     print(report(tracker, config))
     return ALL_IS_WELL
@@ -46,8 +48,8 @@ def as_text(override: str) -> str:
 
 def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.report.frame import read_study
-    from mia.report.page import write_report
     from mia.report.searched import read_searched
+    from mia.report.sweep import write_report
     from mia.tracking.where import parse_where
 
     where = parse_where(config.where) if config.where else None
@@ -82,7 +84,9 @@ def _report_run(tracker: "Reader", config: ReportConfig) -> Path:
         known = f"{len(found)} runs begin like this" if found else "mia ui shows those that there are"
         raise RequestError(f"run={config.run} is not a run in the store; {known}")
     try:
-        return write_run_report(found[0], fetcher(tracker), Path(config.out), has_pictures=config.pictures)
+        return write_run_report(
+            found[0], fetcher(tracker), Path(config.out), history=tracker.curve, has_pictures=config.pictures
+        )
     except FileNotFoundError as error:
         raise RequestError(f"run={config.run}: {error}") from error
 

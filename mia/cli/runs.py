@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mia.checks import RequestError, did_you_mean, one_of
 from mia.cli.arguments import as_text, only_overrides
+from mia.cli.closing import close_the_dead
 from mia.cli.finding import LARGEST_AUC, OWN, RESULTS, Values, largest_auc, own_values
 from mia.cli.main import ALL_IS_WELL
 from mia.composition import compose_config
@@ -40,6 +41,7 @@ def command(arguments: list[str]) -> int:
     from mia.tracking import Reader
 
     reader = Reader.open(config.tracking, home())
+    close_the_dead(reader, config.tracking)
     columns = [one.strip() for one in (config.columns or "").split(",") if one.strip()]
     limit = config.limit if config.limit is not None else IN_A_TABLE if config.format == "table" else 0
     found = chosen(reader, config, columns)

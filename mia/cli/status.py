@@ -6,14 +6,13 @@ The exit code is 1 where a configuration failed, or the process of a sweep or a 
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mia.checks import RequestError
 from mia.cli.arguments import as_text, only_overrides
-from mia.cli.finding import RESULTS, seconds_taken, span_words
+from mia.cli.closing import close_the_dead
+from mia.cli.finding import RESULTS, shared_words, span_words
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
 from mia.composition import compose_config
 from mia.config import StatusConfig, to_options
@@ -67,8 +66,8 @@ class State:
     @property
     def seconds_left(self) -> float | None:
         """How long it goes on, if the rest takes as long as what is finished; None if nothing says."""
-        taken = [seconds_taken(self.runs[one.run_id]) for one in self.of("finished") or self.of("reused")]
-        taken = [seconds for seconds in taken if seconds > 0]
+        ended = self.of("finished") + self.of("pruned") or self.of("reused")
+        taken = [one.seconds for one in ended if one.seconds > 0]
         running = self.of("running")
         if not taken or not self.is_going_on:
             return None
@@ -83,18 +82,13 @@ class State:
 
     def named(self, status: str) -> list[tuple[str, "Outcome"]]:
         """Return what is so far, with its name."""
-        shared = _shared_words(list(self.names.values()))
+        shared = shared_words(list(self.names.values()))
         names = {key: " ".join(one for one in name.split() if one not in shared) for key, name in self.names.items()}
         return [
             (names.get(key) or self.names.get(key, key), one)
             for key, one in self.outcomes.items()
             if self.status(one) == status
         ]
-
-
-def _shared_words(names: Sequence[str]) -> set[str]:
-    """Return what all names say, which tells none from another."""
-    return set.intersection(*(set(name.split()) for name in names)) if len(names) > 1 else set()
 
 
 def command(arguments: list[str]) -> int:
@@ -112,22 +106,11 @@ def command(arguments: list[str]) -> int:
         doing = "its process died" if is_dead else _doing(run, time.time())
         print(f"run {run.id[:8]} ({run.name}): {doing}")
     if any(state.dead for state in states) or any(is_dead for _, is_dead in alone):
-        _close_the_dead(config)
+        close_the_dead(reader, config.tracking)
     if not states and not alone:
         print("nothing is running, and there is no sweep yet")
     is_well = all(state.is_well for state in states) and not any(is_dead for _, is_dead in alone)
     return ALL_IS_WELL if is_well else A_RUN_FAILED
-
-
-def _close_the_dead(config: StatusConfig) -> None:
-    """Close the runs of processes that have died, where the store can be written: whoever looks may see to it."""
-    from mia.files import StorageError
-    from mia.tracking import Tracker
-
-    with suppress(RequestError, StorageError):
-        closed = Tracker.open(config.tracking, home()).close_dead_runs()
-        if closed:
-            print(f"closed as KILLED: {', '.join(run.id[:8] for run in closed)}")
 
 
 def _asked(reader: "Reader", wanted: str | None) -> list[StoredRun]:
@@ -144,12 +127,13 @@ def read_state(reader: "Reader", sweep: StoredRun, now: float) -> State:
     """Return how far a sweep is."""
     from mia.tracking.process import is_gone
 
-    runs = {run.id: run for run in reader.members(sweep.id)}
+    members = reader.sketched(sweep)
+    runs = {run.id: run for run in members}
     dead = {run.id for run in (sweep, *runs.values()) if run.status == "RUNNING" and is_gone(run.tags)}
     sent = _sent(reader, sweep) if sweep.status == "RUNNING" else set()
     outcomes = {
         name: one._replace(status="queued") if name in sent and one.status == "waiting" else one
-        for name, one in reader.outcomes(sweep.id).items()
+        for name, one in reader.outcomes(sweep.id, members).items()
     }
     return State(sweep, reader.expected(sweep), outcomes, runs, now, frozenset(dead))
 

@@ -38,13 +38,13 @@ def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
     from mia.tables import csv_text
 
     tracker, sweep, task = swept.tracker, swept.run, swept.task
-    runs = tracker.children(sweep.id)
+    runs = swept.counted
     study = read_study(runs, fetcher(tracker))
     Console(stderr=True).print(sweep_end(study, report=report_path(sweep), sweep_id=sweep.id))
     told = fingerprint({"runs": sorted([run.id, run.status] for run in runs)})
     if not failures and tracker.get(sweep.id).tags.get(TOLD) == told:
         return
-    link = tracker.prepare_view(f"sweep {task.name}", _axes(runs), _leakage(study.attacks), sweep.id)
+    link = tracker.prepare_view(f"sweep {task.name}", _axes(runs), _leakage(study.attacks), sweep.id, swept.members)
     note = [f"{task.question}\n" if task.question else "", f"**{line}**"]
     note += [f"- failed: {overrides}: {reason}" for overrides, reason in failures.items()]
     note += [f"- killed: {run.name}" for run in runs if run.status == "KILLED"]
@@ -67,8 +67,8 @@ def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
 
 def store_report(swept: Swept, study: "Study") -> None:
     """Store the report and its tables with the sweep's run."""
-    from mia.report.page import report_files
     from mia.report.searched import read_searched
+    from mia.report.sweep import report_files
 
     task, sweep = swept.task, swept.tracker.get(swept.run.id)
     searched = read_searched({task.name: (sweep, study.runs)}, fetcher(swept.tracker))

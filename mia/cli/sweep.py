@@ -23,6 +23,7 @@ from mia.files import StorageError
 from mia.limits import Verdict, check_limits
 from mia.sweeper.request import run_request
 from mia.sweeper.resuming import Swept, Task
+from mia.sweeper.total import Total
 
 CORE_VARIABLES = ("MIA_CORES", "NPROC")
 """What bounds our devices, and XLA's own threads; joblib bounds those of BLAS."""
@@ -62,14 +63,14 @@ def run_sweep_job(task: Task, composed: DictConfig) -> None:
         os.environ.update(dict.fromkeys(CORE_VARIABLES, str(task.cores)))
     hydra = HydraConfig.get()
     number, overrides = int(hydra.job.num), list(hydra.overrides.task)
-    left = _time_left(number, len(task.launched), time.time() - task.began)
-    print(f"[{number + 1}/{len(task.launched)}{left}] {' '.join(overrides)}", file=sys.stderr, flush=True)
+    total = (task.total or Total(len(task.launched))).onwards(number, time.time())
+    print(f"[{total.done + 1}/{total.whole}{_left(total)}] {' '.join(overrides)}", file=sys.stderr, flush=True)
     job = Job.of(composed, overrides, task.home, task.sweep_id)
     try:
         if _has_failed_enough(job):
             print("not begun: stop_after_failures", file=sys.stderr)
             return
-        run_job(job, task.data, task.floor)
+        run_job(job, task.data, task.floor, total)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong fails this configuration alone
         complain(error, A_RUN_FAILED)
         try:
@@ -78,9 +79,10 @@ def run_sweep_job(task: Task, composed: DictConfig) -> None:
             complain(second, A_RUN_FAILED)
 
 
-def _time_left(begun: int, jobs: int, seconds: float) -> str:
-    """Return how long the rest takes if it goes on as so far; nothing while that is not known."""
-    return f", about {span_words(seconds / begun * (jobs - begun))} left" if begun and seconds > 0 else ""
+def _left(total: Total) -> str:
+    """Return how long the rest takes if it goes on as so far, in words; nothing while that is not known."""
+    seconds = total.seconds_left(total.now)
+    return "" if seconds is None else f", about {span_words(seconds)} left"
 
 
 def _has_failed_enough(job: Job) -> bool:
@@ -88,8 +90,8 @@ def _has_failed_enough(job: Job) -> bool:
     most = job.config.stop_after_failures
     if not most:
         return False
-    outcomes = job.tracker().outcomes(job.sweep_id or "")
-    return sum(one.status == "failed" for one in outcomes.values()) >= most
+    tracker = job.tracker()
+    return tracker.num_failed(tracker.get(job.sweep_id or "")) >= most
 
 
 def finish(swept: Swept) -> int:
@@ -126,7 +128,7 @@ def finish(swept: Swept) -> int:
 def _limits(swept: Swept) -> Verdict:
     """Return which limits are exceeded in which run; a limit that no run could be held to is unchecked."""
     given = {one.fingerprint: one.config.limit for one in swept.configurations if one.config.limit.given()}
-    runs = swept.tracker.children(swept.run.id) if given else []
+    runs = swept.counted if given else []
     found = [
         (run, check_limits(run.metrics, given[name]))
         for run in runs

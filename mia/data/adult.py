@@ -5,13 +5,13 @@ Categories are one-hot, a missing one ('?') being a category of its own; numbers
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from mia.checks import RequestError
+from mia.checks import RequestError, one_of
 from mia.data import Progress, dataset
 from mia.data.columns import Column, encode
 from mia.data.official import OfficialOptions, Source, obtain
@@ -44,6 +44,7 @@ class AdultOptions(OfficialOptions):
     """UCI Adult (census income): 48,842 records of 14 features, 2 classes."""
 
     name: str = "adult"
+    slices: list[str] = field(default_factory=list)  # columns whose values reports compare, such as [sex, race, age]
     sources: ClassVar[tuple[Source, ...]] = (
         Source(
             "adult.data",
@@ -58,6 +59,11 @@ class AdultOptions(OfficialOptions):
             "sha256:a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05",
         ),
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for column in self.slices:
+            one_of("data.slices", column, _COLUMNS)
 
 
 @dataset("adult", options=AdultOptions)
@@ -76,7 +82,9 @@ def load_adult(options: AdultOptions, progress: Progress | None = None) -> Datas
     if unknown := set(labels.tolist()) - set(_CLASSES):
         raise RequestError(f"data=adult holds the label {min(unknown)!r}; known: <=50K, >50K")
     y = (labels == _CLASSES[1]).astype(np.int32)
-    return validate(Dataset("adult", x, y, 2, class_names=_CLASSES, features=features), "data=adult")
+    slices = {column.name: column.values for column in columns if column.name in options.slices}
+    loaded = Dataset("adult", x, y, 2, class_names=_CLASSES, features=features, slices=slices)
+    return validate(loaded, "data=adult")
 
 
 def _rows(path: Path) -> list[list[str]]:

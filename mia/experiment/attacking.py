@@ -98,7 +98,8 @@ def _run(name: str, task: AttackTask, chosen: Any, seed: int, progress: Callable
     """Run an attack by name, or a function `(signals, seed) -> Scores, or an array [Q]`, which never sees the truth."""
     signals = task.signals
     if not callable(chosen):
-        return run_attack(name, signals, chosen, seed, progress=progress, is_member=task.is_member)
+        is_member, groups = task.is_member, task.groups
+        return run_attack(name, signals, chosen, seed, progress=progress, is_member=is_member, groups=groups)
     given = chosen(signals, seed)
     if isinstance(given, Scores):
         return with_placebo(given, signals, lambda asked: chosen(asked, seed)) if given.placebo is None else given

@@ -23,6 +23,7 @@ from mia.seeds import stage_seed
 from mia.train.options import TrainOptions
 from mia.train.privacy import epsilon_of, with_noise
 
+SHADOW_ACCURACIES = "shadow accuracies"
 SELECTION = "privacy/epsilon is the cost of one training; choosing the best of several runs costs more"
 
 
@@ -66,7 +67,7 @@ def judge_attacks(
         )
         assumed, doubtful = doubts(name, one, task)
         told += doubtful
-        told += told_by_numbers(name, one, task.is_member, len(scores))
+        told += told_by_numbers(name, one, task, len(scores))
         found, lines = evaluation.metrics | by_shadows | assumed, [*one.warnings, *evaluation.warnings, *told]
         if task.groups is not None:
             of_groups, said = group_metrics(one.score, task.is_member, task.groups, terms.group_score)
@@ -80,12 +81,16 @@ def judge_attacks(
     return metrics | bounds, [*why_not, *warnings]
 
 
-def told_by_numbers(name: str, scores: Scores, is_member: Bool[np.ndarray, "Q"], num_attacks: int) -> list[str]:
+def told_by_numbers(name: str, scores: Scores, task: AttackTask, num_attacks: int) -> list[str]:
     """Return lines where numbers of shadows tell who is a member, for attacks that compare a record with its own."""
     if name not in ATTACKS or not {"in_models", "out_models"} & set(ATTACKS[name].needs):
         return []
     is_scored = ~np.isnan(scores.score)
-    return list(numbers_control(scores.num_in, scores.num_out, is_scored, is_member, num_attacks=num_attacks))
+    return list(
+        numbers_control(
+            scores.num_in, scores.num_out, is_scored, task.is_member, num_attacks=num_attacks, groups=task.groups
+        )
+    )
 
 
 def _bounds(
@@ -140,7 +145,13 @@ def utility(signals: Signals, is_member: Bool[np.ndarray, "Q"]) -> dict[str, flo
 
 
 def shadow_accuracies(signals: Signals) -> Float[np.ndarray, "K 2"]:
-    """Return each shadow's accuracy on its own in and out records; NaN where it has none."""
+    """Return each shadow's accuracy on its own in and out records, worked out once; NaN where it has none."""
+    if SHADOW_ACCURACIES not in signals.shared:
+        signals.shared[SHADOW_ACCURACIES] = _shadow_accuracies(signals)
+    return signals.shared[SHADOW_ACCURACIES]
+
+
+def _shadow_accuracies(signals: Signals) -> Float[np.ndarray, "K 2"]:
     accuracies = np.full((signals.num_shadows, 2), np.nan)
     for shadow, outputs in enumerate(signals.shadow_outputs):
         correct, own = _is_correct(outputs, signals.labels), signals.shadow_own[shadow]

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mia.experiment.judge import Terms, judge_attacks, shadow_accuracies, utility
+from mia.experiment.shadows_say import learnt_threshold
 from mia.metrics.comparison import over_targets
 from mia.metrics.controls import NULL_CONFIDENCE
 from mia.metrics.evaluation import per_class
@@ -117,7 +118,8 @@ def _slices(
     if not slices or task.is_member.all() or not task.is_member.any():
         return (), ()
     by_attack = {name: one.score for name, one in scores.items()}
-    return slice_rows(by_attack, task.is_member, slices, groups=task.groups)
+    thresholds = {name: learnt_threshold(one) for name, one in scores.items()}
+    return slice_rows(by_attack, task.is_member, slices, thresholds=thresholds, groups=task.groups)
 
 
 def _failed_elsewhere(judged: Sequence[Judged]) -> list[str]:

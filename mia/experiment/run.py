@@ -78,7 +78,8 @@ def run_experiment(
             materials = Materials(data, len(data.x), gather_foreign(options, data, split, store, observe, own))
     ensemble = materials.ensemble
     with clock.stage("signals"):
-        tasks = [told_about(task, data) for task in make_tasks(options, materials, split, can_ask=own is None)]
+        made = make_tasks(options, materials, split, can_ask=own is None, observe=observe)
+        tasks = [told_about(task, data) for task in made]
     with clock.stage("attack"):
         scores = [attack_target(attacks, task, options.seed, observe) for task in tasks]
     growth: list[dict[str, str | float]] = []

@@ -12,7 +12,7 @@ from mia.attacks.ties import settle
 from mia.metrics.controls import placebo_control
 from mia.metrics.decision import confusion
 from mia.metrics.duci import share_used
-from mia.metrics.learnt_rates import learnt_rate_metrics
+from mia.metrics.learnt_rates import LEARNT_RATES, learn_rate_threshold, learnt_rate_metrics
 from mia.metrics.words import FAILED
 from mia.records import AttackTask, Scores
 
@@ -63,6 +63,21 @@ def at_learnt_thresholds(scores: Scores, task: AttackTask) -> Found:
     return metrics, list(lines)
 
 
+def learnt_threshold(scores: Scores) -> float | None:
+    """Return the score from which the threshold that stand-ins teach for 1% of false positives predicts a member.
+
+    None where there are no stand-ins, or too few non-members of theirs; infinite where nobody reaches it.
+    """
+    known = scores.stand_in
+    if known is None:
+        return None
+    score, stand_in = np.split(settle(np.concatenate([scores.score, known.score])), [len(scores.score)])
+    threshold = learn_rate_threshold(stand_in, known.is_member, LEARNT_RATES["1pct"])
+    if threshold is None:
+        return None
+    return float(np.min(scores.score[score >= threshold], initial=np.inf))
+
+
 def placebo(scores: Scores, task: AttackTask, *, num_attacks: int, seed: int) -> Found:
     """Return `placebo_auc` with its interval, and a line if it shows that the attack finds members in nothing."""
     model = placebo_model(task.signals)
@@ -73,7 +88,12 @@ def placebo(scores: Scores, task: AttackTask, *, num_attacks: int, seed: int) ->
     kept = unrelated_records(task.is_member, membership, np.random.default_rng(seed))
     if not kept.any() and len(kept) >= FEWEST and task.is_member.any() and not task.is_member.all():
         return {}, [GIVEN_AWAY]
-    metrics, lines = placebo_control(scores.placebo[kept], task.is_member[kept], num_attacks=num_attacks)
+    metrics, lines = placebo_control(
+        scores.placebo[kept],
+        task.is_member[kept],
+        num_attacks=num_attacks,
+        groups=None if task.groups is None else task.groups[kept],
+    )
     return metrics, list(lines)
 
 

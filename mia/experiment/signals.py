@@ -6,7 +6,7 @@ target's true membership apart. Trains nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -14,16 +14,15 @@ from jaxtyping import Float, Int, Shaped
 from mia.attacks.design import find_partners
 from mia.defences import make_defence, needs_fit, setting
 from mia.defences.answers import Defence
+from mia.experiment.asked import AskedModels
 from mia.experiment.epochs import read_trace
+from mia.experiment.observer import Observe, Step, ignore
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import Ensemble, Materials
 from mia.models import tells_insides
 from mia.probabilities import softmax
 from mia.records import IN, OUT, AttackTask, Dataset, LastLayer, Signals, Split
 from mia.seeds import stage_generator, stage_seed
-
-if TYPE_CHECKING:
-    from mia.train.predict import Predictor
 
 MOST_POPULATION = 10_000
 
@@ -43,47 +42,37 @@ class DefendedAnswers:
             ensemble: The models.
             num_real: Records of the data set proper.
         """
-        self.options, self.data, self.split, self.ensemble, self.num_real = options, data, split, ensemble, num_real
+        self.options, self.split, self.num_real = options, split, num_real
+        self.data, self.models = data, AskedModels(options, data, ensemble, num_real)
         self._made: dict[int, Defence] = {}
-        self._last: tuple[int, Predictor] | None = None
 
     def answers(self, row: int, *records: Int[np.ndarray, "_"]) -> list[tuple[Float[np.ndarray, "_ C"], bool]]:
         """Return what model `row` says about each of several sets of records, and whether that is probabilities."""
-        logits = self._logits(row)
-        defence = self._defence(row, logits)
-        return [defence(logits[chosen]) for chosen in records]
+        fit_on = self._fit_on(row)
+        logits = self.models.logits(row, *records, *fit_on)
+        defence = self._defence(row, logits[len(records) :])
+        return [defence(found) for found in logits[: len(records)]]
 
     def ask(self, row: int, x: Shaped[np.ndarray, "B *features"]) -> tuple[Float[np.ndarray, "B C"], bool]:
         """Return what model `row` says about features that need not be in the data set."""
-        return self._defence(row)(self._predictor(row)(x))
+        return self._defence(row, self.models.logits(row, *self._fit_on(row)))(self.models.ask(row, x))
 
-    def _predictor(self, row: int) -> "Predictor":
-        """Return model `row` ready to be asked; the last one stays so."""
-        from mia.train.predict import make_predictor
+    def _options(self, row: int) -> Any:
+        return self.options.defence if row == 0 else self.options.shadow_defence
 
-        if self._last is None or self._last[0] != row:
-            parameters = self.ensemble.rows[row].parameters(row)
-            shape, scale, num_classes = self.data.x.shape[1:], self.data.scale, self.data.num_classes
-            self._last = row, make_predictor(self.options.model, parameters, shape, scale, num_classes)
-        return self._last[1]
+    def _fit_on(self, row: int) -> list[Int[np.ndarray, "_"]]:
+        """Return the records that the defence before model `row` is still to be fitted on: members and others."""
+        if row in self._made or not needs_fit(self._options(row)):
+            return []
+        return [self.split.members_of(row), self._known_nonmembers(row)]
 
-    def _logits(self, row: int) -> Float[np.ndarray, "N C"]:
-        """Return the stored logits; the target, whose pool knows no records of the attacker's, is asked about those."""
-        stored = self.ensemble.rows[row].signals(row)[0]
-        if len(stored) == len(self.data.x):
-            return stored
-        return np.concatenate([stored, self._predictor(row)(self.data.x[len(stored) :])])
-
-    def _defence(self, row: int, logits: Float[np.ndarray, "N C"] | None = None) -> Defence:
-        """Return the defence before model `row`, made once: some are fitted on the model's own records."""
-        options = self.options.defence if row == 0 else self.options.shadow_defence
+    def _defence(self, row: int, fit_on: Sequence[Float[np.ndarray, "_ C"]]) -> Defence:
+        """Return the defence before model `row`, made once, from the logits on the records of `_fit_on`."""
+        options = self._options(row)
         if setting(options) is None:
             return _unchanged
         if row not in self._made:
-            known = None
-            if needs_fit(options):
-                logits = self._logits(row) if logits is None else logits
-                known = (logits[self.split.members_of(row)], logits[self._known_nonmembers(row)])
+            known = (fit_on[0], fit_on[1]) if fit_on else None
             self._made[row] = make_defence(options, seed=stage_seed(self.options.seed, "defence", row), fit_on=known)
         return self._made[row]
 
@@ -168,7 +157,12 @@ class PoolModels:
 
 
 def make_tasks(
-    options: ExperimentOptions, materials: Materials, split: Split, *, can_ask: bool = True
+    options: ExperimentOptions,
+    materials: Materials,
+    split: Split,
+    *,
+    can_ask: bool = True,
+    observe: Observe = ignore,
 ) -> list[AttackTask]:
     """Return one task per target (`split.num_targets`): all other models but its complement are its shadows.
 
@@ -180,7 +174,10 @@ def make_tasks(
     outside = _population(options, split, index)
     answers = DefendedAnswers(options, data, split, materials.ensemble, materials.num_real)
     asked = [index, outside] if len(outside) else [index]
-    given = [answers.answers(row, *asked) for row in range(split.num_models)]
+    given = []
+    for row in range(split.num_models):
+        observe(Step(f"signals: model {row + 1} of {split.num_models}", row, split.num_models))
+        given.append(answers.answers(row, *asked))
     is_probability = any(kind for of_row in given for _, kind in of_row)
     outputs, *population = (
         np.stack([_in_form(*one, wanted=is_probability) for one in of_part]) for of_part in zip(*given, strict=True)

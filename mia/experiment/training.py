@@ -20,13 +20,16 @@ from mia.split import EMPTY
 from mia.store import TrainedModel
 from mia.train.privacy import with_noise
 
+FEW = 8192
+"""Records that every model is asked about at once; of more, it is asked about those that a run needs, when it does."""
+
 
 @dataclass(frozen=True)
 class TrainingData:
     """What models are trained on and what they are asked about."""
 
     trained_on: Dataset
-    asked: Dataset  # whose logits are stored
+    asked: Dataset  # whose logits are stored, if they are few
     first: int = 0  # position of the first record trained on, as the split counts
 
 
@@ -89,7 +92,9 @@ def _train(
     behind = {one.row: one.behind for one in models if one.behind}
 
     def save(row: int, epochs: int, trained: group.Trained) -> None:
-        logits = predict(options.model, trained.parameters, asked.x, asked.scale, asked.num_classes)
+        logits = None
+        if len(asked.x) <= FEW:
+            logits = predict(options.model, trained.parameters, asked.x, asked.scale, asked.num_classes)
         collected.save_beside(row, epochs)
         model = TrainedModel(trained.parameters, collected.curves(row, trained), logits)
         places.pool(row, epochs).save(row, model)

@@ -12,9 +12,10 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from mia.metrics.auc import area
+from mia.metrics.clusters import effective_trials, group_codes
 from mia.metrics.rates import Estimate, difference, normal_quantile
 from mia.metrics.words import FAILED
 
@@ -60,7 +61,7 @@ def null_control(
     areas, advantages = np.empty(permutations), np.empty(permutations)
     for draw in range(permutations):
         permuted = generator.permutation(member)
-        areas[draw] = (ranks @ permuted - members * (members + 1) / 2) / (members * nonmembers)
+        areas[draw] = (ranks[permuted].sum() - members * (members + 1) / 2) / (members * nonmembers)
         if predicted is not None:
             hits = np.count_nonzero(predicted & permuted)
             advantages[draw] = hits / members - (np.count_nonzero(predicted) - hits) / nonmembers
@@ -73,7 +74,11 @@ def null_control(
 
 
 def placebo_control(
-    score: Float[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"], *, num_attacks: int = 1
+    score: Float[np.ndarray, "Q"],
+    is_member: Bool[np.ndarray, "Q"],
+    *,
+    num_attacks: int = 1,
+    groups: Shaped[np.ndarray, "Q"] | None = None,
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """Return `placebo_auc` with its interval, and a line if the interval leaves out one half; nothing if undefined.
 
@@ -81,12 +86,14 @@ def placebo_control(
         score: of the same attack on answers that cannot know who the members are; NaN: could not be scored.
         is_member: the target's membership.
         num_attacks: how many attacks of the run are asked.
+        groups: whose record each is: people's records are in or out together, and alike.
     """
     kept = ~np.isnan(score)
     member = is_member[kept]
     if not member.any() or member.all():
         return {}, ()
-    found = area(score[kept], member).estimate(control_confidence(num_attacks))
+    whose = None if groups is None else groups[kept]
+    found = area(score[kept], member, whose).estimate(control_confidence(num_attacks))
     if found.low <= 0.5 <= found.high:
         return found.named("placebo_auc"), ()
     line = (
@@ -115,6 +122,7 @@ def numbers_control(
     is_member: Bool[np.ndarray, "Q"],
     *,
     num_attacks: int = 1,
+    groups: Shaped[np.ndarray, "Q"] | None = None,
 ) -> tuple[str, ...]:
     """Return a line for each way in which the design alone tells who is a member; none where it tells nothing.
 
@@ -124,21 +132,30 @@ def numbers_control(
         is_scored: whether the attack could score the record.
         is_member: the target's membership.
         num_attacks: how many attacks of the run are asked.
+        groups: whose record each is: a person's records are in the same models.
     """
     confidence, lines = control_confidence(3 * num_attacks), []
     hits, misses = is_scored[is_member], is_scored[~is_member]
+    codes = None if groups is None else group_codes(groups)
     if len(hits) and len(misses):
-        found = difference(int(hits.sum()), len(hits), int(misses.sum()), len(misses), confidence)
+        sides = (
+            effective_trials(is_scored[side], None if codes is None else codes[side], confidence)
+            for side in (is_member, ~is_member)
+        )
+        found = difference(*next(sides), *next(sides), confidence)
         if not found.low <= 0 <= found.high:
             lines.append(
                 f"{FAILED}: {hits.mean():.1%} of the members could be scored and {misses.mean():.1%} of the others: "
                 "whether a record has the shadows it needs tells who is a member"
             )
     member, total = is_member[is_scored], (num_in + num_out)[is_scored]
+    whose = None if codes is None else codes[is_scored]
     if member.any() and not member.all():
         share = num_in[is_scored] / np.maximum(total, 1)
         for what, values in (("the share of its shadows that saw a record", share), ("their number", total)):
-            found = area(values.astype(np.float64), member).estimate(confidence)
+            if values.min() == values.max():  # tells nothing, and need not be estimated
+                continue
+            found = area(values.astype(np.float64), member, whose).estimate(confidence)
             if not found.low <= 0.5 <= found.high:
                 lines.append(
                     f"{FAILED}: {what} tells who is a member (AUC {found.value:.3f}, {found.low:.3f}-{found.high:.3f}) "

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from mia.metrics.auc import Area, area
+from mia.metrics.clusters import effective_trials, group_codes
 from mia.metrics.discoveries import FALSE_DISCOVERY, benjamini_hochberg
 from mia.metrics.rates import CONFIDENCE, Estimate, clopper_pearson, squares_and_add
 
@@ -95,8 +96,8 @@ def slice_rows(
         slices: by property, each record's value as text.
         thresholds: by attack, learnt on stand-ins for a false-positive rate of 1%; None: there is none.
         groups: whose record each is, where intervals have to take that into account.
-        fewest: members, and non-members, that a slice needs; those with fewer are pooled, and left out if even
-            together they have too few.
+        fewest: members, and non-members, that a slice needs (with groups: groups that have some); those with fewer are
+            pooled, and left out if even together they have too few.
         confidence: of the intervals.
         false_discovery: the share of the differences found that may be false on average.
     """
@@ -106,9 +107,9 @@ def slice_rows(
         threshold = (thresholds or {}).get(attack)
         for name, values in slices.items():
             kept = ~np.isnan(score)
-            pooled, lines = pool_small(values[kept], is_member[kept], fewest)
-            left_out |= dict.fromkeys(f"slice {name}: {line}" for line in lines)
             whose = None if groups is None else groups[kept]
+            pooled, lines = pool_small(values[kept], is_member[kept], fewest, whose)
+            left_out |= dict.fromkeys(f"slice {name}: {line}" for line in lines)
             found = _property_rows(score[kept], is_member[kept], pooled, whose, threshold, confidence)
             rows += [{"attack": attack, "slice": name, **row} for row in found]
     p = np.array([row.get("p_value", np.nan) for row in rows], dtype=np.float64)
@@ -119,28 +120,36 @@ def slice_rows(
 
 
 def pool_small(
-    values: Shaped[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"], fewest: int = FEWEST
+    values: Shaped[np.ndarray, "Q"],
+    is_member: Bool[np.ndarray, "Q"],
+    fewest: int = FEWEST,
+    groups: Shaped[np.ndarray, "Q"] | None = None,
 ) -> tuple[Shaped[np.ndarray, "Q"], tuple[str, ...]]:
     """Return the slice of each record, small ones as one, empty text where left out; and a line that counts these."""
     names, codes = np.unique(values, return_inverse=True)
     codes = codes.reshape(-1)
-    members = np.bincount(codes, is_member, len(names))
-    sizes = np.bincount(codes, minlength=len(names))
-    is_small = np.minimum(members, sizes - members) < fewest
+    whose = np.arange(len(values)) if groups is None else group_codes(groups)
+    is_small = np.minimum(*(_independent(codes[side], whose[side], len(names)) for side in (is_member, ~is_member)))
+    is_small = is_small < fewest
     number = int(is_small.sum())
     if not number:
         return values, ()
-    together = min(members[is_small].sum(), (sizes - members)[is_small].sum())
+    inside = is_small[codes]
+    together = min(len(np.unique(whose[inside & side])) for side in (is_member, ~is_member))
     can_pool = number > 1 and together >= fewest
     pooled = names.astype(object)
     pooled[is_small] = f"other ({number} small ones)" if can_pool else ""
     if can_pool:
         return pooled[codes].astype(str), ()
-    word = "value" if number == 1 else "values"
-    line = (
-        f"{number} {word} with {int(sizes[is_small].sum()):,} records left out: fewer than {fewest} members or others"
-    )
+    word, of = "value" if number == 1 else "values", "" if groups is None else "groups of "
+    line = f"{number} {word} with {int(inside.sum()):,} records left out: fewer than {fewest} {of}members or others"
     return pooled[codes].astype(str), (line,)
+
+
+def _independent(codes: Int[np.ndarray, "n"], whose: Int[np.ndarray, "n"], number: int) -> Int[np.ndarray, "number"]:
+    """Return how many different owners the records of each slice have."""
+    pairs = np.unique(np.stack([codes, whose]), axis=1)
+    return np.bincount(pairs[0], minlength=number)
 
 
 def _property_rows(
@@ -161,7 +170,8 @@ def _property_rows(
         row: Row = {"value": str(value), "members": float(member.sum()), "non_members": float((~member).sum())}
         row |= own.estimate(confidence).named("auc")
         if threshold is not None:
-            row |= _at_threshold(score[inside] >= threshold, member, confidence)
+            whose = None if groups is None else group_codes(groups[inside])
+            row |= _at_threshold(score[inside] >= threshold, member, whose, confidence)
         others = _area_of(score, is_member, groups, ~inside & (values != ""))
         if others is not None:
             row |= _difference(own, others, confidence).named("auc_difference")
@@ -177,10 +187,14 @@ def _area_of(score: np.ndarray, is_member: np.ndarray, groups: np.ndarray | None
     return area(score[chosen], member, None if groups is None else groups[chosen])
 
 
-def _at_threshold(is_predicted: np.ndarray, is_member: np.ndarray, confidence: float) -> dict[str, float]:
-    hits, alarms = is_predicted[is_member], is_predicted[~is_member]
-    found = clopper_pearson(int(hits.sum()), len(hits), confidence).named("tpr_at_learnt_1pct_fpr")
-    return found | clopper_pearson(int(alarms.sum()), len(alarms), confidence).named("fpr_at_learnt_1pct_fpr")
+def _at_threshold(
+    is_predicted: np.ndarray, is_member: np.ndarray, codes: np.ndarray | None, confidence: float
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, side in (("tpr_at_learnt_1pct_fpr", is_member), ("fpr_at_learnt_1pct_fpr", ~is_member)):
+        trials = effective_trials(is_predicted[side], None if codes is None else codes[side], confidence)
+        found |= clopper_pearson(*trials, confidence).named(name)
+    return found
 
 
 def _difference(a: Area, b: Area, confidence: float) -> Estimate:

@@ -9,8 +9,7 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mia.attacks.shared_statistics import floor_of
-from mia.attacks.statistics import true_class
+from mia.attacks.shared_statistics import shared_statistics
 from mia.records import IN, OUT, AttackTask
 
 DEVIATIONS = 4.0
@@ -23,18 +22,16 @@ def warn_reversed(task: AttackTask) -> list[str]:
     if not signals.num_classes:
         return []
     asked = signals.candidates
-    floor = floor_of(signals)
-    of_target = true_class(signals.target_outputs[asked], signals.labels[asked], signals.is_probability, floor)[1]
-    if _is_worse(of_target, task.is_member):
+    said = shared_statistics(signals).log_confidence  # which most attacks need as well
+    if _is_worse(said[0, asked], task.is_member):
         lines.append(
             "the target answers worse on its members than on the others, by more than chance: is target_member the "
             "wrong way round (1 = member)?"
         )
     wrong = []
-    for shadow, outputs in enumerate(signals.shadow_outputs):
-        used = np.flatnonzero(signals.shadow_membership[shadow] >= OUT)
-        said = true_class(outputs[used], signals.labels[used], signals.is_probability, floor)[1]
-        if _is_worse(said, signals.shadow_membership[shadow, used] == IN):
+    for shadow, membership in enumerate(signals.shadow_membership):
+        used = np.flatnonzero(membership >= OUT)
+        if _is_worse(said[shadow + 1, used], membership[used] == IN):
             wrong.append(str(shadow))
     if wrong:
         lines.append(
@@ -49,10 +46,11 @@ def _is_worse(log_confidence: Float[np.ndarray, "n"], is_member: Bool[np.ndarray
     members, others = int(is_member.sum()), int((~is_member).sum())
     if not members or not others:
         return False
-    _, place, sizes = np.unique(log_confidence, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[place.reshape(-1)]
+    rising, inside = np.sort(log_confidence), np.sort(log_confidence[is_member])
+    sizes = np.diff(np.flatnonzero(np.append(np.append(True, rising[1:] != rising[:-1]), True)))
+    ranks = (np.searchsorted(rising, inside, "left") + np.searchsorted(rising, inside, "right") + 1) / 2
     number = members + others
     spread = math.sqrt(
         members * others * (number + 1 - float((sizes**3.0 - sizes).sum()) / (number * (number - 1))) / 12
     )
-    return spread > 0 and ranks[is_member].sum() - members * (number + 1) / 2 < -DEVIATIONS * spread
+    return spread > 0 and ranks.sum() - members * (number + 1) / 2 < -DEVIATIONS * spread

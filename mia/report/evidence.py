@@ -1,12 +1,12 @@
 """What the files of runs say: curves, classes, records; each read once, as tidy frames.
 
-Takes a study; opens `scores.npz` and `per_class.csv`, never a pickle. A file that is missing or damaged leaves its run
-out of the figure. Of several seeds the first is shown, but for paired differences, which average all.
+Takes a study; opens `scores.npz` and tables, never a pickle. A file that is missing or damaged leaves its run out of
+the figure. Of several seeds the first is shown, but for paired differences, which average all.
 """
 
+import math
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,25 +20,32 @@ from mia.metrics.words import METRICS
 from mia.records import StoredRun
 from mia.report import found, searched
 from mia.report.searched import Searched
-from mia.report.study import NO_DEFENCE, Row, Study
+from mia.report.study import NO_DEFENCE, Row, Study, framed
 from mia.tables import number, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ATTACKS, MOST_LINES = 5, 12_000
-OTHERS = ("slices", "exposure", "fates", "repeats", "agreement", "confirmed", "sweeps", "trials")
 POINTS = 40  # of a curve: a page holds hundreds of them
 Known = tuple[np.ndarray, np.ndarray, np.ndarray]  # index, membership, score
 
 
-@dataclass(frozen=True)
-class Difference:
-    """AUC of a defended setting less that of the same without a defence, on the same records."""
+def roc_points(score: np.ndarray, is_member: np.ndarray, points: int) -> Iterator[tuple[float, float]]:
+    """Yield false and true positive rates for logarithmic axes, whose left end stands for no false positive."""
+    fpr, tpr = thinned_roc(score, is_member, points)
+    return ((f, t) for f, t in zip(drawn_rate(fpr, is_member).tolist(), tpr.tolist(), strict=True) if t > 0)
 
-    row: int
-    attack: str
-    estimate: Estimate
+
+def table_lines(
+    rows: Iterable[Mapping[str, Any]], metric: str, attacks: Collection[str], **names: str
+) -> Iterator[dict[str, Any]]:
+    """Yield what a table says of some attacks, where it is known: `a`, metric `v`, `l` to `h`, columns by new names."""
+    for row in rows:
+        value, low, high = (number(row.get(f"{metric}{end}")) for end in ("", "_low", "_high"))
+        if math.isfinite(value) and str(row.get("attack")) in attacks:
+            own = {new: str(row.get(old, "")) for new, old in names.items()}
+            yield {"a": str(row["attack"]), "v": value, "l": low, "h": high} | own
 
 
 class Evidence:
@@ -68,16 +75,11 @@ class Evidence:
         return found
 
     @cached_property
-    def curves(self) -> "pd.DataFrame":
+    @framed("s a f t")
+    def curves(self) -> Iterable[Any]:
         """Points of ROC curves: `s`, `a`, false and true positive rates `f` and `t`; the axes' ends are kept."""
-        import pandas as pd
-
-        parts = [pd.DataFrame({"s": [], "a": [], "f": [], "t": []})]
         for s, attack, ((_, member, score), *_) in self.by_setting:
-            fpr, tpr = thinned_roc(score, member, POINTS)
-            parts.append(pd.DataFrame({"s": s, "a": attack, "f": drawn_rate(fpr, member), "t": tpr}))
-        curves = pd.concat(parts[1:] or parts)
-        return curves[curves["t"] > 0].round({"f": 6, "t": 5})
+            yield from ((s, attack, round(f, 6), round(t, 5)) for f, t in roc_points(score, member, POINTS))
 
     @cached_property
     def nonmembers(self) -> int:
@@ -85,35 +87,37 @@ class Evidence:
         return max((int((~member).sum()) for _, _, ((_, member, _), *_) in self.by_setting), default=0)
 
     @cached_property
-    def classes(self) -> "pd.DataFrame":
+    @framed("s a v l h c gap")
+    def classes(self) -> Iterable[Any]:
         """A line per setting, attack and class: precision `v`, `l` to `h`, and `gap`, train - test accuracy.
 
         A class's gap is the advantage of the attack `gap` on it, which says member if and only if a record is
         classified correctly.
         """
-        lines = self._table("per_class.csv", "precision", {"c": "class", "advantage": "advantage"})
-        gaps = lines[lines["a"] == "gap"].set_index(["s", "c"])["advantage"].map(number).rename("gap")
-        lines = lines[lines["a"].isin(self.attacks) & lines["v"].notna()].drop(columns="advantage")
-        return lines.join(gaps, on=["s", "c"])
+
+        def lines(rows: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
+            gaps = {row.get("class"): number(row.get("advantage")) for row in rows if row.get("attack") == "gap"}
+            found = table_lines(rows, "precision", self.attacks, c="class")
+            return ({**line, "gap": gaps.get(line["c"], math.nan)} for line in found)
+
+        return self._stored("per_class.csv", lines)
 
     @cached_property
-    def slices(self) -> "pd.DataFrame":
+    @framed("s a v l h p c differs")
+    def slices(self) -> Iterable[Any]:
         """A line per setting, attack, property `p` and its value `c`: AUC `v`, `l` to `h`, and whether it `differs`."""
-        names = {"p": "slice", "c": "value", "differs": "is_different"}
-        lines = self._table("slices.csv", "auc", names)
-        lines["differs"] = lines["differs"].map(number) > 0
-        return lines[lines["a"].isin(self.attacks) & lines["v"].notna()]
+        return self._stored("slices.csv", lambda rows: slice_lines(rows, self.attacks))
 
-    def _table(self, file: str, metric: str, names: Mapping[str, str]) -> "pd.DataFrame":
-        """Return what the first run of each setting stored in a file: `s`, `a`, a metric, and columns by new names."""
-        import pandas as pd
-
-        lines: list[list[Any]] = []
+    def _stored(
+        self, file: str, lines: Callable[[list[dict[str, str]]], Iterable[dict[str, Any]]]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the lines made of a table that the first run of each setting stored, until there are too many."""
+        left = MOST_LINES
         for s in self.study.finished:
-            for row in read_rows(self.study.fetch(self.study.rows[s].runs[0], file)) if len(lines) < MOST_LINES else ():
-                ends = (number(row.get(f"{metric}{end}")) for end in ("", "_low", "_high"))
-                lines.append([s, row.get("attack", ""), *ends, *(row.get(name) or "" for name in names.values())])
-        return pd.DataFrame(lines, columns=["s", "a", "v", "l", "h", *names])
+            if left > 0:
+                made = list(lines(read_rows(self.study.fetch(self.study.rows[s].runs[0], file))))
+                left -= len(made)
+                yield from ({"s": s, **line} for line in made)
 
     # --- against the same without a defence ---------------------------------------------------------------------------
 
@@ -123,72 +127,77 @@ class Evidence:
         return next((k for k in self.study.finished if not rows[k].defences and rows[k].place == row.place), None)
 
     @cached_property
-    def differences(self) -> list[Difference]:
-        """How much each defended setting takes off AUC, under each of the foremost attacks (DeLong, paired)."""
-        found = []
+    def differences(self) -> list[tuple[int, str, Estimate]]:
+        """How much each defended setting takes off AUC: setting, attack, difference (DeLong, paired).
+
+        The mean over the seeds that both have, of runs on the same records.
+        """
+        rows, seeds, found = self.study.rows, self.study.seeds, []
+        defended = [(s, plain) for s in self.study.finished if rows[s].defences
+                    for plain in [self.plain(rows[s])] if plain is not None]  # fmt: skip
         for attack in self.attacks:
-            for s in self.study.finished:
-                row = self.study.rows[s]
-                plain = self.plain(row) if row.defences else None
-                if plain is not None and (estimate := self._difference(row, self.study.rows[plain], attack)):
-                    found.append(Difference(s, attack, estimate))
+            for s, plain in defended:
+                before = {seeds[run.id]: run for run in rows[plain].runs}
+                pairs = [(run, before[seeds[run.id]]) for run in rows[s].runs if seeds[run.id] in before]
+                made = [_of_pair(self.scores(run), self.scores(other), attack) for run, other in pairs]
+                if known := [one for one in made if one is not None]:
+                    found.append((s, attack, mean_of_intervals(known)))
         return found
 
-    def _difference(self, row: Row, plain: Row, attack: str) -> Estimate | None:
-        """Return the mean over the seeds that both have, of runs on the same records."""
-        before = {self.study.seeds[run.id]: run for run in plain.runs}
-        pairs = [(run, before.get(self.study.seeds[run.id])) for run in row.runs]
-        found = [_of_pair(self.scores(run), self.scores(other), attack) for run, other in pairs if other]
-        known = [one for one in found if one is not None]
-        return mean_of_intervals(known) if known else None
+    @cached_property
+    @framed("s a defence v l h sd")
+    def changes(self) -> Iterable[Any]:
+        """The differences as a frame: `s`, `a`, the name of the `defence`, `v`, `l`, `h`, `sd`."""
+        for s, attack, e in self.differences:
+            yield s, attack, self.study.rows[s].defence, e.value, e.low, e.high, e.deviation
+
+    exposure, fates = cached_property(found.exposure), cached_property(found.fates)
+    repeats, agreement = cached_property(found.repeated), cached_property(found.agreeing)
+    listed = cached_property(found.listed)
+    sweeps, trials = cached_property(searched.sweeps_of), cached_property(searched.trials)
+    confirmed = cached_property(searched.confirmed)
+
+    # --- the data sets that figures name ------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> "pd.DataFrame":
+        """A line per setting."""
+        return self.study.settings
 
     @cached_property
-    def changes(self) -> "pd.DataFrame":
-        """The differences as a frame: `s`, `a`, `v`, `l`, `h`, `sd`."""
+    def points(self) -> "pd.DataFrame":
+        """A value per setting, attack and metric that figures show, with the key `k`."""
+        points = self.study.points
+        shown = points["m"].isin([one.name for one in METRICS]) | points["m"].str.startswith("time/")
+        return points[shown].assign(k=points["s"].astype(str) + "|" + points["a"] + "|" + points["m"])
+
+    @cached_property
+    def paths(self) -> "pd.DataFrame":
+        """The settings on each defence's `line`, the one without a defence at the start of each."""
         import pandas as pd
 
-        lines = [(d.row, d.attack, e.value, e.low, e.high, e.deviation) for d in self.differences for e in [d.estimate]]
-        return pd.DataFrame(lines, columns=["s", "a", "v", "l", "h", "sd"])
+        settings = self.study.settings.drop(columns=["run", "command"])
+        plain, strong = settings[settings["defence"] == NO_DEFENCE], settings[settings["defence"] != NO_DEFENCE]
+        starts = [
+            plain[plain["place"] == place].head(1).assign(line=defence, who=who)
+            for (place, defence, who), _ in strong.groupby(["place", "defence", "who"], sort=False)
+        ]
+        return pd.concat([*starts, strong.assign(line=strong["defence"])])
 
-    # --- what a search found ------------------------------------------------------------------------------------------
 
-    confirmed = cached_property(lambda self: searched.confirmed(self.searched))
-    sweeps = cached_property(lambda self: searched.sweeps_of(self.study, self.searched))
-    trials = cached_property(lambda self: searched.trials(self.study))
-
-    # --- who is found -------------------------------------------------------------------------------------------------
-
-    exposure = cached_property(found.exposure)
-    fates = cached_property(found.fates)
-    repeats = cached_property(found.repeated)
-    agreement = cached_property(found.agreeing)
-    listed = cached_property(found.listed)
+DATA = ("settings", "points", "paths", "curves", "classes", "changes", "slices", "exposure", "fates", "repeats",
+        "agreement", "confirmed", "sweeps", "trials")  # fmt: skip
 
 
 def data_of(study: Study, evidence: Evidence) -> dict[str, "pd.DataFrame"]:
-    """Return every data set that figures name.
+    """Return every data set that figures name, each an attribute of `Evidence`."""
+    return {name: getattr(evidence, name) for name in DATA} if study.finished else {}
 
-    "settings": a line per setting; "points": a value per setting, attack and metric, with the key `k`; "paths": the
-    settings on each defence's line, the one without a defence at the start of each; and those of `Evidence`.
-    """
-    import pandas as pd
 
-    if not study.finished:
-        return {}
-    points, settings = study.points, study.settings
-    shown = points["m"].isin([one.name for one in METRICS]) | points["m"].str.startswith("time/")
-    points = points[shown].assign(k=points["s"].astype(str) + "|" + points["a"] + "|" + points["m"])
-    plain, strong = settings[settings["defence"] == NO_DEFENCE], settings[settings["defence"] != NO_DEFENCE]
-    starts = [
-        plain[plain["place"] == place].head(1).assign(line=defence, who=who)
-        for (place, defence, who), _ in strong.groupby(["place", "defence", "who"], sort=False)
-    ]
-    paths = pd.concat([*starts, strong.assign(line=strong["defence"])])
-    return {
-        "settings": settings, "points": points, "paths": paths.drop(columns=["run", "command"]),
-        "curves": evidence.curves, "classes": evidence.classes, "changes": evidence.changes,
-        **{name: getattr(evidence, name) for name in OTHERS},
-    }  # fmt: skip
+def slice_lines(rows: Iterable[Mapping[str, Any]], attacks: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Yield what `slices.csv` says of AUC: `table_lines` with a property `p`, its value `c`, and if it `differs`."""
+    found = table_lines(rows, "auc", attacks, p="slice", c="value", differs="is_different")
+    return ({**line, "differs": number(line["differs"]) > 0} for line in found)
 
 
 def _read_scores(path: Path | None, wanted: set[str]) -> Mapping[str, np.ndarray]:

@@ -22,7 +22,6 @@ from mia.report.study import (
     ADAPTIVE,
     NO_DEFENCE,
     SIZE,
-    Fetch,
     Row,
     Runs,
     Study,
@@ -33,10 +32,13 @@ from mia.report.study import (
     split_metric,
 )
 from mia.settings import Setting
+from mia.stored_result import Fetch
+from mia.tracking.reading import CONFIG, latest_attempts
 from mia.tracking.where import Where
 
 NEVER = ("seed", "engine", "data.root", "attack.gap", ADAPTIVE)  # no axes: they change no numbers, or are named apart
 FIRST = ("data.name", "model.name", "split.protocol", SIZE)  # axes that are named first, in this order
+Known = tuple[StoredRun, Any]  # a run and its options
 
 
 def read_study(runs: Iterable[StoredRun], fetch: Fetch, where: Where | None = None) -> Study:
@@ -50,12 +52,12 @@ def read_study(runs: Iterable[StoredRun], fetch: Fetch, where: Where | None = No
     Raises:
         RequestError: `where` asks for something that no run has.
     """
-    known: list[tuple[StoredRun, Any]] = []
+    known: list[Known] = []
     unreadable, notes = [], dict[str, None]()
     for run in latest_attempts(runs):
-        path = fetch(run, "config.yaml")
         try:
-            stored = from_stored(path.read_text(encoding="utf-8")) if path else None
+            text = config_text(run, fetch)
+            stored = from_stored(text) if text else None
         except Exception:  # noqa: BLE001 - somebody else's or a damaged config: the others must be shown
             stored = None
         if stored is None:
@@ -75,14 +77,10 @@ def read_study(runs: Iterable[StoredRun], fetch: Fetch, where: Where | None = No
     )
 
 
-def latest_attempts(runs: Iterable[StoredRun]) -> list[StoredRun]:
-    """Return of every fingerprint the latest finished run, or the latest at all, in the order of their starts."""
-    latest: dict[str, StoredRun] = {}
-    for run in sorted({run.id: run for run in runs}.values(), key=lambda run: run.started):
-        name = run.tags.get("mia.fingerprint") or run.id
-        if name not in latest or run.status == "FINISHED" or latest[name].status != "FINISHED":
-            latest[name] = run
-    return sorted(latest.values(), key=lambda run: run.started)
+def config_text(run: StoredRun, fetch: Fetch) -> str:
+    """Return a run's `config.yaml`; empty if it has none. Where a server keeps the file, a tag has it, too."""
+    path = None if CONFIG in run.tags else fetch(run, "config.yaml")
+    return run.tags.get(CONFIG) or (path.read_text(encoding="utf-8") if path else "")
 
 
 def flat(options: Any, prefix: str = "") -> dict[str, Hashable]:
@@ -97,7 +95,10 @@ def flat(options: Any, prefix: str = "") -> dict[str, Hashable]:
     return found
 
 
-def _rows(known: Sequence[tuple[StoredRun, Any]]) -> tuple[list[Row], tuple[str, ...], tuple[str, ...]]:
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def _rows(known: Sequence[Known]) -> tuple[list[Row], tuple[str, ...], tuple[str, ...]]:
     """Return the settings, the axes of the set-up, and everything that varies."""
     defences = [tuple(options.settings()) for _, options in known]
     shared = set(defences[0]).intersection(*defences) if defences else set()
@@ -106,18 +107,22 @@ def _rows(known: Sequence[tuple[StoredRun, Any]]) -> tuple[list[Row], tuple[str,
     groups: dict[tuple[Hashable, ...], list[int]] = {}
     for k, values in enumerate(full):
         groups.setdefault(tuple(values.get(key) for key in varying), []).append(k)
-    axes = _naming(
-        _varying([_setup(options) for _, options in known]), [full[members[0]] for members in groups.values()]
-    )
+    setups = _varying([_setup(options) for _, options in known])
+    axes = _naming(setups, [full[members[0]] for members in groups.values()])
     rows = []
-    for members in groups.values():
-        values, own = full[members[0]], tuple(one for one in defences[members[0]] if one not in shared)
+    for first, *rest in groups.values():
+        values, own = full[first], tuple(one for one in defences[first] if one not in shared)
         other, size = in_words(values, axes, SIZE), float(values.get(SIZE, math.nan))  # type: ignore[arg-type]
         place = ", ".join(filter(None, [f"n = {size_words(size)}" if SIZE in axes else "", other]))
-        runs, repeats, unfinished = _by_seed([known[k] for k in members])
-        is_defended, is_known = bool(defences[members[0]]), bool(values[ADAPTIVE])
+        runs, repeats, unfinished = _by_seed([known[k] for k in (first, *rest)])
+        is_defended, is_known = bool(defences[first]), bool(values[ADAPTIVE])
         rows.append(Row(values, runs, repeats, unfinished, own, is_defended, is_known, size, other, place))
-    return sorted(_told_apart(rows, axes), key=lambda row: _order(row, axes)), axes, varying
+
+    def order(row: Row) -> tuple[Any, ...]:
+        others = tuple(sort_key(row.values.get(key)) for key in axes if key != SIZE)
+        return others, sort_key(row.size), row.defence != NO_DEFENCE, row.defence, row.order, not row.is_known
+
+    return sorted(_told_apart(rows, axes), key=order), axes, varying
 
 
 def _setup(options: Any) -> dict[str, Hashable]:
@@ -145,27 +150,27 @@ def _varying(values: Sequence[Values]) -> tuple[str, ...]:
     return tuple(sorted(varying, key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST)))
 
 
-def _by_seed(known: Sequence[tuple[StoredRun, Any]]) -> tuple[Runs, Runs, Runs]:
+def _by_seed(known: Sequence[Known]) -> tuple[Runs, Runs, Runs]:
     """Return the finished runs, one per seed and by seed; those that repeat one; and those not finished."""
     finished: dict[int, StoredRun] = {}
     for run, options in sorted(known, key=lambda pair: pair[1].seed):
         if run.status == "FINISHED":
             finished.setdefault(options.seed, run)
-    runs = tuple(finished.values())
-    rest = [run for run, _ in known if run not in runs]
-    done = tuple(run for run in rest if run.status == "FINISHED")
-    return runs, done, tuple(run for run in rest if run.status != "FINISHED")
+    rest = [run for run, _ in known if run not in finished.values()]
+    repeats, unfinished = (tuple(run for run in rest if (run.status == "FINISHED") == done) for done in (True, False))
+    return tuple(finished.values()), repeats, unfinished
 
 
 def _naming(axes: Sequence[str], values: Sequence[Values]) -> tuple[str, ...]:
     """Return the axes that name a set-up; of those that always change together the first is enough."""
+
+    def told_apart(keys: Sequence[str]) -> int:
+        return len({tuple(one.get(key) for key in keys) for one in values})
+
     kept = list(axes)
     for key in reversed([key for key in axes if key != SIZE]):
         rest = [one for one in kept if one != key]
-        if len({tuple(one.get(k) for k in rest) for one in values}) == len(
-            {tuple(one.get(k) for k in kept) for one in values}
-        ):
-            kept = rest
+        kept = rest if told_apart(rest) == told_apart(kept) else kept
     return tuple(kept)
 
 
@@ -181,9 +186,7 @@ def _told_apart(rows: Sequence[Row], axes: Sequence[str]) -> list[Row]:
     return found
 
 
-def _order(row: Row, axes: Sequence[str]) -> tuple[Any, ...]:
-    other = tuple(sort_key(row.values.get(key)) for key in axes if key != SIZE)
-    return other, sort_key(row.size), row.defence != NO_DEFENCE, row.defence, row.order, not row.is_known
+# --- estimates --------------------------------------------------------------------------------------------------------
 
 
 def _estimates(row: Row) -> Iterable[tuple[str, Estimate]]:
@@ -209,6 +212,5 @@ def _attacks(estimates: Mapping[tuple[int, str], Estimate]) -> tuple[str, ...]:
         if attack:
             rows.setdefault(attack, set()).add(k)
             areas.setdefault(attack, []).extend([estimate.value] if metric == "auc" else [])
-    return tuple(
-        sorted(rows, key=lambda name: (is_owners(name), -len(rows[name]), -float(np.mean(areas[name] or [0.0]))))
-    )
+    mean = {name: float(np.mean(found or [0.0])) for name, found in areas.items()}
+    return tuple(sorted(rows, key=lambda name: (is_owners(name), -len(rows[name]), -mean[name])))

@@ -60,18 +60,6 @@ class Figure:
 # --- specifications ---------------------------------------------------------------------------------------------------
 
 
-def specification(template: Any, choices: Sequence[Mapping[str, Any]] = (), **values: Any) -> dict[str, Any]:
-    """Return a specification with its values filled in.
-
-    Args:
-        template: Of `templates()`.
-        choices: What the reader may choose, and other parameters.
-        values: By the names that stand after a `$`.
-    """
-    spec = dict(_typed(_filled(template, {**COLOURS, **values})))
-    return spec | {"params": list(choices)} if choices else spec
-
-
 def filled(
     wanted: Mapping[str, Any], choices: Mapping[str, Sequence[Any]], values: Mapping[str, Iterable[dict[str, Any]]]
 ) -> list[Figure]:
@@ -79,16 +67,19 @@ def filled(
 
     Args:
         wanted: Of `templates()`, by name.
-        choices: What the reader may choose, by the names that a template asks for.
-        values: Of every figure, one by one; "choices" and "file" among them are the figure's own.
+        choices: What the reader may choose, and other parameters, by the names that a template asks for.
+        values: Of every figure, one by one, by the names after a `$`; "choices" and "file" are the figure's own.
     """
     found = []
     for name, template in wanted.items():
         for one in values[name]:
-            own = [param for group in template["about"].get("choices", ()) for param in choices[group]]
-            filling = {key: value for key, value in one.items() if key not in ("choices", "file")}
-            spec = specification(template, [*own, *one.get("choices", ())], **filling)
-            about = spec.pop("about")
+            spec = dict(_typed(_filled(template, {**COLOURS, **one})))
+            about, params = (
+                spec.pop("about"),
+                [param for key in template["about"].get("choices", ()) for param in choices[key]],
+            )
+            params += one.get("choices", ())
+            spec |= {"params": params} if params else {}
             found.append(Figure(one.get("file", name), about["title"], " ".join(about["caption"].split()), spec))
     return found
 
@@ -146,24 +137,19 @@ def choice(
     return value | {"bind": bind} if len(options) > 1 else value
 
 
-def by_category(names: Sequence[str], plain: str = "") -> dict[str, Any]:
+def by_category(names: Sequence[str], plain: str = "", colours: Sequence[str] = CATEGORIES) -> dict[str, Any]:
     """Return names, colours and marks that go together; `plain` comes first, in ink, as a circle."""
     rest = [name for name in names if name != plain]
-    first = len(names) > len(rest)
-    return {
-        "names": [*[plain] * first, *rest],
-        "colours": [*[INK] * first, *(CATEGORIES[k % len(CATEGORIES)] for k in range(len(rest)))],
-        "marks": [*["circle"] * first, *(MARKS[k % len(MARKS)] for k in range(len(rest)))],
-    }
+    own, marks = ([of[k % len(of)] for k in range(len(rest))] for of in (colours, MARKS))
+    if len(rest) < len(names):
+        return {"names": [plain, *rest], "colours": [INK, *own], "marks": ["circle", *marks]}
+    return {"names": rest, "colours": own, "marks": marks}
 
 
 def by_order(names: Sequence[str], plain: str = "") -> dict[str, Any]:
     """Return the same for ordered names, whose colours are spread over the ramp."""
-    found = by_category(names, plain)
-    first = int(plain in names)
-    last = max(len(names) - first - 1, 1)
-    ramp = [RAMP[round(k * (len(RAMP) - 1) / last)] for k in range(len(names) - first)]
-    return found | {"colours": [*found["colours"][:first], *ramp]}
+    steps = max(len(names) - (plain in names) - 1, 1)
+    return by_category(names, plain, [RAMP[round(k * (len(RAMP) - 1) / steps)] for k in range(steps + 1)])
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------
@@ -205,10 +191,8 @@ def picture_files(figures: Sequence[Figure], data: Mapping[str, Any]) -> dict[st
     import vl_convert
 
     files: dict[str, bytes] = {}
-    for one in figures:
-        svg = draw_svg(one, data)
-        files[f"figures/{one.name}.png"] = vl_convert.svg_to_png(svg, scale=2.0)
-        files[f"figures/{one.name}.pdf"] = vl_convert.svg_to_pdf(svg)
+    for name, svg in [(f"figures/{one.name}", draw_svg(one, data)) for one in figures]:
+        files |= {f"{name}.png": vl_convert.svg_to_png(svg, scale=2.0), f"{name}.pdf": vl_convert.svg_to_pdf(svg)}
     return files
 
 

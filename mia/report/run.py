@@ -5,35 +5,42 @@ no learning curves, a run without an attack no ROC.
 """
 
 import base64
+import dataclasses
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 
 from mia import __version__
 from mia.attacks import ATTACKS, attack_words
 from mia.checks import RequestError, one_of
-from mia.contact_sheet import contact_sheet
+from mia.contact_sheet import contact_sheet, most_exposed
 from mia.metrics.estimates import Estimate
-from mia.metrics.roc import FPR_LIMITS, drawn_rate, left_edge, thinned_roc
+from mia.metrics.over_seeds import found_at_fpr
+from mia.metrics.roc import FPR_LIMITS, left_edge
 from mia.metrics.words import FAILED, metric_of, metric_words, of_kind
 from mia.model_card import verdict
 from mia.records import Curves, Result, StoredRun
+from mia.report.evidence import roc_points, slice_lines, table_lines
+from mia.report.found import RATE, agreement_lines
 from mia.report.look import CATEGORIES, MARKS, Figure, choice, filled, picture_files, templates
 from mia.report.page import NAME, Page, Section, page_html, write_files
-from mia.report.tables import Cell, Table, estimate_cell
+from mia.report.tables import Cell, Table, estimate_cell, text_cells
 from mia.stored_result import CURVES, Fetch, stored_result
-from mia.tables import attacks_by_auc, class_name, number, result_tables
+from mia.tables import attacks_by_auc, class_name, result_tables
 
 if TYPE_CHECKING:
     import altair as alt
 
-MOST_ATTACKS = 4  # whose precision by class is shown
-MOST_EXPOSED = 10  # members that are named
+MOST_ATTACKS, MOST_COMPARED, MOST_EXPOSED = 4, 12, 10  # with a table of classes; against one another; members named
+POINTS = 240  # of a curve
+LOSS_AUC = "curve/loss_auc"
+COMPARED = ("auc", "balanced_accuracy", "tpr_at_1pct_fpr")
+GROWN = ("auc", "tpr_at_1pct_fpr", "tpr_at_0.1pct_fpr")
 COMPUTED = (
     "Each attack gives every record a score, high for members, without knowing who is one: AUC compares these scores.",
     "Accuracy, precision and recall are at thresholds learnt on shadows, which stand in for the target.",
@@ -45,33 +52,44 @@ Lines = list[dict[str, Any]]
 
 def run_data(result: Result) -> dict[str, Lines]:
     """Return the data sets of a run's figures, each a list of lines; a figure without lines is not drawn."""
-    order = attacks_by_auc(result)
-    count = int((~result.is_member).sum())
-    ends = [{"f": end, "t": end} for end in (left_edge(count), 1.0)]
+    order, member, metrics = attacks_by_auc(result), result.is_member, result.metrics
+    count = int((~member).sum())
     limits = [{"at": rate, "label": f"{100 * rate:g}%"} for rate in FPR_LIMITS.values() if rate * count > 1.5]
+    scores = {name: result.scores[name].score.astype(float) for name in order}
+    labels = {name: {"a": name, "label": _with_auc(metrics, name)} for name in order}
+    names = {str(k): name for k, name in enumerate(result.class_names)}
+    classes = table_lines(result.per_class, "precision", order[:MOST_ATTACKS], c="class")
+    known = {name: ~np.isnan(score) for name, score in scores.items()}
+    found = {name: found_at_fpr(scores[name], member, RATE)[member] for name in order[:MOST_COMPARED]}
+    compared = [(one, name, estimate_of(metrics, f"attack/{name}/{one.name}"))
+                for one in filter(None, map(metric_of, COMPARED)) for name in order]  # fmt: skip
+    reported = [(name, limit, metrics.get(f"attack/{name}/fpr_reached_at_{limit}", rate))
+                for name in order for limit, rate in FPR_LIMITS.items()]  # fmt: skip
     return {
-        "attacks": _attack_lines(result.metrics, order),
-        "curves": [line for name in order for line in _roc_lines(result, name)],
-        "reported": [line for name in order for line in _reported(result.metrics, name)],
-        "limits": [*limits, *ends],
-        "classes": _class_lines(result, order[:MOST_ATTACKS]),
-        "slices": _slice_lines(result, order[:MOST_ATTACKS]),
-        "epochs": [line for name in CURVES for line in _epochs(result.curves, name)],
-        "growth": _growth(result),
-        "confidence": _confidence(result),
-    }
+        "attacks": [{"a": name, "metric": one.words, "v": e.value, "l": e.low, "h": e.high, "chance": one.chance}
+                    for one, name, e in compared if e.is_known],
+        "curves": [labels[name] | {"f": f, "t": t} for name in order
+                   for f, t in roc_points(scores[name][known[name]], member[known[name]], POINTS)],
+        "reported": [labels[name] | {"f": f, "t": t} for name, limit, f in reported
+                     if f > 0 and (t := metrics.get(f"attack/{name}/tpr_at_{limit}_fpr", 0.0)) > 0],
+        "limits": [*limits, *({"f": end, "t": end} for end in (left_edge(count), 1.0))],
+        "agreement": agreement_lines(found),
+        "classes": [{**line, "c": names.get(line["c"], line["c"])} for line in classes],
+        "slices": list(slice_lines(result.slices, order[:MOST_ATTACKS])),
+        "epochs": list(_epochs(result.curves)),
+        "leakage": [] if result.curves is None or result.curves.loss_auc is None else
+                   [{"epoch": k, "v": v} for k, v in enumerate(result.curves.loss_auc.tolist(), 1)],
+        "growth": [{"a": row["attack"], "shadows": int(row["shadows"]), "metric": metric_words(name),
+                    "v": e.value, "l": e.low, "h": e.high}
+                   for row in result.growth for name in GROWN if name in row for e in [estimate_of(row, name)]],
+        "confidence": list(_confidence(result)),
+    }  # fmt: skip
 
 
-def _attack_lines(metrics: Mapping[str, float], order: Sequence[str]) -> Lines:
-    shown = [one for name in ("auc", "balanced_accuracy", "tpr_at_1pct_fpr") if (one := metric_of(name))]
-    found = [(one, name, _estimate(metrics, f"attack/{name}/{one.name}")) for one in shown for name in order]
-    return [{"a": name, "metric": one.words, "v": e.value, "l": e.low, "h": e.high, "chance": one.chance}
-            for one, name, e in found if e.is_known]  # fmt: skip
-
-
-def _estimate(metrics: Mapping[str, float], name: str) -> Estimate:
-    value = metrics.get(name, math.nan)
-    return Estimate(value, metrics.get(f"{name}_low", value), metrics.get(f"{name}_high", value))
+def estimate_of(metrics: Mapping[str, Any], name: str) -> Estimate:
+    """Return a metric with the ends of its interval, where it has one."""
+    value = float(metrics.get(name, math.nan))
+    return Estimate(value, float(metrics.get(f"{name}_low", value)), float(metrics.get(f"{name}_high", value)))
 
 
 def _with_auc(metrics: Mapping[str, float], name: str) -> str:
@@ -79,75 +97,27 @@ def _with_auc(metrics: Mapping[str, float], name: str) -> str:
     return f"{name} (AUC {area:.3f})" if math.isfinite(area) else name
 
 
-def _roc_lines(result: Result, name: str) -> Lines:
-    score = result.scores[name].score.astype(float)
-    kept = ~np.isnan(score)
-    fpr, tpr = thinned_roc(score[kept], result.is_member[kept])
-    points = zip(drawn_rate(fpr, result.is_member).tolist(), tpr.tolist(), strict=True)
-    return [{"a": name, "label": _with_auc(result.metrics, name), "f": f, "t": t} for f, t in points if t > 0]
+def _epochs(curves: Curves | None) -> Iterator[dict[str, Any]]:
+    """Yield the target's learning curves, and the range of the shadows'."""
+    for name in CURVES if curves is not None else ():
+        part, what = name.split("_")
+        target, *shadows = getattr(curves, name)
+        others = np.array(shadows or [target])
+        for k, (v, low, high) in enumerate(zip(target, others.min(axis=0), others.max(axis=0), strict=True), 1):
+            yield {"epoch": k, "what": what, "part": part, "v": float(v), "l": float(low), "h": float(high)}
 
 
-def _reported(metrics: Mapping[str, float], name: str) -> Lines:
-    """Return the reported TPRs."""
-    of = f"attack/{name}"
-    rates = [(metrics.get(f"{of}/fpr_reached_at_{limit}", rate), metrics.get(f"{of}/tpr_at_{limit}_fpr", 0.0))
-             for limit, rate in FPR_LIMITS.items()]  # fmt: skip
-    return [{"a": name, "label": _with_auc(metrics, name), "f": f, "t": t} for f, t in rates if f > 0 and t > 0]
-
-
-def _class_lines(result: Result, attacks: Sequence[str]) -> Lines:
-    names = {str(k): name for k, name in enumerate(result.class_names)}
-    return [
-        {"a": str(row["attack"]), "c": names.get(str(row["class"]), str(row["class"])), "v": number(row["precision"]),
-         "l": number(row.get("precision_low")), "h": number(row.get("precision_high"))}
-        for row in result.per_class
-        if str(row["attack"]) in attacks and math.isfinite(number(row.get("precision")))
-    ]  # fmt: skip
-
-
-def _slice_lines(result: Result, attacks: Sequence[str]) -> Lines:
-    return [
-        {"a": str(row["attack"]), "p": str(row["slice"]), "c": str(row["value"]), "v": number(row.get("auc")),
-         "l": number(row.get("auc_low")), "h": number(row.get("auc_high")),
-         "differs": number(row.get("is_different")) > 0}
-        for row in result.slices if str(row["attack"]) in attacks and math.isfinite(number(row.get("auc")))
-    ]  # fmt: skip
-
-
-def _epochs(curves: Curves | None, name: str) -> Lines:
-    """Return one of the target's learning curves, and the range of the shadows'."""
-    values: Float[np.ndarray, "M E"] = np.zeros((1, 0)) if curves is None else getattr(curves, name)
-    part, what = name.split("_")
-    others = values[1:] if len(values) > 1 else values
-    ends = zip(values[0].tolist(), others.min(axis=0).tolist(), others.max(axis=0).tolist(), strict=True)
-    return [
-        {"epoch": k, "what": what, "part": part, "v": v, "l": low, "h": high}
-        for k, (v, low, high) in enumerate(ends, 1)
-    ]
-
-
-def _growth(result: Result) -> Lines:
-    shown = ("auc", "tpr_at_1pct_fpr", "tpr_at_0.1pct_fpr")
-    return [
-        {"a": str(row["attack"]), "shadows": int(row["shadows"]), "metric": metric_words(name), "v": float(row[name]),
-         "l": float(row.get(f"{name}_low", row[name])), "h": float(row.get(f"{name}_high", row[name]))}
-        for row in result.growth for name in shown if name in row
-    ]  # fmt: skip
-
-
-def _confidence(result: Result) -> Lines:
-    """Return histograms of log(p / (1 - p)): on a plain axis an overfitted model's all stand in the last bin."""
+def _confidence(result: Result) -> Iterator[dict[str, Any]]:
+    """Yield histograms of log(p / (1 - p)): on a plain axis an overfitted model's all stand in the last bin."""
     known = np.isfinite(result.confidence)
     if not known.any():
-        return []
+        return
     p = np.clip(result.confidence[known].astype(float), 1e-6, 1 - 1e-6)
     value = np.log(p) - np.log1p(-p)
     edges = np.linspace(value.min() - 0.01, value.max() + 0.01, 49)
-    lines = []
     for who, chosen in (("non-members", ~result.is_member[known]), ("members", result.is_member[known])):
         shares = np.histogram(value[chosen], edges)[0] / max(int(chosen.sum()), 1)
-        lines += [{"who": who, "x": float(x), "v": float(v)} for x, v in zip(edges, [*shares, 0.0], strict=True)]
-    return lines
+        yield from ({"who": who, "x": float(x), "v": float(v)} for x, v in zip(edges, [*shares, 0.0], strict=True))
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -176,13 +146,13 @@ def _words(result: Result) -> dict[str, str]:
 def run_figures(result: Result, data: Mapping[str, Lines]) -> list[Figure]:
     """Return the figures that a result can fill, given its `run_data`."""
     several = len(CATEGORIES)  # attacks after the tenth are dashed
-    looks = {"colours": CATEGORIES, "marks": MARKS, "dashes": [[1, 0]] * several + [[5, 3]] * several}
-    classed, sliced, kinds = (
-        list(dict.fromkeys(line[key] for line in data[name]))
-        for name, key in (("classes", "a"), ("slices", "a"), ("slices", "p"))
-    )
-    choices = {"attack": [choice("attack", "attack", classed)], "sliced": [choice("attack", "attack", sliced)],
-               "property": [choice("property", "property", kinds)]}  # fmt: skip
+    looks = {"colours": CATEGORIES, "marks": MARKS, "dashes": [[1, 0]] * several + [[5, 3]] * several,
+             "attacks": attacks_by_auc(result)}  # fmt: skip
+    choices = {
+        key: [choice(name, name, list(dict.fromkeys(line[column] for line in data[of])))]
+        for key, name, of, column in (("attack", "attack", "classes", "a"), ("sliced", "attack", "slices", "a"),
+                                      ("property", "property", "slices", "p"))
+    }  # fmt: skip
     shown = {name: one for name, one in templates()["run"].items() if data[one["about"]["needs"]]}
     return filled(shown, choices, {name: [looks | _words(result)] for name in shown})
 
@@ -207,37 +177,25 @@ def figure(result: Result, name: str) -> "alt.TopLevelMixin":
 def attack_table(result: Result) -> Table:
     """Return a line per attack, with the leakage that it found and the controls."""
     order = attacks_by_auc(result)
-    columns: dict[str, list[Cell]] = {"attack": [Cell(attack_words(name), name) for name in order]}
+    columns = {"attack": text_cells(map(attack_words, order))}
     for one in of_kind("leakage", "control"):
-        found = [_estimate(result.metrics, f"attack/{name}/{one.name}") for name in order]
+        found = [estimate_of(result.metrics, f"attack/{name}/{one.name}") for name in order]
         columns |= {one.words: [estimate_cell(e) for e in found]} if any(e.is_known for e in found) else {}
     return Table(columns, 1)
 
 
 def exposed_table(result: Result, most: int = MOST_EXPOSED) -> Table | None:
     """Return the members that the strongest attack is surest about, or None where no attack could score any."""
-    scored = [name for name in attacks_by_auc(result) if np.isfinite(result.scores[name].score).any()]
-    if not scored:
+    attack = next((name for name in attacks_by_auc(result) if most_exposed(result, name, 1)), None)
+    if attack is None:
         return None
-    score = np.where(
-        result.is_member & np.isfinite(result.scores[scored[0]].score), result.scores[scored[0]].score, -np.inf
-    )
-    first = np.argsort(-score, kind="stable")[: min(most, int(np.isfinite(score).sum()))]
-    classes = [class_name(result, label) for label in result.labels[first]]
-    return Table(
-        {
-            "record": [Cell(str(one), str(one)) for one in result.index[first]],
-            "class": [Cell(one, one) for one in classes],
-            f"score of {attack_words(scored[0])}": [Cell(f"{one:.4g}", float(one)) for one in score[first]],
-        },
-        1,
-    )
-
-
-def _citations(result: Result) -> list[str]:
-    """Return whom to cite for the attacks, a line each."""
-    named = [name for name in attacks_by_auc(result) if name in ATTACKS.names()]
-    return [f"{attack_words(name)}: {ATTACKS[name].citation}" for name in named if ATTACKS[name].citation]
+    first = most_exposed(result, attack, most)
+    columns = {
+        "record": text_cells(result.index[first]),
+        "class": text_cells(class_name(result, k) for k in result.labels[first]),
+    }
+    scores = result.scores[attack].score[first].astype(float)
+    return Table(columns | {f"score of {attack_words(attack)}": [Cell(f"{one:.4g}", float(one)) for one in scores]}, 1)
 
 
 def run_page(result: Result, *, title: str, command: str = "", question: str = "", picture: bytes = b"") -> str:
@@ -252,25 +210,25 @@ def run_page(result: Result, *, title: str, command: str = "", question: str = "
     """
     data = run_data(result)
     figures = run_figures(result, data)
-    shown = [one for one in of_kind("utility", "privacy") if one.is_main and one.name in result.metrics]
     members = int(result.is_member.sum())
     note = f"{members:,} members, {len(result.is_member) - members:,} non-members; 95% intervals, 99% for the control."
-    failed = [line for line in result.warnings if FAILED in line]
+    failed, others = ([line for line in result.warnings if (FAILED in line) == wanted] for wanted in (True, False))
     exposed = exposed_table(result)
+    cited = [(attack_words(name), ATTACKS[name].citation) for name in attacks_by_auc(result) if name in ATTACKS.names()]
     sections = [
         Section("controls", "A control failed: do not trust these numbers yet", lines=failed),
         Section("leakage", "Leakage", note, [("leakage", attack_table(result))] if result.scores else []),
-        *(Section(one.name, one.title, one.caption, figure=True) for one in figures),
+        *map(Section.of, figures),
         Section("exposed", "The members that the strongest attack is surest about",
                 tables=[("exposed", exposed)] if exposed else [],
                 picture=f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""),
-        Section("warnings", "Warnings", lines=[line for line in result.warnings if FAILED not in line]),
+        Section("warnings", "Warnings", lines=others),
         Section("computed", "How it was computed", lines=COMPUTED if result.scores else []),
-        Section("cite", "Whom to cite", lines=_citations(result)),
+        Section("cite", "Whom to cite", lines=[f"{name}: {source}" for name, source in cited if source]),
     ]  # fmt: skip
+    shown = [one for one in of_kind("utility", "privacy") if one.is_main and one.name in result.metrics]
     cards = [(f"{result.metrics[one.name]:.3f}", one.words) for one in shown]
-    specs = {one.name: one.spec for one in figures}
-    return page_html(Page(title, sections, specs, data, question, command, cards, [f"Written by mia {__version__}."]))
+    return page_html(Page(title, sections, figures, data, question, command, cards, [f"Written by mia {__version__}."]))
 
 
 def audit_page(result: Result, *, title: str = "Audit", command: str = "", asked: str = "") -> str:
@@ -288,8 +246,8 @@ def run_files(result: Result, images: Shaped[np.ndarray, "N h w c"] | None = Non
     """
     files = {name: text.encode() for name, text in result_tables(result).items()}
     if result.curves is not None:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **{name: getattr(result.curves, name) for name in CURVES})
+        buffer, kept = io.BytesIO(), {name: one for name, one in vars(result.curves).items() if one is not None}
+        np.savez_compressed(buffer, allow_pickle=False, **kept)
         files["curves.npz"] = buffer.getvalue()
     if images is not None and images.ndim == 4 and result.scores:
         files["most_exposed.png"] = contact_sheet(result, images)
@@ -297,14 +255,31 @@ def run_files(result: Result, images: Shaped[np.ndarray, "N h w c"] | None = Non
     return files | {"run.html": run_page(result, **{"title": "Run", **page}, picture=picture).encode()}
 
 
-def write_run_report(run: StoredRun, fetch: Fetch, out: Path, *, has_pictures: bool = False) -> Path:
+def write_run_report(
+    run: StoredRun,
+    fetch: Fetch,
+    out: Path,
+    *,
+    history: Callable[[str, str], list[float]] | None = None,
+    has_pictures: bool = False,
+) -> Path:
     """Write the page of a stored run, and its figures as PNG and PDF where they are wanted; return the page's path.
+
+    Args:
+        run: The run.
+        fetch: Finds its files.
+        out: A folder, or the path of the page.
+        history: Takes a run's id and a metric, gives all its values; for runs whose files lack a curve.
+        has_pictures: Draw the figures as files, too.
 
     Raises:
         FileNotFoundError: the run has no scores.
         StorageError: the folder cannot be written.
     """
     result = stored_result(run, fetch)
+    if history and result.curves is not None and result.curves.loss_auc is None and LOSS_AUC in run.metrics:
+        curves = dataclasses.replace(result.curves, loss_auc=np.array(history(run.id, LOSS_AUC)))
+        result = dataclasses.replace(result, curves=curves)
     picture = fetch(run, "most_exposed.png") or fetch(run, "figures/most_exposed.png")
     page = run_page(result, title=run.name, command=run.tags.get("mia.command", ""),
                     picture=picture.read_bytes() if picture else b"")  # fmt: skip

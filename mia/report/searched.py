@@ -4,21 +4,22 @@ Takes what the sweeper stored with a sweep's run (`front.csv`, `importance.csv`)
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mia.metrics.words import metric_words
 from mia.records import StoredRun
-from mia.report.sentences import UTILITY
-from mia.report.study import ADAPTIVE, Fetch, Study, is_number, key_words, value_words
+from mia.report.study import ADAPTIVE, UTILITY, framed, is_number, key_words, value_words
 from mia.report.tables import Cell, Table, number_text
+from mia.stored_result import Fetch
 from mia.tables import number, read_rows
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from mia.report.evidence import Evidence
 
 FEWEST_KEYS, FEWEST_TRIALS = 3, 8  # from which on all trials are drawn across their keys
+FOUND = "found "  # before the name of a metric: as the search measured it
 Rows = Sequence[Mapping[str, str]]
 
 
@@ -29,6 +30,11 @@ class Searched:
     runs: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by the sweep's name
     front: Rows = ()
     importance: Rows = ()
+
+    @property
+    def goals(self) -> list[str]:
+        """The metrics that the search was for."""
+        return [name.removeprefix(FOUND) for name in (self.front[0] if self.front else ()) if name.startswith(FOUND)]
 
 
 def read_searched(sweeps: Mapping[str, tuple[StoredRun, Sequence[StoredRun]]], fetch: Fetch) -> Searched:
@@ -48,88 +54,72 @@ def searched_tables(searched: Searched) -> list[tuple[str, Table]]:
 
 
 def _table(rows: Rows) -> Table:
-    columns = {}
     names = list(dict.fromkeys(name for row in rows for name in row))
     keys = [name for name in names if not any("/" in word for word in name.split())]
-    for name in [*keys, *(one for one in names if one not in keys)]:
+    columns = {key_words(key): [Cell(text, number(text)) for text in _column(rows, key)] for key in keys}
+    for name in [name for name in names if name not in keys]:
         kind, _, metric = name.rpartition(" ")
-        texts = [row.get(name) or "" for row in rows]
-        words = key_words(name) if name in keys else f"{metric_words(metric)}{f', {kind}' if kind else ''}"
-        columns[words] = [Cell(text, number(text)) if name in keys else Cell(number_text(number(text)), number(text))
-                          for text in texts]  # fmt: skip
+        values = [number(text) for text in _column(rows, name)]
+        columns[f"{metric_words(metric)}{kind and f', {kind}'}"] = [Cell(number_text(one), one) for one in values]
     return Table(columns, len(keys))
 
 
-def confirmed(searched: Searched) -> "pd.DataFrame":
+def _column(rows: Rows, name: str) -> list[str]:
+    return [row.get(name) or "" for row in rows]
+
+
+@framed("point what u v text")
+def confirmed(evidence: "Evidence") -> Iterable[Any]:
     """A line per point of the front, as found and as confirmed: `point`, `what`, `u` over `v`, `text`.
 
     For searches for two metrics, the first of which is the utility.
     """
-    import pandas as pd
-
-    names = [name.removeprefix("found ") for name in (searched.front[0] if searched.front else ()) if "found " in name]
-    lines = []
-    for k, row in enumerate(searched.front if len(names) == 2 else ()):
-        keys = [f"{key_words(key)} {value}" for key, value in row.items() if value and " " not in key]
+    goals = evidence.searched.goals
+    for k, row in enumerate(evidence.searched.front if len(goals) == 2 else (), 1):
+        text = ", ".join(f"{key_words(key)} {value}" for key, value in row.items() if value and " " not in key)
         for what in ("found", "confirmed"):
-            u, v = (number(row.get(f"{what} {name}")) for name in names)
+            u, v = (number(row.get(f"{what} {name}")) for name in goals)
             if math.isfinite(u) and math.isfinite(v):
-                lines.append((k + 1, what, u, v, ", ".join(keys)))
-    return pd.DataFrame(lines, columns=["point", "what", "u", "v", "text"])
+                yield k, what, u, v, text
 
 
-def sweeps_of(study: Study, searched: Searched) -> "pd.DataFrame":
+@framed("s sweep")
+def sweeps_of(evidence: "Evidence") -> Iterable[Any]:
     """A line per setting and sweep that it belongs to, where there are several sweeps: `s`, `sweep`."""
-    import pandas as pd
-
-    lines = [
-        (s, name)
-        for name, runs in (searched.runs if len(searched.runs) > 1 else {}).items()
-        for s in study.finished
-        if any(run.id in runs for run in study.rows[s].runs)
-    ]
-    return pd.DataFrame(lines, columns=["s", "sweep"])
+    study, sweeps = evidence.study, evidence.searched.runs
+    for name, runs in sweeps.items() if len(sweeps) > 1 else ():
+        yield from ((s, name) for s in study.finished if any(run.id in runs for run in study.rows[s].runs))
 
 
-def trials(study: Study) -> "pd.DataFrame":
+@framed("s key y text shade")
+def trials(evidence: "Evidence") -> Iterable[Any]:
     """A line per setting and key, for parallel coordinates: `s`, `key`, `y` from 0 to 1, `text`; leakage as `shade`.
 
     Numbers lie where they are between the least and the most (by their logarithm, where they spread widely), words in
     their order; a key that does not count for a setting leaves a gap.
     """
-    import pandas as pd
-
-    leakage = f"attack/{next(iter(study.attacks), '')}/auc"
+    study, leakage = evidence.study, f"attack/{next(iter(evidence.study.attacks), '')}/auc"
     keys = [key for key in study.varying if key not in (ADAPTIVE, "seed")]
-    metrics = (UTILITY, leakage)
-    values: dict[str, dict[int, Any]] = {
+    if len(keys) < FEWEST_KEYS or len(study.finished) < FEWEST_TRIALS:
+        return
+    told = {metric_words(one): {s: study.estimate(s, one).value for s in study.finished} for one in (UTILITY, leakage)}
+    tried: dict[str, dict[int, Any]] = {
         key_words(key): {s: study.rows[s].values.get(key) for s in study.finished} for key in keys
     }
-    values |= {metric_words(one): {s: study.estimate(s, one).value for s in study.finished} for one in metrics}
-    places = {name: _places(found) for name, found in values.items()}
-    shades, told = places[metric_words(leakage)], {metric_words(one) for one in metrics}
-    if len(keys) < FEWEST_KEYS or len(study.finished) < FEWEST_TRIALS:
-        return pd.DataFrame(columns=["s", "key", "y", "text", "shade"])
-    lines = [
-        (s, name, y, (number_text if name in told else value_words)(values[name][s]), shades.get(s, 0.0))
-        for name, found in places.items()
-        for s, y in found.items()
-    ]
-    return pd.DataFrame(lines, columns=["s", "key", "y", "text", "shade"])
+    shades = _places(told[metric_words(leakage)])
+    for name, values in (tried | told).items():
+        words = number_text if name in told else value_words
+        yield from ((s, name, y, words(values[s]), shades.get(s, 0.0)) for s, y in _places(values).items())
 
 
 def _places(values: Mapping[int, Any]) -> dict[int, float]:
-    known = {
-        s: value
-        for s, value in values.items()
-        if value is not None and not (isinstance(value, float) and math.isnan(value))
-    }
+    known = {s: value for s, value in values.items() if value is not None and str(value) != "nan"}
     if not all(is_number(value) for value in known.values()):
         order = sorted({str(value) for value in known.values()})
         return {s: order.index(str(value)) / max(len(order) - 1, 1) for s, value in known.items()}
-    least, most = min(known.values(), default=0), max(known.values(), default=0)
     above = [value for value in known.values() if value > 0]
-    if least >= 0 and above and most / min(above) > 50:  # zero lies a step below the least that is none
+    if min(known.values(), default=-1) >= 0 and above and max(above) / min(above) > 50:
+        # Zero lies a step below the least that is none.
         known = {s: math.log10(value) if value > 0 else math.log10(min(above)) - 1 for s, value in known.items()}
-        least, most = min(known.values()), max(known.values())
+    least, most = min(known.values(), default=0), max(known.values(), default=0)
     return {s: (value - least) / (most - least) if most > least else 0.5 for s, value in known.items()}

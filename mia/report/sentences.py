@@ -8,9 +8,8 @@ import numpy as np
 from mia.metrics.estimates import best_difference
 from mia.metrics.power_law import fit_power_law
 from mia.metrics.words import metric_words
-from mia.report.study import SIZE, Study
+from mia.report.study import SIZE, UTILITY, Study
 
-UTILITY = "target/test_accuracy"
 PRICE = 0.01  # test accuracy that the sentence over the frontier is ready to pay
 MOST_PLACES = 4
 
@@ -22,21 +21,18 @@ def price_words(study: Study, attack: str, metric: str = "auc") -> str:
     defended settings of the place, and the baseline's own uncertainty is in it.
     """
     name, lines = f"attack/{attack}/{metric}", []
-    places: dict[str, list[int]] = {}
-    for k in study.finished:
-        if study.rows[k].is_known and study.estimate(k, name).is_known and study.estimate(k, UTILITY).is_known:
-            places.setdefault(study.rows[k].place, []).append(k)
-    for place, known in places.items():
-        plain = next((k for k in known if not study.rows[k].defences), known[0])
-        defended = [k for k in known if study.rows[k].defences]
-        least = study.estimate(plain, UTILITY).value - PRICE
-        cheap = [k for k in defended if study.estimate(k, UTILITY).value >= least]
-        if not study.rows[plain].defences and cheap:
-            best = min(cheap, key=lambda k: study.estimate(k, name).value)
+    known = study.fair(name, UTILITY)
+    for place in dict.fromkeys(study.rows[k].place for k in known):
+        here = [k for k in known if study.rows[k].place == place]
+        defended = [k for k in here if study.rows[k].defences]
+        for plain in [k for k in here if not study.rows[k].defences][:1] if defended else ():
+            least = study.estimate(plain, UTILITY).value - PRICE
+            cheap = [k for k in defended if study.estimate(k, UTILITY).value >= least]
+            best = min(cheap, key=lambda k: study.estimate(k, name).value, default=plain)
             change = best_difference(study.estimate(best, name), study.estimate(plain, name), len(defended))
-            if change.high < 0:  # by more than luck
+            if cheap and change.high < 0:  # by more than luck
                 numbers = f"{change.value:+.3f}, {change.low:+.3f} to {change.high:+.3f}"
-                lines.append(f"{f'{place}: ' if place else ''}{study.rows[best].words} ({numbers})")
+                lines.append(f"{place and f'{place}: '}{study.rows[best].words} ({numbers})")
     if not lines or len(lines) > MOST_PLACES:
         return ""
     what = f"Lowest {metric_words(metric)} of {attack} at a measured cost of at most one point of test accuracy"
@@ -71,7 +67,7 @@ def slope_words(study: Study) -> str:
 def change_words(study: Study) -> str:
     """Return what changed most: the settings of lowest and highest leakage, where their intervals are apart."""
     name = f"attack/{next(iter(study.attacks), '')}/auc"
-    fair = [k for k in study.finished if study.rows[k].is_known and study.estimate(k, name).is_known]
+    fair = study.fair(name)
     if len(fair) < 2:
         return ""
     low, high = (pick(fair, key=lambda k: study.estimate(k, name).value) for pick in (min, max))

@@ -7,25 +7,38 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mia.metrics.estimates import Estimate
 from mia.records import StoredRun
 from mia.settings import Setting, number_words
+from mia.stored_result import Fetch
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Fetch = Callable[[StoredRun, str], Path | None]
-"""Finds an artifact of a run; None where it has none."""
 Values = Mapping[str, Hashable]  # by config key
 Runs = tuple[StoredRun, ...]
 
-SIZE, ADAPTIVE, NO_DEFENCE = "split.size", "attacker.adaptive", "no defence"
+UTILITY, SIZE, ADAPTIVE, NO_DEFENCE = "target/test_accuracy", "split.size", "attacker.adaptive", "no defence"
 KNOWS, KNOWS_NOT, EITHER = "knows the defence", "does not know it", "either"
 KEY_WORDS = {SIZE: "size", "split.num_shadows": "shadows", "data.name": "data", "model.name": "model",
              "shadow_data.name": "shadow data", "defence.name": "output defence"}  # fmt: skip
+
+
+def framed(columns: str) -> Callable[[Callable[[Any], Iterable[Any]]], Callable[[Any], "pd.DataFrame"]]:
+    """Let a function that yields lines return a frame of these columns, also where there are no lines."""
+
+    def decorated(lines: Callable[[Any], Iterable[Any]]) -> Callable[[Any], "pd.DataFrame"]:
+        def frame(source: Any) -> "pd.DataFrame":
+            import pandas as pd
+
+            return pd.DataFrame(list(lines(source)), columns=columns.split())
+
+        frame.__doc__ = lines.__doc__
+        return frame
+
+    return decorated
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,11 @@ class Row:
         """What the attacker knows."""
         return EITHER if not self.is_defended else KNOWS if self.is_known else KNOWS_NOT
 
+    @property
+    def all_runs(self) -> Runs:
+        """Finished runs, repeats and those that did not finish."""
+        return (*self.runs, *self.repeats, *self.unfinished)
+
 
 @dataclass(frozen=True)
 class Study:
@@ -82,7 +100,7 @@ class Study:
     estimates: Mapping[tuple[int, str], Estimate]  # by position of the row, and metric
     seeds: Mapping[str, int]  # by run
     fetch: Fetch
-    unreadable: tuple[StoredRun, ...] = ()  # runs whose config cannot be read: they are left out
+    unreadable: Runs = ()  # runs whose config cannot be read: they are left out
     notes: tuple[str, ...] = ()  # on configs of another version
 
     def estimate(self, row: int, metric: str) -> Estimate:
@@ -91,12 +109,14 @@ class Study:
 
     def words(self, row: Row) -> str:
         """Return the whole setting in words."""
-        parts = [
-            row.place,
-            row.words if self.has_defences else "",
-            row.who if self.has_both and row.is_defended else "",
+        who = row.who if self.has_both and row.is_defended else ""
+        return ", ".join(filter(None, [row.place, row.words if self.has_defences else "", who])) or "all runs"
+
+    def fair(self, *metrics: str) -> list[int]:
+        """Return the rows whose attacker knows the defence and whose values of these metrics are known."""
+        return [
+            k for k in self.finished if self.rows[k].is_known and all(self.estimate(k, m).is_known for m in metrics)
         ]
-        return ", ".join(filter(None, parts)) or "all runs"
 
     @cached_property
     def finished(self) -> list[int]:
@@ -141,16 +161,14 @@ class Study:
     @cached_property
     def number_axes(self) -> list[str]:
         """The axes along which every finished row has a number."""
-        rows = [self.rows[k] for k in self.finished]
-        return [key for key in self.axes if all(is_number(row.values.get(key)) for row in rows)]
+        return [key for key in self.axes if all(is_number(self.rows[k].values.get(key)) for k in self.finished)]
 
     @cached_property
     def settings(self) -> "pd.DataFrame":
         """A line per finished row: `s` (its position) and everything that figures show of it but its metrics."""
         import pandas as pd
 
-        orders = sorted({row.order for row in self.rows})
-        lines = []
+        orders, lines = sorted({row.order for row in self.rows}), []
         for k in self.finished:
             row = self.rows[k]
             lines.append(
@@ -167,12 +185,10 @@ class Study:
         return pd.DataFrame(lines)
 
     @cached_property
-    def points(self) -> "pd.DataFrame":
+    @framed("s a m v l h sd")
+    def points(self) -> Iterable[Any]:
         """A line per row and metric: `s`, `a` (the attack, or empty), `m`, value `v`, interval `l` to `h`, `sd`."""
-        import pandas as pd
-
-        lines = [(k, *split_metric(m), e.value, e.low, e.high, e.deviation) for (k, m), e in self.estimates.items()]
-        return pd.DataFrame(lines, columns=["s", "a", "m", "v", "l", "h", "sd"])
+        return [(k, *split_metric(m), e.value, e.low, e.high, e.deviation) for (k, m), e in self.estimates.items()]
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -191,9 +207,8 @@ def value_words(value: Any) -> str:
 
 def in_words(values: Values, keys: Iterable[str], *without: str) -> str:
     """Return some values in words, with their keys."""
-    return ", ".join(
-        f"{key_words(key)} {value_words(values[key])}" for key in keys if key in values and key not in without
-    )
+    shown = [key for key in keys if key in values and key not in without]
+    return ", ".join(f"{key_words(key)} {value_words(values[key])}" for key in shown)
 
 
 def size_words(value: float) -> str:

@@ -6,18 +6,25 @@ that comes from a config, a file's name or a class runs as a command in LaTeX.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mia.attacks import attack_words
 from mia.metrics.estimates import Estimate
-from mia.metrics.words import METRICS, metric_of
+from mia.metrics.words import METRICS, metric_of, metric_words
 from mia.records import StoredRun
-from mia.report.study import ADAPTIVE, SIZE, Row, Study, key_words, size_words, sort_key, value_words
+from mia.report.published import FIGURES, SHADOWS, published_cells, published_for
+from mia.report.study import ADAPTIVE, Row, Study, key_words, sort_key, value_words
 from mia.tables import Cell as CsvCell
+from mia.tables import number
 
 DIGITS = 3
+PUBLISHED = "Beside published figures"
+PUBLISHED_NOTE = (
+    "The sources' networks, services and draws of records are not ours; recall and precision are the attack's."
+)
+EXPOSED = ("attack", "record", "p_value", "q_value", "seeds")  # columns of `exposed.csv`, after the setting
 
 
 @dataclass(frozen=True)
@@ -55,65 +62,12 @@ class Table:
         return found
 
 
-def summary_table(study: Study, attack: str = "") -> Table:
-    """Return utility and the leakage under one attack (by default the foremost) of every row."""
-    chosen = attack or next(iter(study.attacks), "")
-    names = {
-        one.name if "/" in one.name else f"attack/{chosen}/{one.name}": one.words for one in METRICS if one.is_main
-    }
-    return _table(study, names)
+# --- cells ------------------------------------------------------------------------------------------------------------
 
 
-def attack_table(study: Study, metric: str = "auc") -> Table:
-    """Return one metric of every attack for every row."""
-    return _table(study, {f"attack/{attack}/{metric}": attack_words(attack) for attack in study.attacks})
-
-
-def _table(study: Study, metrics: Mapping[str, str]) -> Table:
-    rows = range(len(study.rows))
-    columns = key_columns(study, rows)
-    columns["runs"] = [_runs_cell(row) for row in study.rows]
-    num_keys = len(columns)
-    for metric, words in metrics.items():
-        if any(study.estimate(k, metric).is_known for k in rows):
-            best = _best(study, metric)
-            columns[words] = [estimate_cell(study.estimate(k, metric), is_best=k in best) for k in rows]
-    return Table(columns, num_keys, [study.words(row) for row in study.rows])
-
-
-def exposed_table(study: Study, listed: Sequence[tuple[int, str]]) -> Table:
-    """Return how many members each attack exposes at each setting, given a setting and an attack for each of them."""
-    columns = key_columns(study, study.finished)
-    num_keys = len(columns)
-    for attack in [name for name in study.attacks if any(name == one for _, one in listed)]:
-        counts = [listed.count((k, attack)) for k in study.finished]
-        columns[attack_words(attack)] = [Cell(f"{count:,}", count) for count in counts]
-    return Table(columns, num_keys, [study.words(study.rows[k]) for k in study.finished])
-
-
-def exposed_rows(study: Study, lines: Sequence[Sequence[Any]]) -> list[dict[str, CsvCell]]:
-    """Return a line per exposed member: setting, attack, record, p- and q-value, and how many seeds asked about it."""
-    names = ("attack", "record", "p_value", "q_value", "seeds")
-    return [{"setting": study.words(study.rows[s]), **dict(zip(names, line, strict=True))} for s, *line in lines]
-
-
-def key_columns(study: Study, rows: Sequence[int]) -> dict[str, list[Cell]]:
-    """Return the columns that name settings: the axes, the defence and what the attacker knows."""
-    shown = [study.rows[k] for k in rows]
-    columns = {}
-    for key in study.axes:
-        values = [row.size if key == SIZE else row.values.get(key) for row in shown]
-        columns[key_words(key)] = [Cell(size_words(v) if key == SIZE else value_words(v), sort_key(v)) for v in values]  # type: ignore[arg-type]
-    if study.has_defences:
-        columns["defence"] = [Cell(row.words, (row.defence, row.order)) for row in shown]
-    if study.has_both:
-        columns["attacker"] = [Cell(row.who, row.who) for row in shown]
-    return columns
-
-
-def _runs_cell(row: Row) -> Cell:
-    missing = f" of {len(row.runs) + len(row.unfinished)}" if row.unfinished else ""
-    return Cell(f"{len(row.runs)}{missing}", len(row.runs))
+def text_cells(texts: Iterable[Any]) -> list[Cell]:
+    """Return words, sorted as such."""
+    return [Cell(str(text), str(text)) for text in texts]
 
 
 def estimate_cell(estimate: Estimate, *, is_best: bool = False) -> Cell:
@@ -127,38 +81,6 @@ def estimate_cell(estimate: Estimate, *, is_best: bool = False) -> Cell:
 def number_text(value: float) -> str:
     """Return a rounded result; a dash where there is none."""
     return f"{round(value, DIGITS) + 0.0:.{DIGITS}f}" if math.isfinite(value) else "-"  # never -0.000
-
-
-def _best(study: Study, metric: str) -> set[int]:
-    """Return the rows that are the best of a column.
-
-    Defences are compared on the same data, against attackers who know them where there are such. Nothing is best where
-    there is nothing to compare, or where better and worse mean nothing.
-    """
-    about = metric_of(metric)
-    groups: dict[str, list[tuple[int, float]]] = {}
-    for k in study.finished if about and about.worse else ():
-        if study.estimate(k, metric).is_known:
-            place = study.rows[k].place if study.has_defences else ""
-            groups.setdefault(place, []).append((k, round(study.estimate(k, metric).value, DIGITS)))
-    best: set[int] = set()
-    for group in groups.values():
-        fair = [one for one in group if study.rows[one[0]].is_known] or group
-        values = sorted({value for _, value in fair}, reverse=bool(about and about.worse < 0))
-        best |= {k for k, value in fair if value == values[0]} if len(values) > 1 else set()
-    return best
-
-
-def caption(study: Study) -> str:
-    """Return what the numbers of the tables are."""
-    spread = "One run per setting, with 95% intervals"
-    if any(len(study.rows[k].runs) > 1 for k in study.finished):
-        spread = (
-            "Means over seeds ± the standard deviation between them; below, the 95% interval of the mean, or of a run"
-        )
-    place = " on the same data" if study.has_defences else ""
-    attacker = " (against an attacker who knows the defence)" if study.has_both else ""
-    return f"{spread}. Best{place} in bold: highest test accuracy, lowest leakage{attacker}."
 
 
 def failure_words(run: StoredRun) -> str:
@@ -176,6 +98,114 @@ def duration_words(seconds: float) -> str:
     return f"{seconds:.3g} seconds"
 
 
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def summary_table(study: Study, attack: str = "") -> Table:
+    """Return utility and the leakage under one attack (by default the foremost) of every row."""
+    chosen, shown = attack or next(iter(study.attacks), ""), [one for one in METRICS if one.is_main]
+    return _table(study, {one.name if "/" in one.name else f"attack/{chosen}/{one.name}": one.words for one in shown})
+
+
+def attack_table(study: Study, metric: str = "auc") -> Table:
+    """Return one metric of every attack for every row."""
+    return _table(study, {f"attack/{attack}/{metric}": attack_words(attack) for attack in study.attacks})
+
+
+def exposed_table(study: Study, listed: Sequence[tuple[int, str]]) -> Table:
+    """Return how many members each attack exposes at each setting, given a setting and an attack for each of them."""
+    columns = key_columns(study, study.finished)
+    num_keys = len(columns)
+    for attack in [name for name in study.attacks if any(name == one for _, one in listed)]:
+        counts = [listed.count((k, attack)) for k in study.finished]
+        columns[attack_words(attack)] = [Cell(f"{count:,}", count) for count in counts]
+    return Table(columns, num_keys, [study.words(study.rows[k]) for k in study.finished])
+
+
+def published_table(study: Study) -> Table | None:
+    """Return a line for each row and source, what is published beside what came out here; None if nothing is.
+
+    Ours is the attack that does what the source did, the closest that ran.
+    """
+    found = [(k, line) for k in study.finished for line in published_for(study.rows[k])]
+    if not found:
+        return None
+    tried = [(k, line["attacks"].split()) for k, line in found]
+    attacks = [next((one for one in names if study.estimate(k, f"attack/{one}/precision").is_known), "")
+               for k, names in tried]  # fmt: skip
+    columns = key_columns(study, [k for k, _ in found])
+    columns["source"] = text_cells(line["source"] + (line["note"] and f" ({line['note']})") for _, line in found)
+    num_keys = len(columns)
+
+    def ours(k: int, attack: str, name: str) -> Cell:
+        if name == SHADOWS:
+            return Cell(value_words(study.rows[k].values.get(name)), sort_key(study.rows[k].values.get(name)))
+        return estimate_cell(study.estimate(k, name if "/" in name else f"attack/{attack}/{name}"))
+
+    for name in [name for name in FIGURES if any(line[name] for _, line in found)]:
+        words = "shadows" if name == SHADOWS else metric_words(name)
+        theirs = [line[name] for _, line in found]  # with as many digits as the source gives
+        columns[f"{words}, published"] = [
+            Cell(f"0{text}" if text[:1] == "." else text or "-", number(text)) for text in theirs
+        ]
+        columns[f"{words}, here"] = [ours(k, a, name) for (k, _), a in zip(found, attacks, strict=True)]
+    return Table(columns | {"attack here": [Cell(attack or "-", attack) for attack in attacks]}, num_keys)
+
+
+def key_columns(study: Study, rows: Sequence[int]) -> dict[str, list[Cell]]:
+    """Return the columns that name settings: the axes, the defence and what the attacker knows."""
+    shown = [study.rows[k] for k in rows]
+    columns = {key_words(key): [Cell(value_words(v), sort_key(v)) for v in (row.values.get(key) for row in shown)]
+               for key in study.axes}  # fmt: skip
+    if study.has_defences:
+        columns["defence"] = [Cell(row.words, (row.defence, row.order)) for row in shown]
+    return columns | ({"attacker": text_cells(row.who for row in shown)} if study.has_both else {})
+
+
+def _table(study: Study, metrics: Mapping[str, str]) -> Table:
+    columns = key_columns(study, range(len(study.rows)))
+    missing = [f" of {len(row.runs) + len(row.unfinished)}" if row.unfinished else "" for row in study.rows]
+    columns["runs"] = [Cell(f"{len(row.runs)}{of}", len(row.runs)) for row, of in zip(study.rows, missing, strict=True)]
+    num_keys = len(columns)
+    for metric, words in metrics.items():
+        found, best = [study.estimate(k, metric) for k in range(len(study.rows))], _best(study, metric)
+        if any(one.is_known for one in found):
+            columns[words] = [estimate_cell(one, is_best=k in best) for k, one in enumerate(found)]
+    return Table(columns, num_keys, [study.words(row) for row in study.rows])
+
+
+def _best(study: Study, metric: str) -> set[int]:
+    """Return the rows that are the best of a column.
+
+    Defences are compared on the same data, against attackers who know them where there are such. Nothing is best where
+    there is nothing to compare, or where better and worse mean nothing.
+    """
+    about = metric_of(metric)
+    groups: dict[str, dict[int, float]] = {}
+    for k in study.finished if about and about.worse else ():
+        if study.estimate(k, metric).is_known:
+            place = study.rows[k].place if study.has_defences else ""
+            groups.setdefault(place, {})[k] = round(study.estimate(k, metric).value, DIGITS)
+    best: set[int] = set()
+    for group in groups.values():
+        fair = {k: value for k, value in group.items() if study.rows[k].is_known} or group
+        first = (max if about and about.worse < 0 else min)(fair.values())
+        best |= {k for k, value in fair.items() if value == first} if len(set(fair.values())) > 1 else set()
+    return best
+
+
+def caption(study: Study) -> str:
+    """Return what the numbers of the tables are."""
+    spread = "One run per setting, with 95% intervals"
+    if any(len(study.rows[k].runs) > 1 for k in study.finished):
+        spread = (
+            "Means over seeds ± the standard deviation between them; below, the 95% interval of the mean, or of a run"
+        )
+    place = " on the same data" if study.has_defences else ""
+    attacker = " (against an attacker who knows the defence)" if study.has_both else ""
+    return f"{spread}. Best{place} in bold: highest test accuracy, lowest leakage{attacker}."
+
+
 def table_latex(table: Table) -> str:
     """Return a table as a LaTeX tabular for booktabs."""
     import pandas as pd
@@ -191,15 +221,13 @@ def table_latex(table: Table) -> str:
 
 def table_markdown(table: Table) -> str:
     """Return a table as Markdown, the best in bold."""
-    rows = [
-        [plain(name) for name in table.columns],
-        ["---" if k < table.num_keys else "---:" for k in range(len(table.columns))],
-    ]
-    for cells in zip(*table.columns.values(), strict=True):
-        texts = [f"**{plain(cell.text)}**" if cell.is_best else plain(cell.text) for cell in cells]
-        rows.append(
-            [f"{text} ({cell.interval})" if cell.interval else text for text, cell in zip(texts, cells, strict=True)]
-        )
+
+    def text(cell: Cell) -> str:
+        shown = f"**{plain(cell.text)}**" if cell.is_best else plain(cell.text)
+        return f"{shown} ({cell.interval})" if cell.interval else shown
+
+    rule = ["---" if k < table.num_keys else "---:" for k in range(len(table.columns))]
+    rows = [map(plain, table.columns), rule, *(map(text, row) for row in zip(*table.columns.values(), strict=True))]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -210,14 +238,12 @@ def plain(text: str) -> str:
 
 def summary_markdown(study: Study) -> str:
     """Return the summary as Markdown: the table, published figures, AUC of all attacks, what failed."""
-    from mia.report.published import CAPTION, TITLE, published_table
-
     parts = [] if study.rows else ["No runs yet."]
     if study.finished:
         attack = f" Leakage is that of `{study.attacks[0]}`." if study.attacks else ""
         parts.append(f"{caption(study)}{attack}\n\n{table_markdown(summary_table(study))}")
     if table := published_table(study):
-        parts.append(f"{TITLE}. {CAPTION}\n\n{table_markdown(table)}")
+        parts.append(f"{PUBLISHED}. {PUBLISHED_NOTE}\n\n{table_markdown(table)}")
     if len(study.attacks) > 1:
         parts.append(f"AUC of every attack:\n\n{table_markdown(attack_table(study))}")
     if study.unfinished:
@@ -231,8 +257,6 @@ def summary_markdown(study: Study) -> str:
 
 def summary_rows(study: Study) -> list[dict[str, CsvCell]]:
     """Return a line per setting: means, ends of their intervals where seeds vary, deviations, number of runs."""
-    from mia.report.published import published_cells
-
     lines: list[dict[str, CsvCell]] = []
     for k, row in enumerate(study.rows):
         line: dict[str, CsvCell] = {"setting": study.words(row), **_values(study, row)}
@@ -247,9 +271,7 @@ def summary_rows(study: Study) -> list[dict[str, CsvCell]]:
 
 def run_rows(study: Study) -> list[dict[str, CsvCell]]:
     """Return a line per run, finished or not: what varied, every metric, published figures, how to repeat it."""
-    from mia.report.published import published_cells
-
-    found = [(run, row) for row in study.rows for run in (*row.runs, *row.repeats, *row.unfinished)]
+    found = [(run, row) for row in study.rows for run in row.all_runs]
     return [
         {"run": run.id, "name": run.name, "status": run.status, **_values(study, row), "seed": study.seeds[run.id],
          **{name: run.metrics[name] for name in sorted(run.metrics)},
@@ -264,12 +286,16 @@ def _values(study: Study, row: Row) -> dict[str, CsvCell]:
     return {key: v if isinstance(v, str | int | float) else "" if v is None else str(v) for key, v in found.items()}
 
 
-def difference_rows(study: Study, differences: Sequence[Any]) -> list[dict[str, CsvCell]]:
+def difference_rows(study: Study, differences: Sequence[tuple[int, str, Estimate]]) -> list[dict[str, CsvCell]]:
     """Return a line per paired difference, with the ends of its interval as computed."""
     return [
-        {"setting": study.words(study.rows[d.row]), "attack": d.attack, "auc_difference": d.estimate.value,
-         "auc_difference_low": d.estimate.low, "auc_difference_high": d.estimate.high,
-         "auc_difference_sd": d.estimate.deviation if math.isfinite(d.estimate.deviation) else "",
-         "seeds": d.estimate.count}
-        for d in differences
+        {"setting": study.words(study.rows[s]), "attack": attack, "auc_difference": e.value,
+         "auc_difference_low": e.low, "auc_difference_high": e.high,
+         "auc_difference_sd": e.deviation if math.isfinite(e.deviation) else "", "seeds": e.count}
+        for s, attack, e in differences
     ]  # fmt: skip
+
+
+def exposed_rows(study: Study, lines: Sequence[Sequence[Any]]) -> list[dict[str, CsvCell]]:
+    """Return a line per exposed member: setting, attack, record, p- and q-value, and how many seeds asked about it."""
+    return [{"setting": study.words(study.rows[s]), **dict(zip(EXPOSED, line, strict=True))} for s, *line in lines]

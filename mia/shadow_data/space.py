@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int, Shaped
 
 from mia.records import FeatureGroup
 
-Columns = slice | Int[np.ndarray, "c"]
+Columns = slice | Int[np.ndarray, "_"]
 Table = Shaped[np.ndarray, "B F"]
 
 

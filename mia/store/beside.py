@@ -1,4 +1,4 @@
-"""What may lie beside a model of a pool: the target's losses while it trained, or all that going on with it takes.
+"""What may lie beside a model of a pool: its answers, the target's losses while it trained, all that going on takes.
 
 `<pool>/<kind>/<k>.npz` holds the arrays, `<k>.json`, written last, their checksum and what they are. What is missing or
 damaged is as good as not there: the model itself is whole without it.
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mia.files import IrregularFileError, file_digest, whole_file
+from mia.files import IrregularFileError, StorageError, explain, file_digest, whole_file
 from mia.store.content import DamagedError, describe, read_answers, read_json, write_json
 
 
@@ -39,6 +39,22 @@ def read_beside(pool: Path, kind: str, model: int) -> dict[str, np.ndarray] | No
     except (OSError, IrregularFileError, DamagedError):
         return None
     return arrays if describe(arrays) == holds else None
+
+
+def remove_beside(pool: Path, kind: str, model: int) -> None:
+    """Remove what lies beside a model, if anything does.
+
+    Raises:
+        StorageError: it cannot be removed.
+    """
+    path = _path(pool, kind, model)
+    try:
+        path.with_suffix(".json").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+    except NotADirectoryError:
+        return
+    except OSError as error:
+        raise StorageError(explain(path, error)) from error
 
 
 def _path(pool: Path, kind: str, model: int) -> Path:

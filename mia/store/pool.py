@@ -8,18 +8,19 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mia.files import StorageError, explain, file_digest, whole_file
 from mia.fingerprint import fingerprint, plain
+from mia.store.answers import Answers, forget, keep, read_kept
 from mia.store.beside import read_beside, write_beside
 from mia.store.content import (
     ANSWERS,
@@ -33,17 +34,20 @@ from mia.store.content import (
     write_json,
 )
 
+Ask = Callable[[Int[np.ndarray, "n"]], Float[np.ndarray, "n C"]]
+NO_ANSWERS = Answers(np.empty((0, 0), np.float32), np.empty(0, np.int64))
+
 USERS = "users.json"
 HOLDER = "holder.json"  # who took the pool's lock last: a disk that is shared may take a lock from who holds it
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One trained model: what it learnt, how, and what it says about every record."""
+    """One trained model: what it learnt, how, and what it says about every record, if it was asked."""
 
     parameters: Mapping[str, np.ndarray]
     curves: Mapping[str, Float[np.ndarray, "E"]]  # the names in CURVES
-    logits: Float[np.ndarray, "N C"]
+    logits: Float[np.ndarray, "N C"] | None = None  # None: it has been asked about no record yet
 
 
 @dataclass(frozen=True)
@@ -136,10 +140,11 @@ class Pool:
             self.used_by(self.user)
         if model in self._damaged:
             self._put_aside(model)
+        forget(self.folder, model)
         from safetensors.numpy import save  # not save_file: a full disk must raise OSError
 
         parameters = {name: np.ascontiguousarray(array) for name, array in trained.parameters.items()}
-        answers = {"logits": trained.logits, **trained.curves}
+        answers = {**({} if trained.logits is None else {"logits": trained.logits}), **trained.curves}
         with whole_file(self._path(model, PARAMETERS)) as path:
             path.write_bytes(save(parameters))
         with whole_file(self._path(model, ANSWERS)) as path, path.open("wb") as file:
@@ -149,17 +154,48 @@ class Pool:
         self._check_holder()
         write_json(self._path(model, "json"), {"model": model, "sha256": checksums, "holds": holds})
 
-    def signals(self, model: int) -> tuple[Float[np.ndarray, "N C"], dict[str, Float[np.ndarray, "E"]]]:
-        """Return a model's logits on every record, and its learning curves."""
-        arrays = self._answers(model, ("logits", *CURVES))
-        return arrays.pop("logits"), arrays
+    def answers(self, model: int) -> Answers:
+        """Return a model's logits on the records that it has been asked about: all, or those asked about so far."""
+        if "logits" in self._holds(model):
+            return Answers(self._answers(model, ("logits",))["logits"])
+        return read_kept(self.folder, model) or NO_ANSWERS
 
-    def logits(self, model: int) -> Float[np.ndarray, "N C"]:
-        """Return a model's logits on every record."""
-        return self._answers(model, ("logits",))["logits"]
+    def ask(self, model: int, records: Int[np.ndarray, "n"], answer: Ask) -> Float[np.ndarray, "n C"]:
+        """Return a model's logits on records; what nobody has asked yet is asked now, and kept for whoever comes next.
+
+        Of processes that would ask the same, one does. Where nothing can be written, nothing is kept.
+
+        Args:
+            model: Its number.
+            records: Positions in the pool's data set.
+            answer: From such positions, sorted, to the model's logits.
+        """
+        if not len(records):
+            return answer(records)
+        known = self.answers(model)
+        if known.has(records).all():
+            return known.of(records)
+        with self._asking():
+            known = self.answers(model)  # another process may have asked meanwhile
+            missing = np.unique(records[~known.has(records)])
+            if len(missing):
+                told = Answers(answer(missing), missing)
+                known = known.joined(told) if len(known.logits) else told
+                if self._path(model, "json").exists():  # the pool may have been removed
+                    with suppress(StorageError):
+                        keep(self.folder, model, known)
+        return known.of(records)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Hold the lock of whoever asks models of this pool, where there can be one."""
+        with ExitStack() as stack:
+            with suppress(OSError, NotImplementedError):
+                stack.enter_context(held(self.folder / "answers.lock"))
+            yield
 
     def curves(self, model: int) -> dict[str, Float[np.ndarray, "E"]]:
-        """Return a model's learning curves; its logits are not read."""
+        """Return a model's learning curves."""
         return self._answers(model, CURVES)
 
     def parameters(self, model: int) -> dict[str, np.ndarray]:
@@ -186,6 +222,12 @@ class Pool:
             return read_answers(self._path(model, ANSWERS), names)
         except (OSError, ValueError) as error:
             raise StorageError(self._unreadable(error)) from error
+
+    def _holds(self, model: int) -> Collection[str]:
+        """Return the names of the arrays in a model's .npz; manifests of old, which did not say, had all."""
+        holds = read_json(self._path(model, "json")).get("holds")
+        described = holds.get(ANSWERS) if isinstance(holds, dict) else None
+        return described if isinstance(described, dict) else ("logits", *CURVES)
 
     def _path(self, model: int, ending: str) -> Path:
         return self.folder / f"{model:04d}.{ending}"

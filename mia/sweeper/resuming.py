@@ -28,9 +28,11 @@ from mia.overrides import key_of
 from mia.sweeper.check import Composer, Configuration, LastData, check_all
 from mia.sweeper.lengths import together
 from mia.sweeper.sending import send_away
+from mia.sweeper.total import Total
 from mia.tracking.process import terminate_as_interrupt
 
 if TYPE_CHECKING:
+    from mia.records import StoredRun
     from mia.tracking.run import Run
     from mia.tracking.tracker import Tracker
 
@@ -59,8 +61,8 @@ class Task:
     floor: tuple[str, float] | None = None  # a metric of the target, below which its shadows are not trained
     sweep_id: str = ""
     launched: tuple[str, ...] = ()  # fingerprints of the jobs, by number
-    began: float = 0.0  # when they were launched, in seconds since 1970
     cores: int = 0  # of a job that has others beside it; 0: all
+    total: Total | None = None  # how far the sweep is when they are launched
 
     def __call__(self, composed: DictConfig) -> None:
         """Run one job."""
@@ -89,8 +91,16 @@ class Swept:
     run: "Run"
     configurations: list[Configuration]
     outcomes: Mapping[str, Any]  # fingerprint -> status, run_id and reason
+    members: Sequence["StoredRun"]  # all attempts of its runs, latest first
     is_interrupted: bool = False
     error: Exception | None = None  # of the launcher
+
+    @property
+    def counted(self) -> list["StoredRun"]:
+        """The runs that count, oldest first: of every configuration the latest finished one, or else the latest."""
+        from mia.tracking.reading import latest_attempts
+
+        return latest_attempts(self.members)
 
 
 class ResumingSweeper(Sweeper):
@@ -140,7 +150,9 @@ class ResumingSweeper(Sweeper):
             print(f"sweep {self.task.name}: {counted}{_repeats(found)}, run {run.id}", file=sys.stderr)
             is_interrupted, failure = False, None
             try:
-                self.launch(missing(tracker, found, run.id), tracker, run.id, workers)
+                todo = missing(tracker, found, run.id)
+                done = len(found) - len(todo)
+                self.launch(todo, tracker, run.id, workers, Total(len(found), done, done))
             except KeyboardInterrupt:
                 is_interrupted = True
                 print("mia: interrupted; the same command goes on where this one stopped", file=sys.stderr)
@@ -151,8 +163,11 @@ class ResumingSweeper(Sweeper):
                 failure = error
             with shielded():
                 wait_for_the_dead(tracker, run.id)
-                outcomes = tracker.outcomes(run.id)
-                return self.task.finish(Swept(self.task, tracker, run, found, outcomes, is_interrupted, failure))
+                members = tracker.members(run.id)
+                outcomes = tracker.outcomes(run.id, members)
+                return self.task.finish(
+                    Swept(self.task, tracker, run, found, outcomes, members, is_interrupted, failure)
+                )
 
     def workers(self, jobs: int) -> int:
         """Return how many jobs the launcher runs at once on this machine; -1 means one per core, as joblib has it."""
@@ -161,7 +176,9 @@ class ResumingSweeper(Sweeper):
             raise RequestError("hydra.launcher.n_jobs=0 must be a number from 1, or -1 for one job per core")
         return min(asked if asked > 0 else max(usable_cores() + 1 + asked, 1), jobs)
 
-    def launch(self, configurations: list[Configuration], tracker: "Tracker", sweep_id: str, workers: int) -> None:
+    def launch(
+        self, configurations: list[Configuration], tracker: "Tracker", sweep_id: str, workers: int, total: Total
+    ) -> None:
         """Let Hydra's launcher, or a cluster, run configurations; what became of them stands in the store.
 
         Raises:
@@ -173,7 +190,7 @@ class ResumingSweeper(Sweeper):
         configurations = together(configurations)
         names = tuple(one.fingerprint for one in configurations)
         share = max(usable_cores() // workers, 1) if workers > 1 else 0
-        task = replace(self.task, sweep_id=sweep_id, launched=names, began=time.time(), cores=share)
+        task = replace(self.task, sweep_id=sweep_id, launched=names, cores=share, total=total)
         task = replace(task, watch=iter, show=ignore)
         if send_away(self.task, task, self._context, self._config, configurations, tracker):
             return
@@ -194,7 +211,7 @@ def missing(tracker: "Tracker", configurations: list[Configuration], sweep_id: s
 def wait_for_the_dead(tracker: "Tracker", sweep_id: str) -> None:
     """Close the runs of workers that a launcher has ended."""
     deadline = time.monotonic() + SECONDS_TO_DIE
-    while any(one.status == "running" for one in tracker.outcomes(sweep_id).values()):
+    while tracker.has_running(sweep_id):
         if not tracker.close_dead_runs():
             if time.monotonic() > deadline:
                 return

@@ -5,11 +5,12 @@ reused, and any launcher of Hydra's runs them. The study lies in `studies/` besi
 goes on after a kill, and a larger number of trials goes on after the end.
 """
 
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,41 +21,23 @@ from mia.fingerprint import fingerprint
 from mia.overrides import key_of, parsed, spell_out
 from mia.sweep_options import OptunaOptions
 from mia.sweeper.check import Composer, Configuration, check_all
+from mia.sweeper.earlier import earlier_runs
 from mia.sweeper.front import Confirmed, front_rows, front_words
 from mia.sweeper.objectives import Objectives, check_metrics, read_floor, read_objectives
+from mia.sweeper.ongoing import Search
 from mia.sweeper.resuming import ResumingSweeper, Swept, missing, shielded, wait_for_the_dead
 from mia.sweeper.space import Space, read_space
 from mia.sweeper.study import Point, Study, Trial
+from mia.sweeper.total import Total
+from mia.tracking.database import copy_database
 from mia.tracking.process import terminate_as_interrupt
 
 if TYPE_CHECKING:
-    from mia.tracking.run import Run
-    from mia.tracking.tracker import Tracker
+    pass
 
 EXAMPLES = 5
 """Trials that are checked before anything runs, and that a dry run shows."""
 FRONT, IMPORTANCE = "front.csv", "importance.csv"
-
-
-@dataclass
-class Search:
-    """A search while it goes on."""
-
-    tracker: "Tracker"
-    run: "Run"
-    study: Study
-    expected: dict[str, str]  # fingerprint -> name, of all that has been begun
-    configurations: dict[str, Configuration] = field(default_factory=dict)  # by fingerprint
-    is_interrupted: bool = False
-    failure: Exception | None = None
-
-    def expect(self, found: Sequence[Configuration]) -> None:
-        """Note what is to run, in the store as well."""
-        from mia.tracking.reading import CONFIGURATIONS
-
-        self.configurations |= {one.fingerprint: one for one in found}
-        self.expected |= {one.fingerprint: one.name for one in found}
-        self.run.log_text(json.dumps(self.expected, ensure_ascii=False), CONFIGURATIONS)
 
 
 class SearchSweeper(ResumingSweeper):
@@ -66,8 +49,7 @@ class SearchSweeper(ResumingSweeper):
         """Return the overrides of some trials, such as the search will make."""
         space, objectives = self._space(arguments), read_objectives(self.options)
         study = Study.open(None, space, objectives, self.options.sampler, self._seed())
-        begun = (study.ask() for _ in range(min(EXAMPLES, self.options.n_trials)))
-        return [self._spelt(space, one) for one in begun if one]
+        return self._next(study, space)
 
     def sweep(self, arguments: list[str]) -> int:
         """Run the search and return what `Task.finish` makes of it: the exit code.
@@ -82,8 +64,7 @@ class SearchSweeper(ResumingSweeper):
         self.task = replace(self.task, floor=read_floor(self.options))
         batch = self.options.n_jobs or self.workers(self.options.n_trials)
         if self._config.get("dry_run") and self.task.foretell:
-            tell = self.task.foretell
-            return tell(examples, self.task.home, self.task.data, batch, self.options.n_trials)
+            return self._foretell(self.task.foretell, space, objectives, batch)
         name = self._name(space, objectives)
         with self._alone(name) as path, terminate_as_interrupt(), ExitStack() as stack:
             study = stack.enter_context(
@@ -100,13 +81,41 @@ class SearchSweeper(ResumingSweeper):
             with shielded():
                 wait_for_the_dead(search.tracker, search.run.id)
                 self._tell_front(search, space, objectives, confirmed)
-                outcomes = search.tracker.outcomes(search.run.id)
-                found = list(search.configurations.values())
+                tracker, run = search.tracker, search.run
+                members, found = tracker.members(run.id), list(search.configurations.values())
+                outcomes, is_interrupted = tracker.outcomes(run.id, members), search.is_interrupted
                 return self.task.finish(
-                    Swept(self.task, search.tracker, search.run, found, outcomes, search.is_interrupted, search.failure)
+                    Swept(self.task, tracker, run, found, outcomes, members, is_interrupted, search.failure)
                 )
 
+    def _foretell(self, tell: Callable[..., int], space: Space, objectives: Objectives, batch: int) -> int:
+        """Let `tell` say what would be done from here on; the study is looked at in a copy."""
+        path = self._path(self._name(space, objectives))
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / path.name
+            if path.exists():
+                copy_database(path, copy)
+            study = Study.open(copy, space, objectives, self.options.sampler, self._seed(), batch)
+            with closing(study):
+                total = Total(self.options.n_trials, study.ended())
+                begun = self._next(study, space)
+        if not begun:
+            print(f"all {total.done} trials of this search are done")
+            return 0
+        examples = check_all(begun, self._composer(), self.task.data)
+        return tell(examples, self.task.home, self.task.data, batch, total, self.options.confirm)
+
     # --- what is asked ---
+
+    def _next(self, study: Study, space: Space) -> list[list[str]]:
+        """Return the overrides of the next trials, begun or not, as far as they can be told."""
+        trials = study.pending()
+        while len(trials) < EXAMPLES and study.count() < self.options.n_trials and (one := study.ask()):
+            trials.append(one)
+        return [self._spelt(space, one) for one in trials[:EXAMPLES]]
+
+    def _path(self, name: str) -> Path:
+        return self.task.home / "studies" / f"{name}.db"
 
     def _space(self, arguments: list[str]) -> Space:
         params = self.options.params or {}
@@ -143,7 +152,7 @@ class SearchSweeper(ResumingSweeper):
         """Yield the study's file, which no other process works with until the block ends."""
         from filelock import FileLock, Timeout
 
-        path = self.task.home / "studies" / f"{name}.db"
+        path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(path.with_suffix(".lock"), timeout=0):
@@ -177,17 +186,12 @@ class SearchSweeper(ResumingSweeper):
             for known in check_all([self._spelt(space, trial)], composer, self.task.data):
                 search.configurations[known.fingerprint] = known
         told = 0
-        for found in search.tracker.runs(kind="run", status="FINISHED"):
-            choices, values = space.find(found.params), objectives.values(found.metrics)
-            if choices is None or values is None or found.tags.get("mia.fingerprint", "") in search.expected:
-                continue
-            try:
-                (same,) = check_all([self._spelt(space, Trial(0, choices))], self._composer(), self.task.data)
-            except RequestError:
-                continue
-            if same.fingerprint == found.tags.get("mia.fingerprint") and search.study.add_earlier(choices, values):
-                search.configurations[same.fingerprint] = same
-                search.tracker.reuse(found, search.run.id)
+        for found in earlier_runs(
+            search.tracker, objectives, space, composer, self._spelt, self.task.data, set(search.expected)
+        ):
+            if search.study.add_earlier(found.choices, found.values):
+                search.configurations[found.configuration.fingerprint] = found.configuration
+                search.tracker.reuse(found.run, search.run.id)
                 told += 1
         if told:
             print(f"{told} finished runs are told to the study; they count as no trials", file=sys.stderr)
@@ -195,6 +199,7 @@ class SearchSweeper(ResumingSweeper):
     def _go_on(self, search: Search, space: Space, objectives: Objectives, batch: int) -> None:
         """Run trials until there are as many as asked for: first those that were begun before."""
         study = search.study
+        total = Total(self.options.n_trials, before=study.ended(), what="search")
         while not search.failure:
             trials = study.pending()[: self.options.n_trials]
             while len(trials) < batch and study.count() < self.options.n_trials:
@@ -203,13 +208,11 @@ class SearchSweeper(ResumingSweeper):
                     print("everything that there is has been tried", file=sys.stderr)
                     break
                 trials.append(trial)
-            if trials:
-                done = study.count() - len(study.pending())
-                print(f"trial {done + 1} of {self.options.n_trials}", file=sys.stderr)
-            if not trials or not self._run(search, space, objectives, trials):
+            total = replace(total, done=study.ended(), now=time.time())
+            if not trials or not self._run(search, space, objectives, trials, total):
                 return
 
-    def _run(self, search: Search, space: Space, objectives: Objectives, trials: Sequence[Trial]) -> bool:
+    def _run(self, search: Search, space: Space, objectives: Objectives, trials: Sequence[Trial], total: Total) -> bool:
         """Run trials and tell the study what came of them; return whether all of them ended."""
         composer, named = self._composer(), dict[int, Configuration]()
         for trial in trials:
@@ -218,7 +221,7 @@ class SearchSweeper(ResumingSweeper):
             except RequestError as error:
                 print(f"  failed: {error}", file=sys.stderr)
                 search.study.tell(trial, None)
-        self._launch(search, list({one.fingerprint: one for one in named.values()}.values()))
+        self._launch(search, list({one.fingerprint: one for one in named.values()}.values()), total)
         outcomes = search.tracker.outcomes(search.run.id)
         is_over = True
         for trial in trials:
@@ -234,11 +237,12 @@ class SearchSweeper(ResumingSweeper):
                 is_over = False  # it comes first when the search goes on
         return is_over
 
-    def _launch(self, search: Search, configurations: list[Configuration]) -> None:
+    def _launch(self, search: Search, configurations: list[Configuration], total: Total) -> None:
         search.expect(configurations)
         todo = missing(search.tracker, configurations, search.run.id)
         try:
-            self.launch(todo, search.tracker, search.run.id, min(self.workers(len(todo)), len(todo)) if todo else 1)
+            workers = min(self.workers(len(todo)), len(todo)) if todo else 1
+            self.launch(todo, search.tracker, search.run.id, workers, total)
         except Exception as error:  # noqa: BLE001 - whatever a launcher raises, the summary is written
             search.failure = error
         wait_for_the_dead(search.tracker, search.run.id)
@@ -260,8 +264,10 @@ class SearchSweeper(ResumingSweeper):
         if not listed:
             return []
         print(f"confirming {len(listed)} points of the front with {len(fresh)} fresh seeds each", file=sys.stderr)
+        total = Total(len(everything), what="confirmation")
         for start in range(0, len(everything), max(batch, 1)):
-            self._launch(search, everything[start : start + max(batch, 1)])
+            total = replace(total, done=start, now=time.time())
+            self._launch(search, everything[start : start + max(batch, 1)], total)
         outcomes = search.tracker.outcomes(search.run.id)
         for point, again in listed:
             runs = [outcomes[one.fingerprint].run_id for one in again if one.fingerprint in outcomes]

@@ -14,6 +14,8 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from mia.checks import RequestError
 
 Choice = str | int | float
+TELLING = ("seed", "split", "model", "train", "defence")
+"""Roots of keys that make another experiment whenever their values differ; of others that depends."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Space:
     fixed: tuple[str, ...]
     axes: Mapping[str, Axis]  # by key, with the signs before it
     branches: Mapping[tuple[str, str], Mapping[str, Axis]] = field(default_factory=dict)  # by an axis and its value
+    variants: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)  # what else those stand for
 
     def active(self, chosen: Mapping[str, Choice]) -> dict[str, Axis]:
         """Return the axes that count beside some choices, by name: their own by key, a variant's as "VARIANT: KEY"."""
@@ -97,19 +100,56 @@ class Space:
         """Return the overrides of a trial."""
         return [*self.fixed, *(f"{key}={text}" for key, text in self.spelt(chosen).items())]
 
-    def find(self, params: Mapping[str, str]) -> dict[str, Choice] | None:
-        """Return the choices that a run's values are; None if the run lies outside or does not say.
+    def candidates(self, params: Mapping[str, str]) -> list[dict[str, Choice]]:
+        """Return the choices that a run's values may have come from; none if the run lies outside or does not say.
 
-        Which variant a run was is not stored.
+        Which variant of a sweep file a run was is not stored: every variant that its values do not contradict may be.
         """
-        found: dict[str, Choice] = {}
+        if not all(_may_be(one, params) for one in self.fixed):
+            return []
+        found: list[dict[str, Choice]] = [{}]
         for key, axis in self.axes.items():
-            text = params.get(key, params.get(f"{key}.name"))
-            choice = axis.find(text) if text is not None else None
-            if choice is None:
-                return None
-            found[key] = choice
+            options = self._choices(key, axis, params)
+            found = [{**one, **more} for one in found for more in options]
         return found
+
+    def _choices(self, key: str, axis: Axis, params: Mapping[str, str]) -> list[dict[str, Choice]]:
+        """Return what a run may have chosen on an axis, with what it chose on those of the variant."""
+        variants = self.variants.get(key)
+        if variants is None or not isinstance(axis, Names):
+            text = _param(key, params)
+            choice = axis.find(text) if text is not None else None
+            return [] if choice is None else [{key: choice}]
+        found: list[dict[str, Choice]] = []
+        for name in axis.values:
+            chosen: dict[str, Choice | None] = {key: name}
+            for one, branch in self.branches.get((key, name), {}).items():
+                text = _param(one, params)
+                chosen[f"{name}: {one}"] = branch.find(text) if text is not None else None
+            known = {one: choice for one, choice in chosen.items() if choice is not None}
+            if len(known) == len(chosen) and all(_may_be(one, params) for one in variants.get(name, ())):
+                found.append(known)
+        return found
+
+
+def _param(key: str, params: Mapping[str, str]) -> str | None:
+    """Return the value that a run stored for the key of an override; None if it did not."""
+    plain = key.lstrip("+~")
+    return params.get(plain, params.get(f"{plain}.name"))
+
+
+def _may_be(override: str, params: Mapping[str, str]) -> bool:
+    """Tell whether a run may have been made with an override: whether what it stored does not say otherwise."""
+    key, is_pair, value = override.partition("=")
+    stored = _param(key, params)
+    value = value.strip("'\"")
+    is_told = is_pair and key.lstrip("+").partition(".")[0] in TELLING
+    if not is_told or stored is None or "${" in value or value.startswith(("[", "{")):
+        return True
+    number, other = _number(value), _number(stored)
+    if number is not None and other is not None:
+        return number == other
+    return value.lower().replace("null", "none") == stored.lower()
 
 
 def read_space(
@@ -136,15 +176,20 @@ def read_space(
         raise RequestError(
             "a search needs something to vary: KEY=interval(0,1), KEY=tag(log,interval(1e-5,1e-1)), KEY=A,B,C"
         )
-    branches = {}
+    branches, fixed_in = {}, dict[str, dict[str, tuple[str, ...]]]()
     for key, axis in axes.items():
         if not isinstance(axis, Names):
             continue
         for name, stands_for in (variants or {}).get(key.lstrip("+"), {}).items():
+            fixed_in.setdefault(key, {})[name] = tuple(
+                f"{one.get_key_element()}={one.get_value_element_as_str()}"
+                for one in stands_for
+                if not one.is_sweep_override() and not one.is_delete() and one.get_key_element() not in last
+            )
             own = {one.get_key_element(): _axis(one) for one in stands_for if one.is_sweep_override()}
             if name in axis.values and (own := {key: one for key, one in own.items() if key not in last}):
                 branches[key, name] = own
-    return Space(tuple(fixed), axes, branches)
+    return Space(tuple(fixed), axes, branches, fixed_in)
 
 
 def _axis(one: Override) -> Axis:

@@ -30,7 +30,7 @@ PATIENCE = 50
 FEWEST_TOLD = 10
 """Trials from which on the importance of keys is told."""
 POPULATION = 10
-"""Of NSGA-II: a generation must be much smaller than a study that a person can afford."""
+"""Of NSGA-II: a generation must be much smaller than a study that a person can afford; of TPE: before it learns."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,22 @@ class Study:
             found = optuna.create_study(
                 storage=storage, study_name="search", directions=directions, load_if_exists=True
             )
-        return cls(found, storage, space, sampler, seed, batch)
+        study = cls(found, storage, space, sampler, seed, batch)
+        study._drop_half_chosen()
+        return study
+
+    def _drop_half_chosen(self) -> None:
+        """Give up what a killed process had not chosen to the end: it counts as no trial, and is chosen anew."""
+        made: set[str] = set()
+        for one in self._all():
+            is_whole = self._space.active(one.params).keys() <= one.params.keys()
+            key = self._key(self._trial(one)) if is_whole else ""
+            if one.state == _state("RUNNING") and AGAIN not in one.user_attrs and (not key or key in made):
+                self._storage.set_trial_user_attr(one._trial_id, AGAIN, value=True)
+                with quiet():
+                    self._study.tell(one.number, state=_state("FAIL"))
+            elif AGAIN not in one.user_attrs:
+                made.add(key)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -106,6 +121,10 @@ class Study:
     def count(self) -> int:
         """Return how many trials there are, told or not; earlier runs and vain attempts are none."""
         return sum(1 for one in self._all() if AGAIN not in one.user_attrs and EARLIER not in one.user_attrs)
+
+    def ended(self) -> int:
+        """Return how many of them have ended."""
+        return self.count() - len(self.pending())
 
     def ask(self) -> Trial | None:
         """Begin a trial; None if there is nothing that has not been tried."""
@@ -157,22 +176,46 @@ class Study:
     def importance(self, metrics: Sequence[str]) -> list[dict[str, str | float]]:
         """Return for each key the share of each metric's variance that follows from it (fANOVA: Hutter et al. 2014).
 
-        Of what all trials choose; nothing where there are too few trials to tell.
+        Keys that all trials choose share the variance of all; a key of a variant shares, with those, the variance among
+        the trials of its variant alone. A row without shares says `why` there are none; no row says so of everything.
         """
-        ended = [one for one in self._all("COMPLETE") if one.values]
-        if len(ended) < FEWEST_TOLD or len(self._space.axes) < 2:
+        everywhere = list(self._space.axes)
+        groups = [("", everywhere, everywhere)]
+        for (axis, value), own in self._space.branches.items():
+            names = [f"{value}: {key}" for key in own]
+            groups.append((value, names, [*(one for one in everywhere if one != axis), *names]))
+        rows = [row for group in groups for row in self._shares(*group, metrics)]
+        if not any(name in row for row in rows for name in metrics):
             return []
-        optuna, shares = load_optuna(), dict[str, dict[str, float]]()
+        plain = () if self._space.branches else ("trials", "why")
+        return [{key: value for key, value in row.items() if key not in plain} for row in rows]
+
+    def _shares(
+        self, variant: str, shown: Sequence[str], names: Sequence[str], metrics: Sequence[str]
+    ) -> list[dict[str, str | float]]:
+        """Return a row for each name that is shown, with its share among those named."""
+        ended = [one for one in self._all("COMPLETE") if one.values and set(names) <= one.params.keys()]
+        why = f"of {FEWEST_TOLD} trials that it takes" if len(ended) < FEWEST_TOLD else ""
+        why = why or (f"the only key {f'of {variant}' if variant else 'of all trials'}" if len(names) < 2 else "")
+        shares: dict[str, dict[str, float]] = {}
         for place, name in enumerate(metrics):
-            if len({one.values[place] for one in ended}) > 1:
+            if not why and len({one.values[place] for one in ended}) > 1:
+                importance = load_optuna().importance
                 with quiet():
-                    judge = optuna.importance.FanovaImportanceEvaluator(seed=stage_seed(self._seed, "importance"))
-                    shares[name] = optuna.importance.get_param_importances(
-                        self._study, evaluator=judge, target=lambda trial, place=place: trial.values[place]
+                    shares[name] = importance.get_param_importances(
+                        self._study,
+                        evaluator=importance.FanovaImportanceEvaluator(seed=stage_seed(self._seed, "importance")),
+                        params=list(names),
+                        target=lambda trial, place=place: trial.values[place],
                     )
         return [
-            {"key": key.lstrip("+"), **{name: share.get(key, 0.0) for name, share in shares.items()}}
-            for key in self._space.axes
+            {
+                "key": one.lstrip("+"),
+                "trials": str(len(ended)),
+                **{name: share.get(one, 0.0) for name, share in shares.items()},
+                "why": why,
+            }
+            for one in shown
         ]
 
     def _all(self, state: str = "") -> list[Any]:
@@ -192,12 +235,14 @@ class Study:
     def _make_sampler(self, attempt: int) -> Any:
         """Return the sampler for the next trial.
 
-        Attempts to choose something new are made with seeds of their own, later ones at random.
+        Attempts to choose something new are made with seeds of their own, later ones at random. The tree of Parzen
+        estimators begins with Sobol's sequence, which finds more of a front than points that are drawn blindly.
         """
         optuna = load_optuna()
         samplers = optuna.samplers
         seed = stage_seed(self._seed, "search", len(self._all()))
-        if self._sampler == "qmc":
+        told = len(self._all("COMPLETE")) + len(self._all("PRUNED"))
+        if self._sampler == "qmc" or (self._sampler == "tpe" and told < POPULATION and attempt <= PATIENCE // 2):
             return samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=stage_seed(self._seed, "search"))
         if attempt > PATIENCE // 2:
             return samplers.RandomSampler(seed=seed)

@@ -100,6 +100,11 @@ def sqlite_file(uri: str) -> Path:
         raise RequestError(f"tracking.uri={shown(uri)!r} names no file: {error}") from error
 
 
+def is_server(uri: str) -> bool:
+    """Tell whether an address is a server's, and not a database's."""
+    return urlsplit(uri).scheme in SERVERS
+
+
 class AwayError(RequestError):
     """Nothing answers at an address, for now."""
 
@@ -147,20 +152,25 @@ def impatient() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _ask(uri: str) -> None:
-    """Ask a server how it is; urllib takes neither a user nor a password in the address."""
+def request_to(uri: str, path: str) -> urllib.request.Request:
+    """Return the request for a path of a server; urllib takes neither a user nor a password in the address."""
     parts = urlsplit(uri)
     user = parts.username or os.environ.get("MLFLOW_TRACKING_USERNAME")
     password = parts.password or os.environ.get("MLFLOW_TRACKING_PASSWORD")
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") + "/health").geturl()
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/")).geturl() + path
     request = urllib.request.Request(bare)  # noqa: S310 - http or https, checked in the options
     if user:
         pair = f"{unquote(user)}:{unquote(password or '')}"
         request.add_header("Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
     elif token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
         request.add_header("Authorization", f"Bearer {token}")
+    return request
+
+
+def _ask(uri: str) -> None:
+    """Ask a server how it is."""
     try:
-        urllib.request.urlopen(request, timeout=SECONDS).close()  # noqa: S310 - as above
+        urllib.request.urlopen(request_to(uri, "/health"), timeout=SECONDS).close()  # noqa: S310 - as above
     except urllib.error.HTTPError as answer:
         if answer.code >= 500 or _is_refusal(answer):
             raise

@@ -23,6 +23,7 @@ from mia.tracking.address import SQLITE, sqlite_file
 from mia.tracking.mlflow_errors import Calls, no_warnings, quiet_mlflow
 
 LOCK_SECONDS = 120
+NOTES = ".mlflow.schema"  # beside the file: the schema that each version of MLflow needs
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,37 @@ def _build(place: Place) -> None:
     with no_warnings():
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     try:
-        store = Calls(str(place.database))(SqlAlchemyStore, address, place.artifacts.as_uri())
-        store.engine.dispose()
+        with _unsynchronised():
+            store = Calls(str(place.database))(SqlAlchemyStore, address, place.artifacts.as_uri())
+            store.engine.dispose()
         place.artifacts.mkdir(exist_ok=True)
+        _note_schema(place, schema_of(temporary))
+        with temporary.database.open("rb+") as written:
+            os.fsync(written.fileno())
         temporary.database.replace(place.database)
     finally:
         for leftover in [path for path in folder.iterdir() if path.name.startswith(temporary.database.name)]:
             leftover.unlink()
+
+
+@contextmanager
+def _unsynchronised() -> Iterator[None]:
+    """Let SQLite wait for no disk in the block: a file under a temporary name may be lost.
+
+    MLflow makes its tables in several hundred steps, each of which would be on the disk before the next began.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def set_up(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA journal_mode = MEMORY")
+
+    event.listen(Engine, "connect", set_up)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", set_up)
 
 
 def schema_of(place: Place) -> str:
@@ -162,14 +187,18 @@ def _check_schema(place: Place, found: str) -> None:
 
 def _needed_schema(place: Place) -> str:
     """The schema that the installed MLflow needs, kept beside the store: finding it out imports MLflow and Alembic."""
-    notes, version = place.database.with_name(".mlflow.schema"), metadata.version("mlflow")
     with suppress(OSError, ValueError, AttributeError):
-        if found := json.loads(notes.read_text(encoding="utf-8")).get(version):
+        notes = place.database.with_name(NOTES).read_text(encoding="utf-8")
+        if found := json.loads(notes).get(metadata.version("mlflow")):
             return str(found)
     needed = _revisions()[0]
-    with suppress(StorageError), whole_file(notes) as file:
-        file.write_text(json.dumps({version: needed}), encoding="utf-8")
+    _note_schema(place, needed)
     return needed
+
+
+def _note_schema(place: Place, needed: str) -> None:
+    with suppress(StorageError), whole_file(place.database.with_name(NOTES)) as file:
+        file.write_text(json.dumps({metadata.version("mlflow"): needed}), encoding="utf-8")
 
 
 def _revisions() -> tuple[str, set[str]]:
@@ -194,3 +223,9 @@ def connection_to(place: Place) -> sqlite3.Connection:
 
 def _cannot_write(path: Path, reason: str) -> str:
     return f"cannot write {path}: {reason}; set MIA_HOME to a folder that can be written"
+
+
+def copy_database(path: Path, to: Path) -> None:
+    """Copy a database file as it is at this moment, whoever writes to it."""
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as copy:
+        source.backup(copy)

@@ -30,6 +30,8 @@ AWAY = re.compile(
     re.IGNORECASE,
 )
 """What clients say of a server or a database that is down, is starting or was restarted under them."""
+RACED = re.compile(r"duplicate key|UNIQUE constraint|Duplicate entry", re.IGNORECASE)
+"""What PostgreSQL, SQLite and MySQL say of a row that somebody else has just made."""
 WAYS_OUT = {
     "is full": "free some space and repeat the command",
     "disk i/o": "check the disk, then repeat the command",
@@ -144,6 +146,11 @@ class Patience:
 def is_away(error: BaseException) -> bool:
     """Tell whether a store did not answer, or said that it cannot at the moment; it may be back soon."""
     return AWAY.search(str(error)) is not None
+
+
+def is_raced(error: BaseException) -> bool:
+    """Tell whether another process has made the same row at the same moment, so that a second try finds it."""
+    return RACED.search(str(error)) is not None
 
 
 def _raised() -> tuple[type[BaseException], ...]:

@@ -19,17 +19,20 @@ from typing import NamedTuple, Self
 from mia.checks import RequestError
 from mia.files import StorageError
 from mia.records import StoredRun
-from mia.tracking import address, database
+from mia.tracking import address, database, done
 from mia.tracking.client import STORE, connect
+from mia.tracking.client_runs import ClientRuns
 from mia.tracking.mlflow_errors import Calls
 from mia.tracking.options import TrackingOptions
-from mia.tracking.sources import ClientRuns, Source, SqliteRuns
+from mia.tracking.server_runs import ServerRuns
+from mia.tracking.sources import Source, SqliteRuns
 from mia.tracking.ui_views import COUNTS, mark
 
 LINK = "mia.linked."  # in earlier versions a tag of a sweep's run, followed by a run's id
 OPENED = "mia.opened"  # a tag of a sweep's run: when its command was last given, in milliseconds since 1970
 CONFIGURATIONS = "configurations.json"  # an artifact of a sweep's run: fingerprint -> name
 IGNORED, TOLD = "MLFLOW_TRACKING_URI", "MIA_TOLD_OF_TRACKING_URI"
+CONFIG = "mia.config"  # a tag of a run whose files a server keeps: its `config.yaml`, so that no request is needed
 PRUNED = "mia.pruned"  # a tag of a run that was ended on purpose: below which floor
 ENDINGS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
 
@@ -40,6 +43,7 @@ class Outcome(NamedTuple):
     status: str  # finished, reused (finished before), pruned, failed, killed, running, or waiting
     run_id: str = ""
     reason: str = ""  # why it failed, one line
+    seconds: float = 0.0  # that its stages took together, where it is finished and says so
 
 
 class Reader:
@@ -64,6 +68,8 @@ class Reader:
             if place is None:
                 uri, where = options.uri or "", address.shown(options.uri or "")
                 address.check_answers(uri)
+                if address.is_server(uri):
+                    return cls._of(ServerRuns(uri, where, lambda: connect(uri, where)), where, options.experiment)
                 with address.impatient():
                     return cls._of(ClientRuns(connect(uri, where), where), where, options.experiment)
             if not place.database.exists():
@@ -140,13 +146,43 @@ class Reader:
             return {}
         return {str(key): str(name) for key, name in found.items()} if isinstance(found, dict) else {}
 
-    def outcomes(self, sweep_id: str) -> dict[str, Outcome]:
-        """Return what became of each configuration of a sweep, by fingerprint, in the sweep's order."""
+    def sketched(self, sweep: StoredRun) -> list[StoredRun]:
+        """Return a sweep's members, latest first, in the place of finished ones what `stand_ins` knows of them.
+
+        A server takes seconds to send a thousand runs, and milliseconds to send a point for each. Those of a sweep that
+        is over must be complete; of one that goes on, a run that has just ended may still be missing.
+        """
+        expected = self.expected(sweep)
+        points = self._source.points(sweep.id, done.SECONDS)
+        if not points or not expected:
+            return self.members(sweep.id)
+        found = self._search({mark(sweep.id): COUNTS}, status="!FINISHED")
+        found = sorted([*found, *done.stand_ins(points, expected)], key=lambda run: -run.started)
+        if sweep.status == "RUNNING" or expected.keys() <= {run.tags.get("mia.fingerprint") for run in found}:
+            return found
+        return self.members(sweep.id)
+
+    def has_running(self, sweep_id: str) -> bool:
+        """Tell whether a run of a sweep has not been closed."""
+        return bool(self._search({mark(sweep_id): COUNTS}, status="RUNNING", limit=1, is_light=True))
+
+    def num_failed(self, sweep: StoredRun) -> int:
+        """Return how many configurations have failed since the sweep's command was last given."""
+        failed = self._search({mark(sweep.id): COUNTS}, status="FAILED", is_light=True)
+        return len({run.tags.get("mia.fingerprint") or run.id for run in failed if run.started >= _opened(sweep)})
+
+    def outcomes(self, sweep_id: str, members: Sequence[StoredRun] | None = None) -> dict[str, Outcome]:
+        """Return what became of each configuration of a sweep, by fingerprint, in the sweep's order.
+
+        Args:
+            sweep_id: The id of the sweep's run.
+            members: Its members, if they have been read, latest first.
+        """
         sweep = self.get(sweep_id)
         attempts: dict[str, list[StoredRun]] = {name: [] for name in self.expected(sweep)}
-        for run in self.members(sweep_id):
+        for run in self.members(sweep_id) if members is None else members:
             attempts.setdefault(run.tags.get("mia.fingerprint") or run.id, []).append(run)
-        opened = int(sweep.tags.get(OPENED) or sweep.started * 1000) / 1000
+        opened = _opened(sweep)
         return {name: _outcome(runs, opened, sweep.status == "RUNNING") for name, runs in attempts.items()}
 
     def sweeps(self, name: str | None = None) -> list[StoredRun]:
@@ -247,16 +283,23 @@ def tell_what_is_ignored() -> None:
         print(f"mia: {IGNORED} is set and not used: tracking.uri=... chooses where runs are kept", file=sys.stderr)
 
 
+def _opened(sweep: StoredRun) -> float:
+    """Return when a sweep's command was last given."""
+    return int(sweep.tags.get(OPENED) or sweep.started * 1000) / 1000
+
+
 def _outcome(attempts: list[StoredRun], opened: float, goes_on: bool) -> Outcome:
     """Judge a configuration by its attempts, latest first."""
     if attempts and attempts[0].tags.get(PRUNED):
-        return Outcome("pruned", attempts[0].id, attempts[0].tags[PRUNED])
+        return Outcome("pruned", attempts[0].id, attempts[0].tags[PRUNED], done.seconds_between(attempts[0]))
     since = [run for run in attempts if run.started >= opened or run.status == "RUNNING"]
     before = [run for run in attempts if run.status == "FINISHED"]
     if not since and before:
-        return Outcome("reused", before[0].id)
+        return Outcome("reused", before[0].id, seconds=done.seconds_between(before[0]))
     if not attempts or (goes_on and not since):
         return Outcome("waiting")
     run = attempts[0]
     status = ENDINGS.get(run.status, "running")
-    return Outcome(status, run.id, "" if run.status == "FINISHED" else " ".join(run.tags.get("mia.error", "").split()))
+    if run.status == "FINISHED":
+        return Outcome(status, run.id, seconds=done.seconds_between(run))
+    return Outcome(status, run.id, " ".join(run.tags.get("mia.error", "").split()))

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from mia.files import whole_file
+from mia.files import StorageError, whole_file
 from mia.records import Dataset
 from mia.tracking import process
 from mia.tracking.address import without_secrets
-from mia.tracking.mlflow_errors import Calls
+from mia.tracking.mlflow_errors import Calls, is_raced
 from mia.tracking.moved import local_path
 from mia.tracking.names import (
     MAX_TAG,
@@ -60,12 +60,15 @@ INTERRUPTS = (KeyboardInterrupt, SystemExit, GeneratorExit, StoppedError)
 class Run:
     """One run in the store."""
 
-    def __init__(self, client: "MlflowClient", calls: Calls, run_id: str, name: str, uri: str) -> None:
+    def __init__(
+        self, client: "MlflowClient", calls: Calls, run_id: str, name: str, uri: str, started: float = 0.0
+    ) -> None:
         self._client = client
         self._call = calls
         self._held: list[Entity] | None = None
         self.id = run_id
         self.name = name
+        self.started = started  # in seconds since 1970; 0 for one that was resumed
         self.doing: Callable[[], str] | None = None  # asked every minute of `alive`
         self.folder = local_path(uri)  # of its files; None where a server keeps them
 
@@ -144,7 +147,12 @@ class Run:
             profile=json.dumps(profile),
         )
         inputs = [DatasetInput(described, [InputTag("mlflow.data.context", "training")])]
-        self._call(self._client.log_inputs, self.id, datasets=inputs)
+        try:
+            self._call(self._client.log_inputs, self.id, datasets=inputs)
+        except StorageError as error:
+            if not is_raced(error):
+                raise
+            self._call(self._client.log_inputs, self.id, datasets=inputs)  # it is found now
 
     def set_note(self, markdown: str) -> None:
         """Show a text on the run's page; lines that MLflow cannot hold are left out, and it says so."""

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Self
 from mia.checks import RequestError
 from mia.files import StorageError
 from mia.records import StoredRun
-from mia.tracking import address, database, moved, process, slurm, ui_views
+from mia.tracking import address, database, done, moved, process, slurm, ui_views
 from mia.tracking.client import STORE, connect, get_or_create, needed_tags, store_view
+from mia.tracking.client_runs import ClientRuns
 from mia.tracking.mlflow_errors import Patience
-from mia.tracking.names import MAX_NAME, as_tags, cut
+from mia.tracking.names import MAX_NAME, MAX_TAG, as_tags, cut
 from mia.tracking.options import TrackingOptions
 from mia.tracking.reading import CONFIGURATIONS, OPENED, Reader, latest_attempts, tell_what_is_ignored
 from mia.tracking.run import ERROR, Run
-from mia.tracking.sources import ClientRuns, Source, SqliteRuns
+from mia.tracking.server_runs import ServerRuns
+from mia.tracking.sources import Source, SqliteRuns
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -101,7 +103,9 @@ class Tracker(Reader):
         with address.impatient():
             client = connect(uri, where, now)
             experiment_id = get_or_create(client, where, options.experiment, None, now)
-        runs = ClientRuns(client, where, options.patience)
+        runs: Source = ClientRuns(client, where, options.patience)
+        if address.is_server(uri):
+            runs = ServerRuns(uri, where, lambda: client, options.patience)
         return cls(runs, where, experiment_id, lambda: client, options.patience)
 
     @property
@@ -147,7 +151,7 @@ class Tracker(Reader):
         everything = as_tags({**process.describe(), **sweep, **tags})
         now = int(time.time() * 1000)
         made = self._call(self._make, now, {**everything, ATTEMPT: secrets.token_hex(8)}, cut(name, MAX_NAME)).info
-        return Run(self._client, self._call, made.run_id, made.run_name, made.artifact_uri)
+        return Run(self._client, self._call, made.run_id, made.run_name, made.artifact_uri, now / 1000)
 
     def _make(self, now: int, tags: Mapping[str, str], name: str) -> "MlflowRun":
         """Make a run; one that a server made though its answer was lost is taken, not made again."""
@@ -211,10 +215,30 @@ class Tracker(Reader):
         """Count a finished run among a sweep's runs, though another sweep made it."""
         self._call(self._client.set_tag, run_id, ui_views.mark(sweep_id), ui_views.COUNTS)
 
+    def count(self, sweep_id: str, fingerprint: str, started: float, seconds: float) -> None:
+        """Let a sweep's run say that a configuration is finished, where that saves those who look a long read.
+
+        Args:
+            sweep_id: The id of the sweep's run.
+            fingerprint: Of the configuration.
+            started: When its run was, in seconds since 1970.
+            seconds: That it took.
+        """
+        if not isinstance(self._source, SqliteRuns):
+            with suppress(StorageError):  # the run is there, and says the same
+                step, at = done.step_of(fingerprint), round(started * 1000)
+                self._call(self._client.log_metric, sweep_id, done.SECONDS, seconds, at, step)
+
+    @property
+    def tags_of_config(self) -> int:
+        """How many characters of a config a run should have as a tag: none where its file is as near."""
+        return 0 if isinstance(self._source, SqliteRuns) else MAX_TAG
+
     def reuse(self, found: StoredRun, sweep_id: str | None = None) -> str:
         """Count a finished run among a sweep's; return a warning, and tag the run, if other code made it."""
         if sweep_id and found.tags.get(ui_views.mark(sweep_id)) != ui_views.COUNTS:
             self.link(found.id, sweep_id)
+            self.count(sweep_id, found.tags.get("mia.fingerprint", ""), found.started, done.seconds_between(found))
         made, now = (tags.get("mia.git_commit", "") for tags in (found.tags, process.code()))
         if not made or not now or made == now:
             return ""
@@ -239,20 +263,26 @@ class Tracker(Reader):
             self._call(self._client.set_terminated, run.id, "KILLED")
         return dead
 
-    def prepare_view(self, title: str, axes: Sequence[str], leakage: Sequence[str], sweep_id: str = "") -> str | None:
+    def prepare_view(
+        self,
+        title: str,
+        axes: Sequence[str],
+        leakage: Sequence[str],
+        sweep_id: str = "",
+        members: Sequence[StoredRun] | None = None,
+    ) -> str | None:
         """Store a view that compares a sweep's runs (or all runs); return its link, to follow the UI's address.
 
-        Returns None where that did not work.
+        Returns None where that did not work. The sweep's members are read if they are not given.
         """
         if sweep_id:
-            self._mark(sweep_id)
+            self._mark(sweep_id, self.members(sweep_id) if members is None else members)
         tag, value = ui_views.saved_view(title, axes, leakage, sweep_id)
         is_stored = store_view(self._client, self._call, self.experiment_id, tag, value)
         return ui_views.link(self.experiment_id, sweep_id) if is_stored else None
 
-    def _mark(self, sweep_id: str) -> None:
+    def _mark(self, sweep_id: str, attempts: Sequence[StoredRun]) -> None:
         """Let one search find the runs that count in a sweep, and no attempts that others have superseded."""
-        attempts = self.members(sweep_id)
         counted = {run.id for run in latest_attempts(attempts)}
         for run in attempts:
             wanted = ui_views.COUNTS if run.id in counted else ui_views.SUPERSEDED

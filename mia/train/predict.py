@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from mia.models.networks.network import Network, Tree
 from mia.train.devices import MODELS, mesh
@@ -20,8 +20,8 @@ from mia.train.devices import MODELS, mesh
 CHUNK = 128  # records that go through the model at once
 CHUNKS_PER_CALL = (1, 8, 32)  # sizes that are compiled: the smallest that holds all, or the largest again and again
 
-Predictor = Callable[[Shaped[np.ndarray, "B *features"]], Float[np.ndarray, "B C"]]
-"""Records as they lie in the data set -> logits of one model."""
+Predictor = Callable[..., Float[np.ndarray, "B C"]]
+"""`(x, chosen=None)`: records as they lie in the data set, or those at some positions of it -> logits of one model."""
 
 
 def predict(
@@ -44,12 +44,15 @@ def make_predictor(
     weights = jax.device_put(network.from_flat(parameters), jax.sharding.NamedSharding(on, PartitionSpec()))
     sizes = [CHUNK * chunks * on.size for chunks in CHUNKS_PER_CALL]
 
-    def answer(x: Shaped[np.ndarray, "B *features"]) -> Float[np.ndarray, "B C"]:
-        rows = next((size for size in sizes if len(x) <= size), sizes[-1])
-        logits = np.empty((len(x), num_classes), np.float32)
+    def answer(
+        x: Shaped[np.ndarray, "_ *features"], chosen: Int[np.ndarray, "B"] | None = None
+    ) -> Float[np.ndarray, "B C"]:
+        count = len(x if chosen is None else chosen)
+        rows = next((size for size in sizes if count <= size), sizes[-1])
+        logits = np.empty((count, num_classes), np.float32)
         pending = []
-        for first in range(0, len(x), rows):
-            part = x[first : first + rows]
+        for first in range(0, count, rows):
+            part = x[first : first + rows] if chosen is None else x[chosen[first : first + rows]]
             padded = np.zeros((rows, *part.shape[1:]), part.dtype)
             padded[: len(part)] = part
             pending.append((first, len(part), _logits(network, on, scale, weights, padded)))

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from designs import membership
 from null_cases import null_case, question
+from threadpoolctl import threadpool_info
 
 from mia.attacks import per_record, run_attack
 from mia.attacks.calibration import CalibrationOptions
 from mia.attacks.design import equal_counts, find_partners, partners, with_equal_counts
+from mia.machine import one_blas_thread
 from mia.records import IN, OUT, UNUSED
 
 
@@ -143,3 +145,13 @@ def test_a_changed_copy_of_signals_keeps_nothing_that_was_found():
     assert partners(signals).any()
     copied = replace(signals, shadow_membership=np.zeros_like(signals.shadow_membership))
     assert not partners(copied).any()
+
+
+def test_products_run_on_one_thread_and_others_as_before():
+    def threads() -> list[int]:
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    before = threads()
+    with one_blas_thread():
+        assert set(threads()) == {1}
+    assert threads() == before

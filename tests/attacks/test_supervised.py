@@ -166,3 +166,22 @@ def test_options_and_counts_are_checked():
     few[:3] = True
     with pytest.raises(RequestError, match=r"attack.supervised.folds=5 must be at most 3, the number of members"):
         run_attack("supervised", signals, SupervisedOptions(), 0, is_member=few)
+
+
+def test_a_persons_records_do_not_give_one_another_away():
+    """Answers bear the mark of whose record it is, and nothing of the training: only split people look like members."""
+    signals, _ = random_signals(records=1200, shadows=2, effect=0.0)
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(120), 10)
+    is_member = (generator.permutation(120) < 60)[groups]
+    outputs = signals.target_outputs / 50 + 3 * generator.normal(size=(120, 4)).astype(np.float32)[groups]
+    marked = replace(signals, target_outputs=outputs, labels=np.zeros(1200, np.int32))
+    options = SupervisedOptions(model="boosting")
+    found = [
+        run_attack("supervised", marked, options, 0, is_member=is_member, groups=whose) for whose in (None, groups)
+    ]
+    split, together = (area(one.score, is_member) for one in found)
+    assert split > 0.8
+    assert 0.35 < together < 0.65
+    with pytest.raises(RequestError, match=r"attack\.supervised\.folds=5 must be at most 1, the number of groups of"):
+        run_attack("supervised", marked, options, 0, is_member=is_member, groups=is_member.astype(int))

@@ -1,6 +1,8 @@
 """Kills a small sweep with SIGKILL at random moments, starts it again each time, and prints one JSON line.
 
 python tests/bench/kills.py --kills 50
+python tests/bench/kills.py --kills 12 --axis search     # a search in the place of a grid
+python tests/bench/kills.py --kills 10 --axis epochs --late
 
 A sweep that survives long enough to finish is compared with one that nobody disturbed, and another one is begun until
 all kills are spent. Sweeps run in forks of one process that has imported everything, so that the kills hit the work and
@@ -11,6 +13,8 @@ running_left         runs still RUNNING in the store (must be 0)
 unfinished           configurations whose latest attempt is not FINISHED (must be 0)
 models_trained_twice saved models that were written again (must be 0)
 models               models in the store of the last sweep, and what there must be
+twins                configurations that finished more than once (must be 0)
+trials               of the last search, each different, and as many again as a larger n_trials asked for afterwards
 """
 
 import argparse
@@ -31,46 +35,64 @@ import numpy as np
 NEEDED = [
     "alembic.script", "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "flax.nnx",
     "mia.attacks.gap", "mia.attacks.thresholds", "mia.cli.sweep", "mia.sweeper.request",
-    "mia.cli.publish", "mia.cli.summary", "mia.data.digits", "mia.experiment.run", "mia.report.page", "mia.train.many",
-    "mia.train.predict",
+    "mia.cli.publish", "mia.cli.summary", "mia.data.digits", "mia.experiment.run", "mia.report.sweep", "mia.train.many",
+    "mia.train.predict", "mia.sweeper.search",
 ]  # fmt: skip
 SHADOWS = 2
 SWEEP = [
-    "-m", "model.hidden=[8]", "train.epochs=20", f"split.num_shadows={SHADOWS}", "attack=[gap,loss]",
+    "-m", "model.hidden=[8]", f"split.num_shadows={SHADOWS}", "attack=[gap,loss]",
 ]  # fmt: skip
+SEARCH = [
+    "split.size=30", "train.epochs=20", "train.l2=tag(log,interval(1e-4,1e-1))", "train.dropout=interval(0,0.8)",
+    "hydra/sweeper=optuna", "hydra.sweeper.maximize=[target/test_accuracy]", "hydra.sweeper.minimize=[attack/loss/auc]",
+]  # fmt: skip
+MORE = 2  # trials that a search is asked for when it has ended
 AXES = {
-    2: ["split.size=20,30"],
-    4: ["split.size=20,30", "train.l2=0,1e-2"],
-    6: ["split.size=20,30,40", "train.l2=0,1e-2"],
+    "search": {count: [*SEARCH, f"hydra.sweeper.n_trials={count}"] for count in (2, 4, 6)},
+    "sizes": {
+        2: ["train.epochs=20", "split.size=20,30"],
+        4: ["train.epochs=20", "split.size=20,30", "train.l2=0,1e-2"],
+        6: ["train.epochs=20", "split.size=20,30,40", "train.l2=0,1e-2"],
+    },
+    "epochs": {  # the shorter ones are models on the way to the longest
+        2: ["split.size=20", "train.epochs=20,40"],
+        4: ["split.size=20", "train.epochs=10,20,40,60"],
+        6: ["split.size=20", "train.epochs=20,40,60", "train.l2=0,1e-2"],
+    },
 }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--configurations", type=int, choices=list(AXES), default=6)
+    parser.add_argument("--configurations", type=int, choices=[2, 4, 6], default=6)
+    parser.add_argument("--axis", choices=list(AXES), default="sizes")
+    parser.add_argument("--late", action="store_true", help="ask models when a run needs it, as of large data sets")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no more kills after so long")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--launcher", choices=["basic", "joblib"], default="basic")
     options = parser.parse_args()
     import_everything()
+    if options.late:
+        importlib.import_module("mia.experiment.training").FEW = 0
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         found = torment(Path(folder), options)
     print(json.dumps(found))
-    is_well = found["identical"] and not found["running_left"] + found["unfinished"] + found["models_trained_twice"]
+    wrong = sum(found[key] for key in ("running_left", "unfinished", "models_trained_twice", "twins"))
+    is_well = found["identical"] and not wrong and found["trials"] == found["trials_wanted"]
     return 0 if is_well and found["models"] == found["models_wanted"] else 1
 
 
 def torment(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     begun = time.monotonic()
-    arguments = [*SWEEP, *AXES[options.configurations], f"hydra/launcher={options.launcher}"]
+    arguments = [*SWEEP, *AXES[options.axis][options.configurations], f"hydra/launcher={options.launcher}"]
     code, seconds = attempt(folder / "undisturbed", arguments)
     assert code == 0, (folder / "undisturbed.log").read_text()[-2000:]
     wanted = scores(folder / "undisturbed")
     assert len(wanted) == options.configurations
     chance = random.Random(options.seed)
-    kills = sweeps = twice = running = unfinished = models = 0
+    kills = sweeps = twice = running = unfinished = models = twins = 0
     is_identical = True
     deadline = begun + 60 * options.minutes
     while kills < options.kills and time.monotonic() < deadline:
@@ -89,13 +111,25 @@ def torment(folder: Path, options: argparse.Namespace) -> dict[str, object]:
             kills += 1
             print(f"{kills} kills, sweep {sweeps}: {len(saved)} models saved", file=sys.stderr)
         found = scores(home)
-        is_identical &= found.keys() == wanted.keys() and all(same(found[name], wanted[name]) for name in wanted)
+        shared = found.keys() & wanted.keys()  # a search may choose otherwise that was killed while it chose
+        is_identical &= bool(shared) and all(same(found[name], wanted[name]) for name in shared)
+        is_identical &= len(found) == len(wanted) and (options.axis == "search" or found.keys() == wanted.keys())
         running += len(select(home, "SELECT 1 FROM runs WHERE status = 'RUNNING'"))
         unfinished += sum(status != "FINISHED" for status, _ in latest(home).values())
+        twins += len(finished(home)) - len(set(finished(home)))
         models = len(saved)
+    tried, wished = [], []
+    if options.axis == "search":
+        more = options.configurations + MORE
+        tried, wished = [count_trials(home)], [options.configurations, more, more]
+        code, _ = attempt(home, [*arguments, f"hydra.sweeper.n_trials={more}"])
+        tried += [count_trials(home), len(finished(home))] if code == 0 else []
     return {
-        "kills": kills, "sweeps": sweeps, "configurations": options.configurations, "launcher": options.launcher,
+        "kills": kills, "sweeps": sweeps,
+        "axis": options.axis, "configurations": options.configurations, "launcher": options.launcher,
         "identical": is_identical, "running_left": running, "unfinished": unfinished, "models_trained_twice": twice,
+        "twins": twins, "trials": tried,
+        "trials_wanted": wished,
         "models": models, "models_wanted": options.configurations * (SHADOWS + 1),
         "undisturbed_seconds": round(seconds, 1), "seconds": round(time.monotonic() - begun, 1),
     }  # fmt: skip
@@ -151,6 +185,33 @@ def manifests(home: Path) -> dict[str, tuple[int, int]]:
 def select(home: Path, query: str) -> list[tuple]:
     with closing(sqlite3.connect(home / "mlflow.db")) as connection:
         return connection.execute(query).fetchall()
+
+
+def count_trials(home: Path) -> int:
+    """Return how many trials of a search have ended well, each of them different."""
+    (study,) = home.glob("studies/*.db")
+    with closing(sqlite3.connect(study)) as connection:
+        rows = connection.execute(
+            "SELECT trial_id, param_name, param_value FROM trial_params JOIN trials USING (trial_id)"
+            " WHERE state = 'COMPLETE' ORDER BY trial_id, param_name"
+        ).fetchall()
+    chosen: dict[int, list] = {}
+    for number, *choice in rows:
+        chosen.setdefault(number, []).append(tuple(choice))
+    return len(set(map(tuple, chosen.values())))
+
+
+def finished(home: Path) -> list[str]:
+    """Return the fingerprints of the finished runs."""
+    return [
+        name
+        for (name,) in select(
+            home,
+            "SELECT print.value FROM runs JOIN tags kind USING (run_uuid) JOIN tags print USING (run_uuid)"
+            " WHERE kind.key = 'mia.kind' AND kind.value = 'run' AND print.key = 'mia.fingerprint'"
+            " AND status = 'FINISHED'",
+        )
+    ]
 
 
 def latest(home: Path) -> dict[str, tuple[str, str]]:

@@ -4,7 +4,8 @@
 (once, in --environments) and runs online LiRA with one deviation per record everywhere; `--only mia` runs ours alone.
 Times are CPU seconds of the whole process, imports and reading the file included; memory is its largest resident set.
 Packages are installed without what they depend on, but for what their LiRA imports: that takes minutes and gigabytes
-off, and is to their advantage.
+off, and is to their advantage. SACRO-ML's takes a target's files and trains its shadows: its own function of scores is
+given the answers in their place, and torch, which it imports for other targets, is a stand-in.
 """
 
 import argparse
@@ -64,6 +65,23 @@ inside = [shadow[shadow_member[:, i], i, None] for i in columns]
 outside = [shadow[~shadow_member[:, i], i, None] for i in columns]
 score = -compute_score_lira(own[:, None], inside, outside, option="both", fix_variance=False, median_or_mean="mean")
 """
+SACRO = """
+import tempfile
+from unittest.mock import MagicMock
+import pylab, scipy.stats, sklearn.pipeline  # which would look into torch
+absent = ("torch", "torch.nn", "torch.nn.functional", "torch.utils", "torch.utils.data")
+sys.modules.update({name: MagicMock() for name in absent})  # imported for other targets; LiRA does without
+from sacroml.attacks.likelihood_attack import LIRAAttack
+for name in absent:
+    del sys.modules[name]
+powers = np.exp(target.astype(np.float64) - target.max(axis=1, keepdims=True))
+attack = LIRAAttack(output_dir=tempfile.mkdtemp(), write_report=False, mode="online-carlini")
+inside, outside = (
+    {i: shadow[chosen[:, i], i].tolist() for i in range(len(own))} for chosen in (shadow_member, ~shadow_member)
+)
+found, _ = attack._compute_scores(labels, powers / powers.sum(axis=1, keepdims=True), outside, inside)
+score = np.array(found)[:, 1]
+"""
 OURS = """
 import mia
 found = mia.audit(
@@ -97,6 +115,12 @@ TOOLS = (
         "tensorflow-empirical-privacy==0.1.0",
         ("numpy", "scipy", "pandas", "scikit-learn", "absl-py", "matplotlib", "immutabledict"),
         READ + PHI + TENSORFLOW + SAVE,
+    ),
+    Tool(
+        "SACRO-ML",
+        "sacroml==2.0.1",
+        ("numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "fpdf", "pypdf", "pyyaml", "multiprocess"),
+        READ + PHI + SACRO + SAVE,
     ),
 )
 

@@ -29,7 +29,7 @@ def main() -> None:
         runs = fake_sweep(Path(folder), sizes, tuple(STRENGTHS), seeds, records=arguments.records)[: arguments.runs]
         start, cpu = time.perf_counter(), time.process_time()
         from mia.report.frame import read_study
-        from mia.report.page import write_report
+        from mia.report.sweep import write_report
 
         study = read_study(runs, fetch_file)
         page = write_report(study, Path(folder) / "out", title="bench", question="How long?")

@@ -1,6 +1,11 @@
 """Measures the training engine and prints one JSON line.
 
 python tests/bench/train.py --model cnn --models 2 --size 2500 --epochs 3
+python tests/bench/train.py --model cnn --rounds 5 --beside PYTHON torch_baseline.py
+
+With --beside, the same work is done by a script for PyTorch that takes --mode, --model, --models, --size, --epochs,
+--batch and --dp and prints a JSON line with samples_per_second: in rounds, one after another, each in a process of its
+own. The line says medians, and the medians of the rounds' ratios, which a busy machine changes least.
 
 samples_per_second counts all models together over the fastest epoch (for small models: the fastest second), compilation
 apart. Records are random, labels follow from them; the speed does not depend on the values. Unless --test-records asks
@@ -10,6 +15,8 @@ for it no test curve is made, so that the work is that of a plain training loop.
 import argparse
 import itertools
 import json
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +32,7 @@ from mia.train.options import EngineOptions, TrainOptions
 if TYPE_CHECKING:
     from mia.train.group import Progress, Trained
 
+SIZES = {"cnn": (2500, 3, 3), "mlp": (1200, 300, 30), "wide_resnet": (320, 2, 2)}  # records, epochs, epochs beside
 OPTIONS: dict[str, ModelOptions] = {"cnn": CnnOptions(), "mlp": MlpOptions(), "wide_resnet": WideResnetOptions()}
 
 
@@ -82,42 +90,83 @@ def train(
 
 
 def main() -> None:
+    """Measure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", choices=OPTIONS, default="cnn")
     parser.add_argument("--models", type=int, default=2)
-    parser.add_argument("--size", type=int, default=2500)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--size", type=int, help="records of a model; as suits the model")
+    parser.add_argument("--epochs", type=int, help="as suits the model")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--test-records", type=int, default=0)
     parser.add_argument("--models-per-batch", default="auto")
     parser.add_argument("--tune", default="off", choices=("off", "auto", "again"))
+    parser.add_argument("--norm", default="group", choices=("group", "batch"), help="of wide_resnet")
     parser.add_argument("--dp", action="store_true", help="DP-SGD: each record's gradient clipped, noise added")
+    parser.add_argument("--beside", nargs=2, metavar=("PYTHON", "SCRIPT"), help="interpreter and script for PyTorch")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cache", type=Path, help="folder of compiled code; none: compiled afresh")
     chosen = parser.parse_args()
+    size, epochs, _ = SIZES[chosen.model]
+    chosen.size, chosen.epochs = chosen.size or size, chosen.epochs or epochs
+    print(json.dumps(beside(chosen) if chosen.beside else alone(chosen)))
 
+
+def alone(chosen: argparse.Namespace) -> dict[str, object]:
+    """Return what this engine does."""
     import jax
 
     from mia.train import devices
 
-    devices.prepare(Path(tempfile.mkdtemp()))
+    devices.prepare(chosen.cache or Path(tempfile.mkdtemp()))
     stages: dict[str, float] = {}
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: stages.update({event: stages.get(event, 0) + seconds})
     )
     private = DpOptions(noise_multiplier=1.0, clipping_norm=1.0) if chosen.dp else DpOptions()
     options = TrainOptions(epochs=chosen.epochs, batch_size=chosen.batch, test_records=chosen.test_records, dp=private)
+    model = WideResnetOptions(norm=chosen.norm) if chosen.model == "wide_resnet" else None
     trained, rate, seconds = train(
-        chosen.model, chosen.models, chosen.size, options, chosen.models_per_batch, None, chosen.tune
+        chosen.model, chosen.models, chosen.size, options, chosen.models_per_batch, model, chosen.tune
     )
-    line = {
+    return {
         "model": chosen.model,
         "samples_per_second": round(rate),
-        "compile_seconds": round(stages["/jax/core/compile/backend_compile_duration"], 2),
+        "compile_seconds": round(stages.get("/jax/core/compile/backend_compile_duration", 0), 2),
         "last_loss": round(float(np.mean([one.train_loss[-1] for one in trained])), 4),
         "seconds": round(seconds, 2),
         "devices": len(jax.devices()),
         "tuned": list(trained[0].warnings),
     }
-    print(json.dumps(line))
+
+
+def beside(chosen: argparse.Namespace) -> dict[str, object]:
+    """Return medians over rounds in which this engine and PyTorch take turns: first ours, then each mode of theirs."""
+    work = ["--model", chosen.model, "--models", chosen.models, "--size", chosen.size, "--batch", chosen.batch]
+    how = ["--epochs", chosen.epochs, "--tune", chosen.tune, "--models-per-batch", chosen.models_per_batch]
+    how += ["--test-records", chosen.test_records, "--norm", chosen.norm]
+    commands = {"ours": [sys.executable, __file__, *work, *how, "--cache", chosen.cache or tempfile.mkdtemp()]}
+    theirs = [*chosen.beside, *work, "--epochs", min(chosen.epochs, SIZES[chosen.model][2])]
+    if chosen.dp:
+        commands["ours plain"] = commands["ours"]
+        commands["ours"] = [*commands["ours"], "--dp"]
+        commands |= {name: [*theirs, "--mode", "tuned", "--dp", name] for name in ("hooks", "ghost")}
+    else:
+        commands |= {name: [*theirs, "--mode", name] for name in ("tuned", "default")}
+    found: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(chosen.rounds):
+        for name, command in commands.items():
+            done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
+            found[name].append(json.loads(done.stdout.splitlines()[-1])["samples_per_second"])
+    ours = np.array(found["ours"])
+    return {
+        "model": chosen.model + " DP-SGD" * chosen.dp,
+        "batch": chosen.batch,
+        "samples_per_second": {name: round(float(np.median(rates))) for name, rates in found.items()},
+        "ratio_to": {
+            name: round(float(np.median(ours / np.array(rates))), 3) for name, rates in found.items() if name != "ours"
+        },
+        "rounds": chosen.rounds,
+    }
 
 
 def fastest(done: list[float], arrivals: list[float], least: float) -> float:

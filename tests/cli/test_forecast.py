@@ -1,10 +1,12 @@
 """`dry_run=true` tells what would be done and leaves no trace; `stop_after_failures` begins nothing more."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from mia.cli.forecast import pace_of
-from mia.cli.sweep import _time_left
+from mia.cli.forecast import Pace, Work, lines, pace_of
 from mia.records import StoredRun
+from mia.sweeper.total import Total
 from mia.tracking import Reader, TrackingOptions
 
 SMALL = ["split.size=60", "split.num_shadows=2", "train.epochs=2", "attack=[loss]"]
@@ -59,6 +61,17 @@ def test_the_pace_is_a_median_of_what_trained_something():
     assert pace.rest == {("d", "m"): pytest.approx(2.0)}
 
 
+def test_why_there_is_no_estimate_is_said():
+    def work(data):
+        config = SimpleNamespace(data=SimpleNamespace(name=data), model=SimpleNamespace(name="m"))
+        return Work(SimpleNamespace(config=config, overrides=[f"data={data}"]), models=2, samples=10.0)
+
+    pace = Pace(per_sample={}, rest={("seen", "m"): 1.0})
+    (said,) = [one for one in lines([work("seen"), work("new")], pace, 1) if "no estimate" in one]
+    assert "no run of new with m is finished here" in said
+    assert "finished runs of seen with m here took their models from pools" in said
+
+
 @pytest.mark.slow
 def test_after_so_many_failures_nothing_more_is_begun(empty_home, mia, monkeypatch):
     from mia.experiment import run
@@ -84,7 +97,7 @@ def test_a_negative_number_of_failures_is_refused(tmp_path, mia):
 def test_a_range_by_factors_lists_its_ends_and_what_lies_between(tmp_path, mia):
     code, out, err = mia(tmp_path / "none", "-m", *SMALL, "train.l2=tag(log,range(1e-4,1e-2,3))", "dry_run=true")
     assert code == 0, err
-    assert [line.split("train.l2=")[1].split()[0] for line in out.splitlines() if "train.l2=" in line] == [
+    assert [line.split("train.l2=")[1].split()[0].rstrip(":") for line in out.splitlines() if "train.l2=" in line] == [
         "0.0001", "0.001", "0.01"
     ]  # fmt: skip
     code, _, err = mia(tmp_path / "none", "-m", *SMALL, "train.l2=tag(log,range(0,1,3))", "dry_run=true")
@@ -93,5 +106,9 @@ def test_a_range_by_factors_lists_its_ends_and_what_lies_between(tmp_path, mia):
 
 
 def test_the_time_left_follows_from_what_was_begun():
-    assert _time_left(0, 4, 10.0) == ""
-    assert "30 s" in _time_left(1, 4, 10.0)
+    total = Total(whole=8, done=3, before=3, began=100.0)
+    assert total.seconds_left(110.0) is None  # nothing has ended since
+    assert total.onwards(1, 110.0).seconds_left(110.0) == pytest.approx(40.0)
+    assert total.onwards(1, 110.0).seconds_left(115.0) == pytest.approx(35.0)
+    assert total.onwards(1, 110.0).seconds_left(900.0) == 0.0
+    assert total.onwards(5, 150.0).seconds_left(150.0) == 0.0

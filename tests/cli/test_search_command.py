@@ -146,7 +146,7 @@ def test_several_trials_at_a_time(world, empty_home, mia):
     code, _, err = mia(empty_home, *SEARCH, "hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2")
     assert code == 0, err
     assert len(set(asked)) == 5
-    assert "[2/2" in err
+    assert "[2/5" in err
 
 
 def test_a_dry_search_leaves_nothing(tmp_path, mia):
@@ -154,6 +154,37 @@ def test_a_dry_search_leaves_nothing(tmp_path, mia):
     assert code == 0, err
     assert "a search of 50 trials" in out
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+def test_a_dry_search_goes_on_from_what_is_done(world, empty_home, mia):
+    asked, _ = world
+    assert mia(empty_home, *SEARCH, "hydra.sweeper.n_trials=3")[0] == 0
+    before = sorted(path for path in empty_home.rglob("*") if path.is_file())
+    code, out, _ = mia(empty_home, *SEARCH, "hydra.sweeper.n_trials=5", "hydra.sweeper.confirm=2", "dry_run=true")
+    assert code == 0
+    assert "a search of 5 trials, 3 of them done: the others are like the 2 above" in out
+    assert "2 runs of each point of its front" in out
+    assert sorted(path for path in empty_home.rglob("*") if path.is_file()) == before
+    dropouts = [float(line.split("train.dropout=")[1].split()[0]) for line in out.splitlines() if line[0] == "["]
+    code, out, _ = mia(empty_home, *SEARCH, "hydra.sweeper.n_trials=3", "dry_run=true")
+    assert "all 3 trials of this search are done" in out
+    assert mia(empty_home, *SEARCH, "hydra.sweeper.n_trials=5")[0] == 0
+    assert [dropout for _, dropout, _ in asked[3:]] == dropouts or asked[3][1] == dropouts[0]
+
+
+@pytest.mark.slow
+def test_a_search_with_conditions_learns_from_earlier_runs_too(world, empty_home, mia):
+    asked, _ = world
+    grid = ["-m", *SMALL, "train.l2=0,0.001"]
+    assert mia(empty_home, *grid)[0] == 0
+    search = ["-m", "+sweeps=defences", "data=digits", "model=mlp", *SMALL, "hydra.sweeper.floor=null",
+              "hydra.sweeper.minimize=[attack/loss/auc_high]"]  # fmt: skip
+    code, _, err = mia(empty_home, *search, "hydra.sweeper.n_trials=2")
+    assert code == 0, err
+    assert "2 finished runs are told to the study" in err  # no defence, and L2
+    prints = [run.tags["mia.fingerprint"] for run in tracker_of(empty_home).runs(kind="run", status="FINISHED")]
+    assert len(asked) == len(prints) == len(set(prints)) == 4
 
 
 TINY_SEARCH = ["-m", "+sweeps=search", "data=digits", "model=mlp", "attack=[loss]", "split.size=60",
@@ -168,7 +199,10 @@ def test_a_sweep_file_may_be_a_search_and_what_is_typed_wins(tmp_path, mia):
     code, out, err = mia(tmp_path / "none", *TINY_SEARCH, *more)
     assert code == 0, err
     assert "a search of 7 trials" in out
-    assert out.count("train.dropout=0.5 ") == 5
+    (shared,) = [line for line in out.splitlines() if line.startswith("all with ")]
+    assert "train.dropout=0.5" in shared.split()
+    assert out.count("train.dropout") == 1
+    assert "dry_run" not in out
 
 
 def test_a_grid_refuses_the_ranges_of_a_search_in_one_line(tmp_path, mia):

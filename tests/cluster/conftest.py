@@ -21,9 +21,20 @@ EPOCH_SECONDS = 0.02
 ENDLESS = 1_000_000
 
 
+ALWAYS = {
+    "test_a_healthy_sweep_of_real_training_and_the_same_command_again[without accounting]",
+    "test_one_cancelled_job_fails_with_its_reason_and_the_others_go_on[without accounting]",
+    "test_an_interrupted_submitter_cancels_its_jobs[without accounting-ctrl_c]",
+    "test_a_killed_submitter_and_the_same_command_again[without accounting]",
+    "test_two_submitters_with_overlapping_grids_make_one_run_of_each[without accounting]",
+    "test_whoever_looks_closes_the_runs_of_jobs_that_are_gone[without accounting]",
+}
+"""Tests of this folder that are no slow ones: together some minutes, wherever a trial cluster can be had."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if Path(__file__).parent in item.path.parents and item.name not in ALWAYS:
             item.add_marker(pytest.mark.slow)
 
 
@@ -96,11 +107,14 @@ class Desk:
 
     def kill_workers(self) -> None:
         """Kill the processes of this person's jobs, so that none of them can say anything any more."""
-        for process in psutil.process_iter(["cmdline"]):
-            words = " ".join(process.info["cmdline"] or [])
-            if "submitit.core._submit" in words and str(self.home) in words:
+        found = [(process, " ".join(process.info["cmdline"] or [])) for process in psutil.process_iter(["cmdline"])]
+        found = [(process, words) for process, words in found if "submitit.core._submit" in words]
+        own = [(words.startswith("srun"), process) for process, words in found if str(self.home) in words]
+        own.sort(key=lambda pair: pair[0])
+        for end in (psutil.Process.suspend, psutil.Process.kill):  # srun, the last, would ask the others to end well
+            for _, process in own:
                 with suppress(psutil.Error):
-                    process.kill()
+                    end(process)
 
     # --- what there is ---
 
@@ -130,6 +144,12 @@ class Desk:
                     pairs[table] = dict(cursor.fetchall())
                 found.append({"id": run_id, "status": status, "name": name, **pairs})
         return [run for run in found if run["tags"].get("mia.kind") == kind]
+
+    def metric(self, run: dict, name: str) -> float:
+        """Return the last value of a metric."""
+        with closing(self.cluster.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT value FROM latest_metrics WHERE run_uuid = %s AND key = %s", [run["id"], name])
+            return cursor.fetchone()[0]
 
     def statuses(self, kind: str = "run") -> list[str]:
         return sorted(run["status"] for run in self.runs(kind))

@@ -3,10 +3,14 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import ENDLESS
+from virtual_cluster import OWN, free_ports
 
 TOLD_WITHIN = 30.0
 BOTH = pytest.mark.parametrize("cluster", ["without accounting", "with accounting"], indirect=True)
@@ -95,6 +99,22 @@ def test_a_lost_node_closes_its_run_and_the_job_is_made_again(desk):
     (killed,) = [run for run in desk.runs() if run["status"] != "FINISHED"]
     assert (killed["id"], killed["status"]) == (lost["id"], "KILLED")
     assert "SLURM job" in killed["tags"]["mia.error"]
+
+
+def test_a_requeued_job_goes_on_from_the_pool(desk):
+    process = desk.sweep("train.test_records=400", "hydra/launcher=slurm_preemptible")
+    desk.wait(lambda: list(desk.home.glob("pools/*/0000.safetensors")), "the first of two models")
+    (first,) = desk.running()
+    job = first["tags"]["mia.job"].split(":")[2]
+    desk.cluster.ask("scontrol", "requeue", job)
+    code, _, err = desk.end_of(process)
+    assert code == 0, err
+    finished_once(desk, 1)
+    assert desk.statuses() == ["FINISHED", "KILLED"]
+    killed, again = desk.runs()
+    assert (killed["id"], again["tags"]["mia.job"]) == (first["id"], first["tags"]["mia.job"]), "the same job"
+    assert desk.jobs().keys() == {job}
+    assert (desk.metric(again, "pool/models_reused"), desk.metric(again, "pool/models_trained")) == (1, 1)
 
 
 def test_whoever_looks_closes_the_runs_of_jobs_that_are_gone(desk):
@@ -265,3 +285,42 @@ def test_what_a_person_sees_and_what_jobs_ask_for(desk):
     pools = len(list(home.iterdir()))
     code, out, _ = desk.end_of(desk.start("pools", "prune=true", "yes=true"))
     assert (code, len(list(home.iterdir()))) == (0, pools), out
+
+
+def test_jobs_that_start_while_the_server_is_down_wait_for_it(desk):
+    desk.cluster.ask("scontrol", "update", "partitionname=main", "state=down")
+    try:
+        process = desk.sweep("train.test_records=20,21")
+        desk.wait(lambda: [len(one["ids"]) for run in desk.runs("sweep") for one in desk.ledger(run)] == [2], "them")
+        desk.cluster.end("mlflow")
+    finally:
+        desk.cluster.ask("scontrol", "update", "partitionname=main", "state=up")
+    desk.wait(lambda: list(desk.queue().values()) == ["RUNNING", "RUNNING"], "their start")
+    time.sleep(15)
+    assert list(desk.queue().values()) == ["RUNNING", "RUNNING"], "they wait"
+    assert not desk.runs()
+    desk.cluster.mlflow_up()
+    code, _, err = desk.end_of(process)
+    assert code == 0, err
+    finished_once(desk, 2)
+    assert len(desk.runs()) == 2
+
+
+def test_the_recipe_is_typed_line_by_line(desk, tmp_path):
+    page = (OWN / ".readme" / "cluster.md").read_text()
+    lines = page.partition("```bash\n")[2].partition("```")[0].splitlines()
+    first = f"export SHARED={desk.home} HOST=127.0.0.1 PORT={free_ports(1)[0]}"
+    typed = [first, *(line for line in lines[1:] if "venv" not in line and not line.startswith("pip install"))]
+    assert len(typed) == len(lines) - 2
+    given = {"PGHOST": "127.0.0.1", "PGPORT": str(desk.cluster.ports["postgres"]), "PGUSER": "postgres"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    script = "\n".join(["set -e", "trap 'kill $(jobs -p)' EXIT", *typed])
+    done = subprocess.run(
+        ["bash", "-c", script], env=desk.cluster.environment | given | {"PATH": path}, cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=400,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 reused, 3 trained, 0 failed" in done.stderr
+    assert "3 of 3 done" in done.stdout
+    assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
+    assert set(desk.jobs().values()) == {"COMPLETED"}

@@ -178,7 +178,8 @@ class VirtualCluster:
         folder, here = self.folder, socket.gethostname()
         settings = {
             "ClusterName": "trial", "SlurmctldHost": f"{here}(127.0.0.1)", "SlurmctldPort": self.ports["slurmctld"],
-            "SlurmUser": "root", "AuthType": "auth/munge", "AuthInfo": f"socket={folder}/munge.socket",
+            "SlurmUser": "root", "AuthType": "auth/munge",
+            "AuthInfo": f"socket={folder}/munge.socket,cred_expire=10",  # what goes back into the queue waits so long
             "CredType": "cred/munge", "StateSaveLocation": folder / "state", "SlurmdSpoolDir": f"{folder}/spool.%n",
             "SlurmctldPidFile": folder / "slurmctld.real", "SlurmdPidFile": f"{folder}/%n.real",
             "SlurmctldLogFile": folder / "log/slurmctld", "SlurmdLogFile": f"{folder}/log/%n",
@@ -223,8 +224,14 @@ class VirtualCluster:
         path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         path.chmod(0o600)
         self._start("slurmdbd", "slurmdbd", "-D")
-        self.wait(lambda: bool(self.ask("sacctmgr", "-n", "show", "configuration")), "slurmdbd")
+        self.wait(self._has_cluster, "slurmdbd")
+
+    def _has_cluster(self) -> bool:
+        """Tell whether the accounts know of the cluster: a controller that starts before they do gives up for good."""
+        if "trial" in self.ask("sacctmgr", "-n", "-P", "show", "cluster", "format=cluster"):
+            return True
         self.ask("sacctmgr", "-i", "add", "cluster", "trial")
+        return False
 
     def _start(self, name: str, *command: object) -> None:
         with (self.folder / "log" / f"{name}.out").open("ab") as log:

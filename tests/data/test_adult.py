@@ -53,6 +53,20 @@ def test_other_files_are_refused(monkeypatch, tmp_path, train, message):
         load(monkeypatch, tmp_path, train)
 
 
+def test_columns_to_compare_are_told_as_they_lie_in_the_file_and_change_nothing_else(monkeypatch, tmp_path):
+    plain = load(monkeypatch, tmp_path)
+    sliced = mia.data.load(AdultOptions(root=str(tmp_path / "root"), slices=["sex", "race", "age"]))
+    assert {name: values.tolist() for name, values in sliced.slices.items()} == {
+        "sex": ["Male"] * 4,
+        "race": ["White", "White", "White", "Black"],
+        "age": [39, 50, 38, 25],
+    }
+    assert sliced.fingerprint == plain.fingerprint
+    assert not plain.slices
+    with pytest.raises(RequestError, match=r"data\.slices='gender' is not known"):
+        AdultOptions(slices=["gender"])
+
+
 @pytest.mark.skipif(not (SHARED / "adult").exists(), reason="the shared files are not here")
 def test_the_real_files():
     data = mia.data.load(AdultOptions(root=str(SHARED)))

@@ -117,7 +117,7 @@ def everything(store, epochs, data, **train):
     pool = store.pool(pool_identity(chosen, data, chosen.train))
     found = {}
     for row in range(4):
-        logits, curves = pool.signals(row)
+        logits, curves = pool.answers(row).logits, pool.curves(row)
         found |= {f"{row} {name}": array for name, array in {**pool.parameters(row), **curves, "": logits}.items()}
     return found | {"auc": read_leakage(pool, 0)}
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mia.attacks.confidence import LossOptions
 from mia.attacks.gap import GapOptions
 from mia.attacks.options import AttackOptions
 from mia.checks import RequestError
@@ -57,12 +58,24 @@ def test_sizes_that_no_groups_add_up_to_are_refused():
 
 
 def test_groups_and_slices_are_judged(people, tmp_path):
-    result = run_experiment(options_of(), people, PoolStore(tmp_path))
+    result = run_experiment(options_of(size=300), people, PoolStore(tmp_path))
     assert 0 <= result.metrics["attack/gap/group_auc"] <= 1
     assert {row["slice"] for row in result.slices} >= {"class", "sex"}
     plain = replace(people, groups=None, slices={})
     assert pool_identity(options_of(), plain, TrainOptions()) != pool_identity(options_of(), people, TrainOptions())
     assert run_identity(options_of(), plain) != run_identity(options_of(), replace(plain, slices=people.slices))
+
+
+def test_slices_are_judged_at_the_threshold_that_stand_ins_teach(people, tmp_path):
+    """The rates of a property's slices, by their records, add up to those of the whole attack."""
+    options = replace(options_of(size=300), attack=AttackOptions(chosen={"loss": LossOptions()}))
+    result = run_experiment(options, people, PoolStore(tmp_path))
+    rows = [row for row in result.slices if (row["attack"], row["slice"]) == ("loss", "sex")]
+    assert len(rows) == 2
+    for metric, count in (("tpr_at_learnt_1pct_fpr", "members"), ("fpr_at_learnt_1pct_fpr", "non_members")):
+        found = sum(row[metric] * row[count] for row in rows) / 300
+        assert found == pytest.approx(result.metrics[f"attack/loss/{metric}"], abs=1e-12)
+        assert all(row[f"{metric}_low"] <= row[metric] <= row[f"{metric}_high"] for row in rows)
 
 
 def test_copies_on_both_sides_are_counted(tmp_path):

@@ -222,8 +222,8 @@ def test_signals_read_each_models_file_once(data, store, monkeypatch):
     several = change(OPTIONS, split={"protocol": "pool"})
     run_experiment(several, data, store)
     read = []
-    whole = Pool.signals
-    monkeypatch.setattr(Pool, "signals", lambda pool, model: read.append(model) or whole(pool, model))
+    whole = Pool.answers
+    monkeypatch.setattr(Pool, "answers", lambda pool, model: read.append(model) or whole(pool, model))
     for defence in (NoneOptions(), MemguardOptions()):
         read.clear()
         run_experiment(replace(several, defence=defence), data, store)

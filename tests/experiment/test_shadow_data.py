@@ -292,4 +292,4 @@ def test_an_answer_does_not_depend_on_how_many_are_asked_at_once(data, store):
     everything = ask(x)
     np.testing.assert_array_equal(ask(x[:7]), everything[:7])
     np.testing.assert_array_equal(ask(x[:1000]), everything[:1000])
-    np.testing.assert_array_equal(target.rows[0].signals(0)[0], everything[: len(data.x)])
+    np.testing.assert_array_equal(target.rows[0].answers(0).logits, everything[: len(data.x)])

@@ -143,3 +143,19 @@ def test_numbers_of_shadows_that_tell_the_members_are_loud():
     more = np.where(coins[0], 5, 4)
     assert "their number tells" in numbers_control(more, more, everything, coins[0])[0]
     assert numbers_control(more, more, ~everything, coins[0]) == ()
+
+
+def test_controls_of_people_who_are_in_or_out_together_are_quiet():
+    """As if their records were independent, a placebo and the numbers of shadows would cry wolf in one run of three."""
+    heard = np.zeros((2, 2), int)
+    for seed in range(150):
+        generator = np.random.default_rng(seed)
+        groups = np.repeat(np.arange(120), generator.integers(1, 21, 120))
+        member = (generator.random((9, 120)) < 0.5)[:, groups]
+        score = generator.normal(size=120)[groups] + generator.normal(size=len(groups)) / 2
+        scored = (generator.random(120) < 0.9)[groups]
+        for place, whose in enumerate((groups, None)):
+            heard[place, 0] += bool(placebo_control(score, member[0], groups=whose)[1])
+            heard[place, 1] += bool(numbers_control(*counts_of(member[1:]), scored, member[0], groups=whose))
+    assert heard[0].max() <= 5
+    assert heard[1].min() > 50

@@ -167,3 +167,36 @@ def test_intervals_of_differences_cover(sizes):
         rows, _ = slice_rows({"x": score}, is_member, {"part": np.repeat(["a", "b"], sizes)})
         covered += rows[0]["auc_difference_low"] <= truth <= rows[0]["auc_difference_high"]
     assert covered >= 465
+
+
+def test_people_not_records_make_a_slice_large_enough():
+    """A hundred records of three people say nothing of a slice; a person may have records in several."""
+    groups = np.concatenate([np.repeat(np.arange(6), 50), np.arange(100, 400)])
+    is_member = groups % 2 == 0
+    values = np.where(groups < 100, "few people", np.where(groups % 3 == 0, "a", "b"))
+    rows, lines = slice_rows({"x": np.random.default_rng(0).normal(size=600)}, is_member, {"n": values}, groups=groups)
+    assert {row["value"] for row in rows} == {"a", "b"}
+    assert lines == ("slice n: 1 value with 300 records left out: fewer than 10 groups of members or others",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", ["between people", "through people"])
+def test_rates_of_slices_cover_over_people_where_independent_records_do_not(cut):
+    covered = np.zeros((2, 2))
+    truth = {"tpr": 1 - ndtr(0.5), "fpr": 1 - ndtr(1.5)}
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        groups = np.repeat(np.arange(120), generator.integers(1, 21, 120))
+        is_member = groups < 60
+        score = np.sqrt(0.7) * generator.normal(size=120)[groups] + np.sqrt(0.3) * generator.normal(size=len(groups))
+        score += is_member
+        values = (groups if cut == "between people" else np.arange(len(groups))) % 2
+        for place, whose in enumerate((groups, None)):
+            rows, _ = slice_rows(
+                {"x": score}, is_member, {"half": values.astype(str)}, thresholds={"x": 1.5}, groups=whose
+            )
+            for kind, (name, value) in enumerate(truth.items()):
+                low, high = (rows[0][f"{name}_at_learnt_1pct_fpr_{end}"] for end in ("low", "high"))
+                covered[place, kind] += low <= value <= high
+    assert (covered[0] >= 0.92 * 200).all()
+    assert (covered[1] < 0.8 * 200).all()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import mannwhitneyu, norm
 
 from mia.attacks.shared_statistics import shared_statistics
 from mia.checks import RequestError
@@ -13,6 +14,7 @@ from mia.plans import find_complements, make_plan
 from mia.predictions.audit import make_audit_of_scores
 from mia.predictions.forms import make_audit
 from mia.predictions.planned import audit_of_plan, files_of_models, read_plan
+from mia.predictions.reversed import _is_worse
 
 RECORDS, CLASSES = 40, 3
 
@@ -200,3 +202,15 @@ def test_what_attacks_share_is_worked_out_once_for_all_turns_and_is_the_same():
 def test_a_folder_that_only_seems_to_be_writable_is_refused_before_anything_is_attacked():
     with pytest.raises(RequestError, match=r"^out=/proc/nope cannot be written: "):
         check_writable(Path("/proc/nope"))
+
+
+def test_the_wrong_way_round_is_told_by_ranks_with_ties():
+    generator, told = np.random.default_rng(0), []
+    for lead in np.linspace(-1, 0.2, 40):
+        member = generator.integers(0, 2, 300).astype(bool)
+        said = np.round(generator.normal(size=300) + lead * member, 1)
+        inside, outside = said[member], said[~member]
+        found = mannwhitneyu(inside, outside, alternative="less", method="asymptotic", use_continuity=False)
+        told.append(_is_worse(said, member))
+        assert told[-1] == (found.pvalue < norm.sf(4.0))
+    assert {True, False} == set(told)

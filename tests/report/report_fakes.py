@@ -67,7 +67,11 @@ def fake_result(size: int = 400, num_shadows: int = 10, epochs: int = 30, seed: 
     models = 1 + num_shadows
     noise = 0.02 * rng.normal(size=(4, models, epochs))
     curves = Curves(
-        2.3 * (1 - rise) + 0.05 + noise[0], rise + 0 * noise[1], 1.6 + rise * 0.8 + noise[2], 0.5 * rise + noise[3]
+        2.3 * (1 - rise) + 0.05 + noise[0],
+        rise + 0 * noise[1],
+        1.6 + rise * 0.8 + noise[2],
+        0.5 * rise + noise[3],
+        loss_auc=0.5 + 0.4 * rise,
     )
     return Result(
         metrics=fake_metrics(scores, is_member, 0.46, 0.53),

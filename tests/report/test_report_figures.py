@@ -13,9 +13,9 @@ from mia.metrics.auc import auc_difference
 from mia.metrics.roc import exposed
 from mia.report import look
 from mia.report.evidence import Evidence, data_of
-from mia.report.figures import UTILITY, sweep_figures
+from mia.report.figures import sweep_figures
 from mia.report.frame import read_study
-from mia.report.study import KNOWS_NOT, NO_DEFENCE
+from mia.report.study import KNOWS_NOT, NO_DEFENCE, UTILITY
 
 
 @pytest.fixture(scope="module")
@@ -253,22 +253,22 @@ def test_exposure_counts_records_that_stay(study, evidence) -> None:
 
 
 def test_differences_are_paired_averaged_over_seeds_and_asymmetric(study, evidence) -> None:
-    found = next(
-        d for d in evidence.differences if study.words(study.rows[d.row]).startswith("n = 2,500, L2 0.01, knows")
+    s, attack, found = next(
+        one for one in evidence.differences if study.words(study.rows[one[0]]).startswith("n = 2,500, L2 0.01, knows")
     )
-    plain = study.rows[evidence.plain(study.rows[found.row])]
+    plain = study.rows[evidence.plain(study.rows[s])]
     below, above, values = [], [], []
-    for run, other in zip(study.rows[found.row].runs, plain.runs, strict=True):
+    for run, other in zip(study.rows[s].runs, plain.runs, strict=True):
         with np.load(f"{run.artifacts}/scores.npz") as a, np.load(f"{other.artifacts}/scores.npz") as b:
-            one = auc_difference(a[found.attack], b[found.attack], a["member"])
+            one = auc_difference(a[attack], b[attack], a["member"])
         values.append(one.value)
         below.append(one.value - one.low)
         above.append(one.high - one.value)
-    assert found.estimate.count == 2
-    assert found.estimate.value == pytest.approx(np.mean(values))
-    assert found.estimate.value - found.estimate.low == pytest.approx(math.hypot(*below) / 2)
-    assert found.estimate.high - found.estimate.value == pytest.approx(math.hypot(*above) / 2)
-    assert found.estimate.high < 0
+    assert found.count == 2
+    assert found.value == pytest.approx(np.mean(values))
+    assert found.value - found.low == pytest.approx(math.hypot(*below) / 2)
+    assert found.high - found.value == pytest.approx(math.hypot(*above) / 2)
+    assert found.high < 0
 
 
 def test_runs_on_other_records_are_not_compared(tmp_path) -> None:

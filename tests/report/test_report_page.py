@@ -12,7 +12,8 @@ from report_fakes import failed, fake_run, fake_sweep, fetch_file, run_of
 
 from mia.report import look
 from mia.report.frame import read_study
-from mia.report.page import library, report_files, shared_warnings, write_report
+from mia.report.page import library
+from mia.report.sweep import report_files, shared_warnings, write_report
 
 EVIL = "<script>alert('x')</script>&\"</pre>{{ 7 * 7 }}"
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import vl_convert
-from report_fakes import CLASSES, fake_result, run_of
+from report_fakes import CLASSES, fake_result, fetch_file, run_of
 from rich.console import Console
 
 from mia.checks import RequestError
@@ -17,7 +17,16 @@ from mia.contact_sheet import contact_sheet, most_exposed
 from mia.metrics.slices import slice_rows
 from mia.records import Result, Scores
 from mia.report import look
-from mia.report.run import audit_page, exposed_table, figure, run_data, run_figures, run_files, run_page
+from mia.report.run import (
+    audit_page,
+    exposed_table,
+    figure,
+    run_data,
+    run_figures,
+    run_files,
+    run_page,
+    write_run_report,
+)
 from mia.stored_result import stored_result
 from mia.tables import attacks_by_auc
 
@@ -81,6 +90,45 @@ def test_learning_curves_hold_the_target_and_the_range_of_the_shadows(result: Re
     assert [line["h"] for line in lines] == result.curves.train_accuracy[1:].max(axis=0).tolist()
 
 
+def test_leakage_while_it_trains_is_drawn_where_it_was_logged(result: Result, tmp_path) -> None:
+    """Runs whose files do not hold the curve have it in the store alone, with steps."""
+    assert result.curves is not None
+    lines = run_data(result)["leakage"]
+    assert [line["v"] for line in lines] == result.curves.loss_auc.tolist()
+    assert [line["epoch"] for line in lines] == list(range(1, 31))
+    without = dataclasses.replace(result, curves=dataclasses.replace(result.curves, loss_auc=None))
+    assert "leakage_by_epoch" not in [one.name for one in run_figures(without, run_data(without))]
+    for name, content in run_files(without).items():
+        (tmp_path / name).write_bytes(content)
+    scores = {name: one.score for name, one in result.scores.items()}
+    np.savez(tmp_path / "scores.npz", index=result.index, member=result.is_member, **scores)
+    run = dataclasses.replace(run_of(metrics={**result.metrics, "curve/loss_auc": 0.9}), artifacts=str(tmp_path))
+    asked = []
+
+    def history(run_id, name):
+        asked.append((run_id, name))
+        return np.linspace(0.5, 0.9, 30).tolist()
+
+    path = write_run_report(run, fetch_file, tmp_path / "out", history=history)
+    assert asked == [(run.id, "curve/loss_auc")]
+    assert "Leakage while it trains" in path.read_text()
+    plain = dataclasses.replace(run, metrics=result.metrics)
+    path = write_run_report(plain, fetch_file, tmp_path / "other", history=history)
+    assert "Leakage while it trains" not in path.read_text()
+
+
+def test_which_attack_finds_whom_counts_the_members_both_find(result: Result) -> None:
+    """Two attacks that each find forty members, ten of them the same ones."""
+    score, other = np.zeros(800), np.zeros(800)
+    score[:40] = other[30:70] = 1.0
+    kept = {name: dataclasses.replace(result.scores["loss"], score=one) for name, one in (("a", score), ("b", other))}
+    lines = run_data(dataclasses.replace(result, scores=kept))["agreement"]
+    found = {(line["a"], line["b"]): (line["v"], line["both"]) for line in lines}
+    assert found == {("a", "a"): (1.0, 40), ("b", "b"): (1.0, 40), ("a", "b"): (10 / 70, 10), ("b", "a"): (10 / 70, 10)}
+    alone = dataclasses.replace(result, scores={"a": kept["a"]})
+    assert run_data(alone)["agreement"] == []
+
+
 def test_confidence_counts_everybody(result: Result) -> None:
     for who in ("members", "non-members"):
         assert sum(line["v"] for line in run_data(result)["confidence"] if line["who"] == who) == pytest.approx(1)
@@ -131,6 +179,8 @@ def test_a_stored_run_gives_the_same_figures(result: Result, tmp_path) -> None:
         assert len(before[name]) == len(after[name]), name
     assert json.dumps(before["curves"]) == json.dumps(after["curves"])
     assert json.dumps(before["epochs"]) == json.dumps(after["epochs"])
+    assert json.dumps(before["leakage"]) == json.dumps(after["leakage"])
+    assert json.dumps(before["agreement"]) == json.dumps(after["agreement"])
     assert [line["c"] for line in after["classes"]] == [line["c"] for line in before["classes"]]
     with pytest.raises(FileNotFoundError):
         stored_result(run, lambda *_: None)

@@ -1,7 +1,9 @@
 """A search finds most of the front with a third of the grid; and Hydra's ranges mean what they say."""
 
+import csv
 import statistics
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +16,10 @@ from mia.sweeper.objectives import SAMPLERS, Objectives, read_floor, read_object
 from mia.sweeper.space import Interval, Names, Ordered, read_space
 from mia.sweeper.study import Point, Study
 
-L2 = ["0", "1e-5", "1e-4", "1e-3", "1e-2"]
-DROPOUT = ["0.0", "0.2", "0.4", "0.6", "0.8"]
-SIZE = ["200", "400", "600", "800"]
 SOUGHT = Objectives(("accuracy",), ("leakage",))
+with Path(__file__).with_name("digits_grid.csv").open(newline="") as lines:  # trained by tests/bench/search.py
+    KEYS, *ROWS = csv.reader(lines)
+GRID = {tuple(row[:3]): (float(row[3]), float(row[4])) for row in ROWS}  # by L2, dropout and size
 TRIALS, SEEDS = 30, range(10)
 
 
@@ -26,19 +28,11 @@ def space_of(*overrides):
 
 
 def grid_space():
-    return space_of(f"train.l2={','.join(L2)}", f"train.dropout={','.join(DROPOUT)}", f"split.size={','.join(SIZE)}")
-
-
-def outcome(l2, dropout, size):
-    """What a training might give: too much of a defence costs accuracy, and only little is bought by a mild one."""
-    strength = 0.0 if l2 == 0 else np.log10(l2) + 6  # 1 .. 4
-    accuracy = 0.6 + 0.1 * np.log(size / 200) - 0.02 * max(strength - 2, 0) ** 2 - 0.4 * max(dropout - 0.3, 0) ** 2
-    leakage = 0.5 + 0.45 * np.exp(-0.25 * strength**1.5) * (1 - 0.6 * dropout) * (300 / (size + 100)) ** 0.5
-    return [float(accuracy), float(leakage)]
+    return space_of(*(f"{key}={','.join(dict.fromkeys(row[k] for row in ROWS))}" for k, key in enumerate(KEYS[:3])))
 
 
 def found(space, trial):
-    return outcome(*(float(one.partition("=")[2]) for one in space.overrides(trial.choices)))
+    return GRID[tuple(space.spelt(trial.choices)[key] for key in KEYS[:3])]
 
 
 def hypervolume(points, reference):
@@ -55,10 +49,11 @@ def test_the_hypervolume_is_the_area():
     assert hypervolume([(2, 1), (1, 0.5), (0.5, 0.9)], (0, 2)) == pytest.approx(2 * 1 + 1 * 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_thirty_trials_find_the_front_of_a_hundred_points(sampler):
-    space = grid_space()
-    grid = [outcome(float(a), float(b), float(c)) for a in L2 for b in DROPOUT for c in SIZE]
+def test_thirty_trials_find_the_front_of_a_hundred_trainings(sampler):
+    space, grid = grid_space(), list(GRID.values())
+    assert len(grid) == 100
     reference = min(one[0] for one in grid), max(one[1] for one in grid)
     shares = []
     for seed in SEEDS:
@@ -128,6 +123,24 @@ def test_a_study_that_was_killed_ends_as_if_it_had_not_been(tmp_path, sampler, k
     assert cut == whole
 
 
+@pytest.mark.parametrize("half", [{}, {"train.l2": 1}, "the same again"])
+def test_what_was_half_chosen_when_the_process_was_killed_counts_as_no_trial(tmp_path, half):
+    space = grid_space()
+    study = Study.open(tmp_path / "study.db", space, SOUGHT, "tpe", 0)
+    first = study.ask()
+    study.tell(first, [0.5, 0.5])
+    chosen = first.choices if half == "the same again" else half
+    begun = study._study.ask()
+    for key, place in chosen.items():
+        assert begun.suggest_int(key, place, place) == place
+    study.close()  # as a killed process leaves it
+    study = Study.open(tmp_path / "study.db", space, SOUGHT, "tpe", 0)
+    assert study.pending() == []
+    assert study.count() == 1
+    assert study.ask().choices != first.choices
+    study.close()
+
+
 def test_when_everything_is_tried_there_is_nothing_more():
     space = space_of("train.dropout=0,0.5", "data=digits,mnist")
     study = Study.open(None, space, SOUGHT, "tpe", 0)
@@ -141,7 +154,7 @@ def test_when_everything_is_tried_there_is_nothing_more():
 def test_earlier_runs_are_told_and_count_as_no_trials():
     space = grid_space()
     study = Study.open(None, space, SOUGHT, "tpe", 0)
-    known = space.find({"train.l2": "0.001", "train.dropout": "0.4", "split.size": "800"})
+    (known,) = space.candidates({"train.l2": "0.01", "train.dropout": "0.4", "split.size": "240"})
     assert study.add_earlier(known, [2.0, 0.1])
     assert not study.add_earlier(known, [2.0, 0.1])
     assert study.count() == 0
@@ -253,6 +266,21 @@ def test_a_strength_is_chosen_only_where_its_defence_is(sampler):
     assert {dict(one)["+defences"] for one in seen} == {"none", "l2", "top_k"}
 
 
+def test_a_run_may_have_been_any_variant_that_it_does_not_contradict():
+    space = defences_space()
+    params = {"split.size": "9", "train.l2": "0.001", "defence.name": "none", "engine.devices": "1"}
+    assert space.candidates(params) == [{"+defences": "none"}, {"+defences": "l2", "l2: train.l2": 0.001}]
+    top_k = {**params, "train.l2": "0.0", "defence.name": "top_k", "defence.k": "2"}
+    assert space.candidates(top_k) == [{"+defences": "none"}, {"+defences": "top_k", "top_k: defence.k": 2}]
+    assert space.candidates({**params, "split.size": "10"}) == []  # what all trials share is another
+
+
+def test_an_option_that_changes_no_number_hides_no_run():
+    space = space_of("train.dropout=0,0.5", "stop_after_failures=2", "engine.precision=high", "data.path=a.zip")
+    params = {"train.dropout": "0.5", "stop_after_failures": "0", "engine.precision": "low", "data.path": "b.zip"}
+    assert space.candidates(params) == [{"train.dropout": 1}]
+
+
 def test_a_key_that_is_typed_does_not_vary_in_a_variant():
     parser = OverridesParser.create()
     variants = {"defences": {"l2": parser.parse_overrides(["train.l2=interval(0,1)"])}}
@@ -268,3 +296,25 @@ def test_the_key_that_matters_is_told():
     shares = {row["key"]: row for row in study.importance(["accuracy", "leakage"])}
     assert shares["train.l2"]["accuracy"] > 0.8
     assert shares["train.dropout"]["leakage"] > 0.8
+
+
+def test_a_key_of_a_variant_is_judged_among_the_trials_of_its_variant():
+    parser = OverridesParser.create()
+    known = {"none": [], "l2": ["train.l2=interval(0,1)", "train.weight_decay=interval(0,1)"],
+             "top_k": ["defence.k=range(1,9)"]}  # fmt: skip
+    variants = {"defences": {name: parser.parse_overrides(found) for name, found in known.items()}}
+    space = read_space(parser.parse_overrides(["+defences=none,l2,top_k"]), variants)
+    study = Study.open(None, space, SOUGHT, "qmc", 0)
+    assert study.importance(SOUGHT.metrics) == []  # nothing has been tried
+    for k in range(24):
+        strengths = {"l2: train.l2": k / 24, "l2: train.weight_decay": (7 * k % 24) / 24}
+        study.add_earlier({"+defences": "l2", **strengths}, [k / 24, 0.5 - (7 * k % 24) / 48])
+    for k in range(1, 4):
+        study.add_earlier({"+defences": "top_k", "top_k: defence.k": k}, [0.1, 0.2])
+    rows = {row["key"]: row for row in study.importance(SOUGHT.metrics)}
+    assert rows["l2: train.l2"]["accuracy"] > 0.8
+    assert rows["l2: train.weight_decay"]["leakage"] > 0.8
+    assert rows["l2: train.l2"]["trials"] == "24"
+    assert "accuracy" not in rows["top_k: defence.k"]
+    assert rows["top_k: defence.k"]["why"] == "of 10 trials that it takes"
+    assert rows["defences"]["why"] == "the only key of all trials"

@@ -172,6 +172,35 @@ def test_a_run_names_the_data_set_it_was_trained_on(any_tracker: Tracker):
     assert [(tag.key, tag.value) for tag in found.tags] == [("mlflow.data.context", "training")]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "(psycopg2.errors.UniqueViolation) duplicate key value",
+        "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.name",
+    ],
+)
+def test_a_data_set_that_another_process_stores_at_the_same_moment(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, said
+):
+    from mlflow.exceptions import MlflowException
+
+    images = Dataset("digits", np.zeros((5, 8, 8, 1), np.uint8), np.arange(5, dtype=np.int32), 10)
+    with tracker.run(name="a") as run:
+        log, errors = tracker._client.log_inputs, [MlflowException(said)]
+
+        def second_time(*args, **kwargs):
+            if errors:
+                raise errors.pop()
+            log(*args, **kwargs)
+
+        monkeypatch.setattr(tracker._client, "log_inputs", second_time)
+        run.log_dataset(images)
+        errors[:] = [MlflowException("no such run")]
+        with pytest.raises(StorageError, match="no such run"):
+            run.log_dataset(images)
+    assert len(tracker._client.get_run(run.id).inputs.dataset_inputs) == 1
+
+
 def test_what_is_stored_together_takes_one_call(tracker: Tracker, monkeypatch: pytest.MonkeyPatch):
     calls: list[str] = []
     with tracker.run(name="a", fingerprint="f") as run:

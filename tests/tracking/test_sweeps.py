@@ -118,7 +118,7 @@ def test_outcomes_are_read_from_the_store_alone(any_tracker: Tracker, tmp_path: 
     killed = attempt(any_tracker, "killed", KeyboardInterrupt(), sweep.id)
     early = any_tracker.fail("n=early", "early", "data.path=x\n is not there", sweep.id)
     with any_tracker.run(name="n=running", fingerprint="running", parent_id=sweep.id) as run:
-        outcomes = any_tracker.outcomes(sweep.id)
+        outcomes = {name: one._replace(seconds=0.0) for name, one in any_tracker.outcomes(sweep.id).items()}
     assert list(outcomes) == list(expected)
     assert outcomes == {
         "finished": Outcome("finished", finished),
@@ -150,7 +150,7 @@ def test_outcomes_of_a_sweep_that_was_given_again(tracker: Tracker):
     assert tracker.outcomes(sweep.id)["b"] == Outcome("failed", failed, "ValueError: no")
     sweep = tracker.open_sweep("digits", "s1", None, expected)
     assert "mia.error" not in tracker.get(sweep.id).tags
-    assert tracker.outcomes(sweep.id) == {
+    assert {name: one._replace(seconds=0.0) for name, one in tracker.outcomes(sweep.id).items()} == {
         "a": Outcome("reused", first),
         "b": Outcome("waiting"),
         "c": Outcome("waiting"),
@@ -172,3 +172,43 @@ def test_the_view_of_a_sweep_finds_what_counts(tracker: Tracker):
     tracker.prepare_view("t", ["train.l2"], ["attack/gap/accuracy"], sweep)
     found = tracker._client.search_runs([tracker.experiment_id], ui_views.condition(sweep))
     assert {run.info.run_id for run in found} == {runs[0], runs[2]}
+
+
+def test_a_sweep_is_judged_alike_by_its_runs_and_by_what_stands_for_them(any_tracker: Tracker):
+    tracker, spent = any_tracker, {"time/train_seconds": 3.0, "time/attack_seconds": 1.0}
+    names = ["before", "done", "broken", "again", "going", "waiting"]
+    with tracker.run(name="before", fingerprint="before") as run:
+        run.log_metrics(spent)
+    sweep = tracker.open_sweep("s", "s", {}, {name: name for name in names})
+    tracker.reuse(tracker.get(run.id), sweep.id)
+    for name in ("done", "again"):
+        with tracker.run(name=name, fingerprint=name, parent_id=sweep.id) as run:
+            run.log_metrics(spent)
+        tracker.count(sweep.id, name, run.started, 4.0)
+    for name in ("broken", "again"):
+        tracker.fail(name, name, "the loss is not a number", sweep.id)
+    tracker.start("going", {"mia.kind": "run", "mia.fingerprint": "going"}, sweep.id)
+
+    stored = tracker.get(sweep.id)
+    judged = tracker.outcomes(sweep.id, tracker.sketched(stored))
+    by_runs = tracker.outcomes(sweep.id)
+    assert [(name, one.status, one.reason) for name, one in judged.items()] == [
+        (name, one.status, one.reason) for name, one in by_runs.items()
+    ]
+    assert [one.status for one in judged.values()] == ["reused", "finished", "failed", "failed", "running", "waiting"]
+    assert judged["done"].seconds in (4.0, by_runs["done"].seconds)
+    assert judged["before"].seconds == pytest.approx(by_runs["before"].seconds)
+    assert tracker.num_failed(stored) == 2
+    assert tracker.has_running(sweep.id)
+
+
+def test_a_sweep_that_is_over_is_complete_though_a_point_is_missing(any_tracker: Tracker):
+    tracker = any_tracker
+    sweep = tracker.open_sweep("s", "s", {}, {"a": "a", "b": "b"})
+    for name in ("a", "b"):
+        with tracker.run(name=name, fingerprint=name, parent_id=sweep.id) as run:
+            run.log_metrics({"time/train_seconds": 1.0})
+    tracker.count(sweep.id, "a", run.started, 1.0)  # and died before it said so of b
+    sweep.finish()
+    judged = tracker.outcomes(sweep.id, tracker.sketched(tracker.get(sweep.id)))
+    assert [one.status for one in judged.values()] == ["finished", "finished"]

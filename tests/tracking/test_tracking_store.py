@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -50,6 +51,25 @@ def refused(home: Path, **options: str) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+@pytest.mark.slow
+def test_a_store_is_the_one_that_mlflow_makes(tmp_path: Path):
+    Tracker.open(TrackingOptions(), tmp_path / "ours")
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    theirs = tmp_path / "theirs.db"
+    SqlAlchemyStore(f"sqlite:///{theirs}", str(tmp_path / "artifacts")).engine.dispose()
+
+    def content(file: Path) -> tuple[set[tuple[str, ...]], list[tuple[str]], tuple[str]]:
+        with closing(sqlite3.connect(file)) as found:
+            tables = set(found.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+            version = found.execute("SELECT version_num FROM alembic_version").fetchall()
+            return tables, version, found.execute("PRAGMA journal_mode").fetchone()
+
+    assert content(tmp_path / "ours" / "mlflow.db") == content(theirs)
+    noted = json.loads((tmp_path / "ours" / database.NOTES).read_text())
+    assert list(noted.values()) == [database._revisions()[0]]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ stands in for the support vector machine alone: nothing is patched.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -166,7 +166,7 @@ def fold_accuracies(
         machines = [make_svm_of_kernel(pair) for pair in pairs]
     else:
         machines = [make_classifier(options, pair, seed=0) for pair in pairs]
-    scored = [_fit(machine, known, is_member[~is_held_out], asked) for machine in machines]
+    scored = [_fit(machine, known, is_member[~is_held_out], asked, ask=decide) for machine in machines]
     return [float(np.mean((score > 0) == is_member[is_held_out])) for (score,), _ in scored]
 
 
@@ -243,18 +243,29 @@ def _scaled(classifier: Any, options: settings.ShadowClassifierOptions) -> Any:
 
 
 def _fit(
-    classifier: Any, features: np.ndarray, is_member: Bool[np.ndarray, "R"], *questions: Float[np.ndarray, "_ F"]
+    classifier: Any,
+    features: np.ndarray,
+    is_member: Bool[np.ndarray, "R"],
+    *questions: Float[np.ndarray, "_ F"],
+    ask: Callable[[Any, np.ndarray], np.ndarray] | None = None,
 ) -> tuple[list[Float[np.ndarray, "Q"]], bool]:
-    """Return what the classifier says of each set of questions, and whether its fit converged."""
+    """Return what the classifier says of each set of questions, and whether its fit converged.
+
+    `ask`: How to ask; None: so that equal questions get equal answers to the last bit, which takes as long as a small
+    fit.
+    """
+    from sklearn import config_context
     from sklearn.exceptions import ConvergenceWarning
 
     if is_member.all() or not is_member.any():
         return [np.full(len(asked), 1.0 if is_member.all() else -1.0) for asked in questions], True
-    with _thread_pools().limit(limits=1), warnings.catch_warnings(record=True) as caught:
+    is_ours = config_context(skip_parameter_validation=True)  # what our options hold is checked once, not every fit
+    with is_ours, _thread_pools().limit(limits=1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
         classifier.fit(features, is_member.astype(np.int64))
-        scores = [_decide_once_each(classifier, asked) if len(asked) else np.empty(0) for asked in questions]
+        decided = ask or _decide_once_each
+        scores = [decided(classifier, asked) if len(asked) else np.empty(0) for asked in questions]
     return scores, not caught
 
 

@@ -1,0 +1,148 @@
+"""The report of a study: its page, and the same numbers as files beside it.
+
+Takes a study, gives files by name; what stands on the page, in which order, is decided here.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mia import __version__
+from mia.metrics.words import FAILED
+from mia.records import StoredRun
+from mia.report import tables
+from mia.report.evidence import Evidence, data_of
+from mia.report.look import Figure, picture_files
+from mia.report.page import NAME, Page, Section, page_html, write_files
+from mia.report.searched import Searched, searched_tables
+from mia.report.study import Study
+from mia.tables import csv_text
+
+FAILED_NOTE = "One run in a hundred fails by chance; more mean that what is shown is not leakage alone."
+FIRST = "grid"  # the figure that stands before the tables: two settings against each other answer at a glance
+MOST_TABLES = 8
+FOUND = (
+    "Nothing tried is better in everything than a point of the front. The best of many look better than they are: "
+    "confirmed values are means over fresh seeds. Importance: the share of a metric's variance that follows from a key."
+)
+EXPOSED = (
+    "Members whose score is too high for a non-member's. Of each list, 5% at most are false on average (conformal "
+    "p-values, over seeds twice their mean, Benjamini and Hochberg); exposed.csv names the records."
+)
+
+
+def write_report(study: Study, out: Path, **about: Any) -> Path:
+    """Write what `report_files` returns, given `about`, into a folder or to the path of a page; return the page's."""
+    return write_files(report_files(study, **about), out)
+
+
+def report_files(
+    study: Study,
+    *,
+    title: str,
+    question: str = "",
+    command: str = "",
+    has_pictures: bool = False,
+    searched: Searched | None = None,
+) -> dict[str, bytes]:
+    """Return the report by file name: the page, and the same numbers as files.
+
+    Beside `report.html`: `summary.csv` (a line per run), `settings.csv` (one per setting), `differences.csv` where runs
+    can be compared record by record, `exposed.csv` where members are exposed for sure, `table.tex`, and where they
+    are wanted the figures as PNG and PDF in `figures/`.
+
+    Args:
+        study: Of one sweep or several.
+        title: The sweep's name, for people.
+        question: What the sweep asks, as its file's header says it.
+        command: What was typed to run it.
+        has_pictures: Draw the figures as files, too, which costs half a second for each.
+        searched: What the sweeps are beside their runs.
+    """
+    from mia.report.figures import sweep_figures
+
+    evidence = Evidence(study, searched)
+    figures = sweep_figures(study, evidence)
+    data = data_of(study, evidence) if figures else {}
+    exposed = evidence.listed.to_numpy().tolist() if figures else []
+    rows = {"summary.csv": tables.run_rows(study), "settings.csv": tables.summary_rows(study),
+            "differences.csv": tables.difference_rows(study, evidence.differences),
+            "exposed.csv": tables.exposed_rows(study, exposed)}  # fmt: skip
+    files = {name: csv_text(found).encode() for name, found in rows.items() if found or name[:1] == "s"}
+    files["table.tex"] = tables.table_latex(tables.summary_table(study)).encode()
+    pictures = picture_files(figures, data) if has_pictures else {}
+    runs = "1 finished run" if len(study.runs) == 1 else f"{len(study.runs)} finished runs"
+    marks = {"true": " with uncommitted changes"}
+    commits = {run.tags["mia.git_commit"][:10] + marks.get(run.tags.get("mia.git_dirty", ""), ""): None
+               for run in study.runs if run.tags.get("mia.git_commit")}  # fmt: skip
+    code = f"; code {', '.join(commits)}" if commits else ""
+    footer = [f"Written by mia {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC from {runs}{code}.",
+              f"Beside this file: {', '.join([*files, *(['figures/'] if pictures else [])])}."]  # fmt: skip
+    sections = _sections(study, figures, exposed, searched_tables(evidence.searched))
+    page = Page(title, sections, figures, data, question.strip(), command, _cards(study), footer)
+    return files | pictures | {NAME: page_html(page).encode()}
+
+
+def _sections(
+    study: Study,
+    figures: Sequence[Figure],
+    exposed: Sequence[Sequence[Any]],
+    searched: Sequence[tuple[str, tables.Table]],
+) -> list[Section]:
+    summaries = [(f"leakage under {one}", tables.summary_table(study, one)) for one in study.attacks[:MOST_TABLES]]
+    summaries = summaries or [("utility", tables.summary_table(study))]
+    summaries += [("AUC of every attack", tables.attack_table(study))] if len(study.attacks) > 1 else []
+    found = [("exposed", tables.exposed_table(study, [(s, attack) for s, attack, *_ in exposed]))] if exposed else []
+    beside = tables.published_table(study)
+    typed = [(study.words(row), [run.tags["mia.command"] for run in row.all_runs if run.tags.get("mia.command")])
+             for row in study.rows]  # fmt: skip
+    said = [f"{line} ({count} of {len(study.runs)} runs)" for line, count in shared_warnings(study.runs)]
+    said += [f"{run.name}: its config.yaml cannot be read, so that it is left out" for run in study.unreadable]
+    failed, others = ([line for line in said if (FAILED in line) == wanted] for wanted in (True, False))
+    unfinished = [f"{run.name} {tables.failure_words(run)}" for run in study.unfinished]
+    first, rest = ([Section.of(one) for one in figures if (one.name == FIRST) == wanted] for wanted in (True, False))
+    return [
+        Section("controls", "Controls that failed", FAILED_NOTE, lines=failed),
+        *first,
+        Section("summary", "Summary", tables.caption(study), summaries if study.rows else []),
+        Section("searched", "What the search found", FOUND, searched),
+        Section("unfinished", "Not finished", lines=unfinished),
+        *rest,
+        Section("exposed", "How many records are exposed for sure", EXPOSED, found),
+        Section("published", tables.PUBLISHED, tables.PUBLISHED_NOTE, [("published", beside)] if beside else []),
+        Section("reproduce", "How to reproduce each row", commands=[one for one in typed if one[1]]),
+        Section("warnings", "What the runs warned about", lines=[*others, *study.notes]),
+    ]
+
+
+def _cards(study: Study) -> list[tuple[str, str]]:
+    """Return the few numbers to see first."""
+    missing = f", {len(study.unfinished)} unfinished" if study.unfinished else ""
+    cards = [(f"{len(study.rows):,}", "settings"), (f"{len(study.runs):,}", f"finished runs{missing}")]
+    metric = f"attack/{next(iter(study.attacks), '')}/auc"
+    known = study.fair(metric)
+    for pick, word in [(min, "lowest"), (max, "highest")] if len(known) > 1 else [(max, "")] if known else []:
+        k = pick(known, key=lambda k: study.estimate(k, metric).value)
+        where = f" ({study.words(study.rows[k])})" if word else ""
+        text = tables.number_text(study.estimate(k, metric).value)
+        cards.append((text, f"{word} AUC of {study.attacks[0]}{where}".strip()))
+    spent = [
+        v for run in study.runs for name, v in run.metrics.items() if name.startswith("time/") and "total" not in name
+    ]
+    return [*cards, (tables.duration_words(sum(spent)), "of computing")] if spent else cards
+
+
+def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
+    """Return every warning of runs once, with the number of runs that gave it: failed controls, then the most frequent.
+
+    Warnings that differ in their numbers only are one, however many numbers they list: the first stands for all.
+    """
+    number = r"(?<![\w.])\d+(?:,\d{3})*"
+    said: dict[str, tuple[str, set[str]]] = {}
+    for run in runs:
+        for line in filter(str.strip, run.tags.get("mia.warnings", "").splitlines()):
+            said.setdefault(re.sub(rf"{number}(?:, {number})*", "#", line), (line, set()))[1].add(run.id)
+    found = ((line, len(whose)) for line, whose in said.values())
+    return sorted(found, key=lambda one: (FAILED not in one[0], -one[1]))
