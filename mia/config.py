@@ -112,6 +112,7 @@ class UiConfig:
     port: int = 5000
     host: str = "127.0.0.1"
     open: bool = False  # a browser, too
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
 
 @dataclass

@@ -11,13 +11,13 @@ USAGE = {
     "labels=FILE [kind=logits|probabilities|losses]; or scores=FILE",
     "plan": "mia plan records=N [split=pool|disjoint|canary] [split.num_shadows=K] [seed=0] [out=plan.npz] "
     "[framework=torch|keras|sklearn|xgboost]",
-    "ui": "mia ui [port=5000] [host=127.0.0.1] [open=true]",
+    "ui": "mia ui [port=5000] [host=127.0.0.1] [open=true] [tracking.uri=sqlite:///FILE]",
     "report": "mia report sweep=NAME[,NAME...] [where='train.dropout < 0.5'] [pictures=true] [out=DIR], "
     "or mia report run=ID",
     "pools": "mia pools [prune=true] [yes=true]",
-    "runs": "mia runs [sweep=NAME] [where='split.size=2500 and train.l2>0'] [sort=-attack/loss/auc] "
+    "runs": "mia runs [SWEEP] [where='split.size=2500 and train.l2>0'] [sort=-attack/loss/auc] "
     "[columns=name,target/test_accuracy] [limit=20] [format=table|csv|json]",
-    "status": "mia status [sweep=NAME]; exit code 1 if something failed",
+    "status": "mia status [SWEEP]; exit code 1 if something failed",
     "diff": "mia diff RUN RUN (ids, names or latest)",
     "note": "mia note RUN text='what I think of it'",
     "rm": "mia rm RUN [yes=true]",

@@ -11,6 +11,7 @@ from rich.console import Console
 from mia.checks import RequestError, one_of
 from mia.cli.main import judge
 from mia.cli.progress import ConsoleObserver, console_observer
+from mia.cli.whereabouts import browse_words, place_of
 from mia.composition import compose_config
 from mia.config import AuditConfig, as_yaml, flat, to_options
 from mia.experiment.judge import Terms
@@ -185,5 +186,5 @@ def _print(result: Result, files: Mapping[str, bytes], out: Path, run: "Run | No
     console.print(console_table(result))
     console.print(verdict(result), highlight=False, soft_wrap=True)
     names = ", ".join(sorted(name for name in files if "/" not in name))
-    ending = "" if run is None else f"; run {run.id}, browse it with: mia ui"
-    console.print(f"{names} are in {out}{ending}", highlight=False)
+    ending = "" if run is None else f"; run {run.id} in {place_of(run.where)}; {browse_words(run.where)}"
+    console.print(f"{names} are in {out}{ending}", highlight=False, soft_wrap=True, markup=False)

@@ -75,6 +75,9 @@ def find_run(reader: "Reader", wanted: str | None, kinds: Sequence[str] = RESULT
     found = begun or [run for run in runs if wanted == run.name]
     if not found:
         names = list(dict.fromkeys(run.name for run in runs))
+        for sweep in reader.sweeps():
+            if wanted in (sweep.name, sweep.id[: max(len(wanted), SHORTEST)]):
+                raise RequestError(f"{wanted!r} is a sweep, {sweep.name}: mia runs {wanted} lists its runs")
         raise RequestError(f"{wanted!r} is not a run in the store{did_you_mean(wanted, names)}; mia runs lists them")
     if len(found) > 1:
         print(f"the latest of {len(found)} runs with this name: {found[0].id[:8]}", file=sys.stderr)

@@ -1,14 +1,13 @@
 """From a result to the store and the terminal: metrics, curves, figures, tables, and what to do next."""
 
 import io
-import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from mia.cli.whereabouts import browse_words, place_of
 from mia.experiment.result import scores_file
-from mia.home import home
 from mia.records import Result, StoredRun
 
 if TYPE_CHECKING:
@@ -100,16 +99,6 @@ def _table_text(result: Result) -> str:
     return captured.get()
 
 
-def _browse_words(where: str) -> str:
-    """Return how to see a run that is not in the store of `mia ui`."""
-    if where.startswith(("http://", "https://")):
-        return "browse it there"
-    uri = where if "://" in where else f"sqlite:///{where}"
-    return f"list it with: mia runs {shlex.quote(f'tracking.uri={uri}')}"
-
-
 def _print_ending(run_id: str, where: str) -> None:
-    is_own = where == str(home() / "mlflow.db")
-    browse = "browse it with: mia ui" if is_own else _browse_words(where)
-    place = str(home()) if is_own else where
-    Console().print(f"run {run_id} in {place}; {browse}", highlight=False, soft_wrap=True, markup=False)
+    ending = f"run {run_id} in {place_of(where)}; {browse_words(where)}"
+    Console().print(ending, highlight=False, soft_wrap=True, markup=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mia.checks import RequestError, did_you_mean
 from mia.cli.arguments import only_overrides
 from mia.cli.closing import close_the_dead
+from mia.cli.finding import LATEST
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.summary import fetcher
 from mia.composition import compose_config
@@ -98,6 +99,8 @@ def find_sweep(tracker: "Reader", wanted: str) -> StoredRun:
         RequestError: there is none; the message names those that there are.
     """
     sweeps = tracker.sweeps()
+    if wanted == LATEST and sweeps:
+        return sweeps[0]
     for sweep in sweeps:
         if len(wanted) >= 6 and sweep.id.startswith(wanted):
             return sweep
@@ -114,5 +117,5 @@ def find_sweep(tracker: "Reader", wanted: str) -> StoredRun:
             f"sweep={wanted} is the id of {whose}, {other[0].name!r}: mia report run={wanted} writes its report"
         )
     names = list(dict.fromkeys(sweep.tags.get("mia.sweep", sweep.id) for sweep in sweeps))
-    known = f"there are: {', '.join(names)}" if names else "there is none yet: mia -m +sweeps=digits"
-    raise RequestError(f"sweep={wanted} is not in the store{did_you_mean(wanted, names)}; {known}")
+    known = f"; there are: {', '.join(names)}" if names else "; there is none yet: mia -m +sweeps=digits"
+    raise RequestError(f"sweep={wanted} is not in the store{did_you_mean(wanted, names) or known}")

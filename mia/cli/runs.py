@@ -5,13 +5,14 @@ Reads the store alone, and a second or two for thousands of runs.
 
 import json
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mia.checks import RequestError, did_you_mean, one_of
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.closing import close_the_dead
-from mia.cli.finding import LARGEST_AUC, OWN, RESULTS, Values, largest_auc, own_values
+from mia.cli.finding import LARGEST_AUC, OWN, RESULTS, Values, largest_auc, name_first, own_values, shared_words
 from mia.cli.main import ALL_IS_WELL
 from mia.composition import compose_config
 from mia.config import RunsConfig, to_options
@@ -26,14 +27,16 @@ if TYPE_CHECKING:
 TEXTS = ("sweep", "where", "sort", "columns")
 SHOWN = ("id", "name", "status", "started", "target/test_accuracy", LARGEST_AUC)
 FORMATS = ("table", "csv", "json")
-NAME_WIDTH = 18
+NAME_WIDTH, NAME_LINES = 18, 4
+"""Letters that a name has room for at least, and lines at most: ids tell runs apart, and columns=name shows all."""
+AUC_OF_ANY = "attack/*/auc"
 IN_A_TABLE = 20
 """Runs that a terminal shows unless it is asked for more."""
 
 
 def command(arguments: list[str]) -> int:
     """Print the runs and return the exit code."""
-    overrides = [as_text(one, TEXTS) for one in only_overrides(arguments, "runs")]
+    overrides = [as_text(one, TEXTS) for one in only_overrides(name_first(arguments, ["sweep"]), "runs")]
     config: RunsConfig = to_options(compose_config(overrides, "runs"), RunsConfig)
     one_of("format", config.format, FORMATS)
     if config.limit is not None and config.limit < 0:
@@ -53,9 +56,12 @@ def command(arguments: list[str]) -> int:
         return ALL_IS_WELL
     from rich.console import Console
 
-    Console().print(table(runs, columns or SHOWN))
+    console = Console()
+    shared = [] if columns else shared_words([run.name for run in runs])
+    console.print(table(runs, columns or SHOWN, console.width, shared))
     more = "" if len(runs) == len(found) else f"; limit={len(found)} shows all {len(found):,}"
-    print(f"{len(runs):,} runs{more}")
+    all_are = f"; all are {' '.join(shared)}" if shared else ""
+    print(f"{len(runs):,} run{'' if len(runs) == 1 else 's'}{all_are}{more}")
     return ALL_IS_WELL
 
 
@@ -72,23 +78,27 @@ def chosen(reader: "Reader", config: RunsConfig, columns: Sequence[str]) -> list
     asked = [("columns", name) for name in columns] + ([("sort", key)] if key else [])
     asked += [("where", name) for name in where.names] if where else []
     names = [name for _, name in asked if name not in OWN]
-    runs = _candidates(reader, config.sweep, names)
-    if runs and (missing := set(names) - {name for run in runs for name in (*run.params, *run.metrics)}):
-        runs = _candidates(reader, config.sweep, [LARGEST_AUC])  # slower, and knows what was meant
+    keys = [AUC_OF_ANY if name == LARGEST_AUC else name for name in names]
+    runs = _candidates(reader, config.sweep, is_light=not keys, keys=keys)
+    known = {name for run in runs for name in (*run.params, *run.metrics)} | {LARGEST_AUC}
+    if runs and (missing := set(names) - known):
+        runs = _candidates(reader, config.sweep)  # slower, and knows what was meant
         _refuse_unknown(runs, [(option, name) for option, name in asked if name in missing])
     if where:
         runs = [run for run in runs if where(Values(run))]
     return in_order(runs, key, is_falling=(config.sort or "").startswith("-")) if key else runs
 
 
-def _candidates(reader: "Reader", sweep: str | None, names: Sequence[str]) -> list[StoredRun]:
-    """Return the runs of a sweep, or all, latest first, with at least the values that are named."""
+def _candidates(
+    reader: "Reader", sweep: str | None, *, is_light: bool = False, keys: Sequence[str] = ()
+) -> list[StoredRun]:
+    """Return the runs of a sweep, or all, latest first, with at least the values of the keys; none if light."""
     if sweep:
         from mia.cli.report import find_sweep
 
-        return sorted(reader.children(find_sweep(reader, sweep).id), key=lambda run: -run.started)
-    keys = [] if LARGEST_AUC in names else names
-    runs = reader.runs(is_light=not names, keys=keys)
+        found = reader.children(find_sweep(reader, sweep).id, is_light=is_light, keys=keys)
+        return sorted(found, key=lambda run: -run.started)
+    runs = reader.runs(is_light=is_light, keys=keys)
     return [run for run in runs if run.tags.get("mia.kind", "run") in RESULTS]
 
 
@@ -129,28 +139,65 @@ def row(run: StoredRun, columns: Sequence[str]) -> dict[str, Any]:
     return {name: values.get(name) for name in columns}
 
 
-def table(runs: Sequence[StoredRun], columns: Sequence[str]) -> "Table":
-    """Return the runs as rich prints them."""
+def table(runs: Sequence[StoredRun], columns: Sequence[str], width: int, shared: Sequence[str] = ()) -> "Table":
+    """Return the runs as rich prints them.
+
+    Args:
+        runs: From the first line to the last.
+        columns: What to show of each.
+        width: Of the terminal.
+        shared: Words that the names of all say, which are left out; names are then cut to `NAME_LINES`.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    cells = {name: [_cell(run, name) for run in runs] for name in columns}
+    headings = {name: {LARGEST_AUC: "largest AUC", "target/test_accuracy": "test"}.get(name, name) for name in columns}
+    found = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     for name in columns:
-        heading = {LARGEST_AUC: "largest AUC", "target/test_accuracy": "test"}.get(name, name)
-        width = NAME_WIDTH if name == "name" else None
-        found.add_column(
-            heading, no_wrap=name in ("id", "status", "started", LARGEST_AUC), overflow="fold", min_width=width
-        )
+        least = None
+        if name == "name":
+            others = [max(len(headings[one]), _narrowest(one, cells[one])) for one in columns if one != "name"]
+            room = width - 2 - sum(2 + one for one in others)
+            cells[name] = [_short(cell, max(room, NAME_WIDTH), shared) for cell in cells[name]]
+            least = max((len(line) for cell in cells[name] for line in cell.split("\n")), default=0)
+        whole = name in ("id", "status", "started")
+        found.add_column(headings[name], no_wrap=whole, overflow="fold", min_width=least)
+    for row_of in zip(*cells.values(), strict=True):
+        found.add_row(*map(Text, row_of))
+    return found
+
+
+def _cell(run: StoredRun, name: str) -> str:
     special: dict[str, Callable[[StoredRun], str]] = {
         "id": lambda run: run.id[:8],
         "started": lambda run: own_values(run)["started"][5:],  # the year is in a list's export
         LARGEST_AUC: _auc_words,
     }
-    for run in runs:
-        values = row(run, columns)
-        found.add_row(*(Text(special[name](run) if name in special else words(values[name])) for name in columns))
-    return found
+    return special[name](run) if name in special else words(Values(run).get(name))
+
+
+def _narrowest(name: str, cells: Sequence[str]) -> int:
+    """Return how narrow a column can be: that of the largest AUC has the attack on a line of its own."""
+    parts = [part for cell in cells for part in (cell.split() if name == LARGEST_AUC else [cell])]
+    return max(map(len, parts), default=0)
+
+
+def _short(name: str, room: int, shared: Sequence[str]) -> str:
+    """Return a name in lines as wide as there is room: all of it, or where words are left out, its beginning."""
+    if not shared:
+        return "\n".join(textwrap.wrap(name, room, break_on_hyphens=False))
+    rest = " ".join(_fitting(word, room) for word in name.split() if word not in shared)
+    lines = textwrap.wrap(rest, room, max_lines=NAME_LINES, placeholder=" ...", break_on_hyphens=False)
+    return "\n".join(lines)
+
+
+def _fitting(word: str, room: int) -> str:
+    """Return a word; where it is too long, `label_smoothing=0.05`, with the end of its key left out."""
+    key, sign, value = word.rpartition("=")
+    kept = room - len(f"..={value}")
+    return word if len(word) <= room or not sign or kept < 1 else f"{key[:kept]}..={value}"
 
 
 def _auc_words(run: StoredRun) -> str:

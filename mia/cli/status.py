@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.closing import close_the_dead
-from mia.cli.finding import RESULTS, shared_words, span_words
+from mia.cli.finding import RESULTS, name_first, shared_words, span_words
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
 from mia.composition import compose_config
 from mia.config import StatusConfig, to_options
@@ -93,7 +93,7 @@ class State:
 
 def command(arguments: list[str]) -> int:
     """Print how far sweeps are, and return the exit code."""
-    overrides = [as_text(one, ("sweep",)) for one in only_overrides(arguments, "status")]
+    overrides = [as_text(one, ("sweep",)) for one in only_overrides(name_first(arguments, ["sweep"]), "status")]
     config: StatusConfig = to_options(compose_config(overrides, "status"), StatusConfig)
     from mia.tracking import Reader
 

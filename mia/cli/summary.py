@@ -33,6 +33,7 @@ def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
     from rich.console import Console
 
     from mia.cli.terminal import sweep_end
+    from mia.cli.whereabouts import browse_words
     from mia.report.frame import read_study
     from mia.report.tables import run_rows, summary_markdown
     from mia.tables import csv_text
@@ -40,7 +41,9 @@ def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
     tracker, sweep, task = swept.tracker, swept.run, swept.task
     runs = swept.counted
     study = read_study(runs, fetcher(tracker))
-    Console(stderr=True).print(sweep_end(study, report=report_path(sweep), sweep_id=sweep.id))
+    browse = browse_words(sweep.where)
+    end = sweep_end(study, report=report_path(sweep), sweep_id=sweep.id, browse=browse)
+    Console(stderr=True).print(end, crop=False)
     told = fingerprint({"runs": sorted([run.id, run.status] for run in runs)})
     if not failures and tracker.get(sweep.id).tags.get(TOLD) == told:
         return

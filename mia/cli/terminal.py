@@ -159,6 +159,7 @@ def sweep_end(
     *,
     report: Path | None = None,
     sweep_id: str = "",
+    browse: str = "browse it with: mia ui",
     runs: Sequence[StoredRun] = (),
     most: int = MOST_ROWS,
 ) -> "Group":
@@ -168,6 +169,7 @@ def sweep_end(
         study: The sweep's runs.
         report: Where the report lies, a path that a terminal makes a link.
         sweep_id: The sweep's run, for the UI.
+        browse: How to see it there.
         runs: Those that were run just now, whose warnings are said; by default all.
         most: Rows of the table.
     """
@@ -183,5 +185,5 @@ def sweep_end(
         *(warning_text(line, f" ({count} of {len(said)} runs)") for line, count in shared_warnings(said)),
         *(Text(f"! {run.name} {failure_words(run)}", style="red") for run in study.unfinished),
         *([Text.assemble("report: ", (str(report), f"link file://{report}"))] if report else []),
-        *([Text(f"browse its runs with: mia ui, run {sweep_id}")] if sweep_id else []),
+        *([Text(f"run {sweep_id}; {browse}", no_wrap=True, overflow="ignore")] if sweep_id else []),
     )

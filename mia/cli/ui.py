@@ -12,5 +12,5 @@ def command(arguments: list[str]) -> int:
     config: UiConfig = to_options(compose_config(only_overrides(arguments, "ui"), "ui"), UiConfig)
     from mia.tracking.ui import serve
 
-    serve(home(), config.host, config.port, open_browser=config.open)
+    serve(home(), config.host, config.port, open_browser=config.open, uri=config.tracking.uri)
     return ALL_IS_WELL

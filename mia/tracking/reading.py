@@ -117,17 +117,18 @@ class Reader:
         """Return the experiment's runs of any kind whose id begins with this, without params and metrics."""
         return [run for run in self._search({}, is_light=True) if run.id.startswith(wanted)]
 
-    def children(self, sweep_id: str) -> list[StoredRun]:
+    def children(self, sweep_id: str, *, is_light: bool = False, keys: Sequence[str] = ()) -> list[StoredRun]:
         """Return the runs that count in a sweep, those that other sweeps made included, oldest first.
 
-        Of every configuration that is the latest finished one, or else the latest attempt.
+        Of every configuration that is the latest finished one, or else the latest attempt. `is_light` and `keys` are
+        those of `runs`.
         """
-        return latest_attempts(self.members(sweep_id))
+        return latest_attempts(self.members(sweep_id, is_light=is_light, keys=keys))
 
-    def members(self, sweep_id: str) -> list[StoredRun]:
-        """Return all attempts of a sweep's runs, latest first."""
+    def members(self, sweep_id: str, *, is_light: bool = False, keys: Sequence[str] = ()) -> list[StoredRun]:
+        """Return all attempts of a sweep's runs, latest first; `is_light` and `keys` are those of `runs`."""
         sweep = self.get(sweep_id)
-        found = self._search({mark(sweep_id): COUNTS})
+        found = self._search({mark(sweep_id): COUNTS}, is_light=is_light, keys=keys)
         if OPENED not in sweep.tags:
             found += [run for run in self._earlier_members(sweep) if mark(sweep_id) not in run.tags]
         return sorted(found, key=lambda run: -run.started)
@@ -217,7 +218,8 @@ class Reader:
             status: FINISHED, FAILED, KILLED or RUNNING.
             limit: at most so many, unless it is 0.
             is_light: params and metrics may be left out, which takes a quarter of the time.
-            keys: all params and metrics but these may be left out, which takes half of it; empty: none may.
+            keys: all params and metrics but these may be left out, which takes half of it; a star stands for any
+                letters; empty: none may.
         """
         wanted = {"mia.kind": kind, "mia.fingerprint": fingerprint}
         tags = {key: value for key, value in wanted.items() if value}

@@ -53,7 +53,8 @@ class Source(Protocol):
             status: of the runs; any if empty; with ! before it any but that.
             limit: at most so many, unless it is 0.
             is_light: params and metrics are not needed, and may be left out.
-            keys: the params and metrics that are needed; others may be left out. Empty: all are.
+            keys: the params and metrics that are needed, a star for any letters; others may be left out. Empty: all
+                are.
         """
 
     def get(self, ids: Sequence[str]) -> list[StoredRun]:
@@ -152,9 +153,11 @@ class SqliteRuns:
         for kind in kinds:
             value = "value, is_nan" if kind == "latest_metrics" else "value"
             query = f"SELECT run_uuid, key, {value} FROM {kind} WHERE run_uuid IN ({ids})"  # noqa: S608 - as above
-            some = list(keys) if kind != "tags" else []
-            query += f" AND key IN ({_marks(some)})" if some else ""
-            for run_id, key, *stored in ask(query, [*values, *some]):
+            some = [one for one in keys if "*" not in one] if kind != "tags" else []
+            likes = [one for one in keys if "*" in one] if kind != "tags" else []
+            tests = [f"key IN ({_marks(some)})", *["key GLOB ?"] * len(likes)]
+            query += f" AND ({' OR '.join(tests)})" if some or likes else ""
+            for run_id, key, *stored in ask(query, [*values, *some, *likes]):
                 found[run_id][kind][key] = stored[0] if len(stored) == 1 else _number(*stored)
         return [self._stored(row, found[row[0]]) for row in rows]
 

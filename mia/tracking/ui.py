@@ -22,7 +22,7 @@ from pathlib import Path
 
 from mia.checks import RequestError
 from mia.files import StorageError
-from mia.tracking import database, ui_views
+from mia.tracking import address, database, ui_views
 from mia.tracking.moved import follow_move
 from mia.tracking.process import terminate_as_interrupt
 from mia.tracking.sources import SqliteRuns
@@ -39,6 +39,7 @@ def serve(
     port: int = 5000,
     *,
     open_browser: bool = False,
+    uri: str | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve the UI until it is interrupted.
@@ -48,6 +49,7 @@ def serve(
         host: address to listen on; other machines reach the UI only if it is not this machine's own.
         port: to listen on.
         open_browser: open the prepared view in the user's browser.
+        uri: the address of another database file, whose store is served in the place of the folder's.
         say: takes one line for a person at a time.
 
     Raises:
@@ -56,8 +58,7 @@ def serve(
     _check_free(host, port)
     names = _names(host)
     addresses = [f"http://{name}:{port}" for name in names]
-    place = database.place_of(None, home)
-    assert place is not None
+    place = _served(uri, home)
     database.prepare(place)
     old = follow_move(place)
     if old is not None:
@@ -68,7 +69,7 @@ def serve(
             f"there is no password. It answers to the names below; {MORE_HOSTS}=NAME:PORT adds others"
         )
     say("starting MLflow's UI ...")
-    log = home / "ui.log"
+    log = place.database.parent / "ui.log"
     with terminate_as_interrupt(), log.open("wb") as output:
         server = subprocess.Popen(  # noqa: S603 - our own command line
             _command(place, host, port, names),
@@ -90,6 +91,18 @@ def serve(
             pass
         finally:
             _stop(server)
+
+
+def _served(uri: str | None, home: Path) -> database.Place:
+    place = database.place_of(uri, home)
+    if place is None:
+        shown = address.shown(uri or "")
+        raise RequestError(
+            f"tracking.uri={shown} is not a file: mia ui serves files; a server is browsed at its address"
+        )
+    if uri is not None and not place.database.exists():
+        raise RequestError(f"tracking.uri={uri}: there is no such file")
+    return place
 
 
 def _command(place: database.Place, host: str, port: int, names: Sequence[str]) -> list[str]:

@@ -5,11 +5,13 @@ python tests/bench/tracking.py --runs 5000
 
 import argparse
 import json
+import os
 import resource
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +20,18 @@ import numpy as np
 
 from mia.tracking import Reader, Tracker, TrackingOptions
 
-PARAMS, METRICS, TAGS = 50, 80, 25
+PARAMS, ATTACKS, TAGS = 50, 8, 25
+METRICS = tuple(f"{metric}{end}" for metric in ("auc", "accuracy", "tpr_at_1pct_fpr") for end in ("", "_low", "_high"))
+QUESTIONS = (
+    ["runs"],
+    ["runs", "where=train.p3=3 and attack/a7/auc>0.5", "sort=-attack/a5/auc"],
+    ["runs", "sweep=everything", "where=train.p3=3", "sort=-largest_auc"],
+    ["runs", "columns=name,largest_auc", "sort=-largest_auc"],
+    ["runs", "format=csv", "limit=20"],
+    ["status"],
+    ["diff", "run 1", "run 2"],
+    ["note", "latest"],
+)
 
 
 def cpu() -> float:
@@ -42,17 +55,22 @@ def write_run(tracker: Tracker, number: int) -> None:
 
 
 def fill(home: Path, runs: int) -> None:
-    """Add runs without MLflow, which would take an hour."""
+    """Add runs without MLflow, which would take an hour; all count in a sweep that goes on."""
+    names = {f"f{number}": f"train.p1={number}" for number in range(runs + 100)}
+    everything = Tracker.open(TrackingOptions(), home).open_sweep("everything", "s", {}, names)
+    opened = int(time.time() * 1000)
     rows: dict[str, list[tuple[object, ...]]] = {"runs": [], "tags": [], "params": [], "latest_metrics": []}
     for number in range(runs):
         run = uuid.uuid4().hex
-        status, start = "FINISHED" if number % 10 else "FAILED", 1_700_000_000_000 + number * 1000
+        status, start = "FINISHED" if number % 10 else "FAILED", opened + number
         rows["runs"].append((run, f"run {number}", status, start, "active", f"file://{home}/artifacts/{run}", 1))
         tags = {f"mia.tag{k}": "a word or two" for k in range(TAGS)}
         tags |= {"mia.kind": "run", "mia.fingerprint": f"f{number}", f"mia.sweep.{number // 100}": "true"}
+        tags[f"mia.sweep.{everything.id}"] = "true"
         rows["tags"] += [(key, value, run) for key, value in tags.items()]
         rows["params"] += [(f"train.p{k}", str(k * number % 7), run) for k in range(PARAMS)]
-        rows["latest_metrics"] += [(f"attack/a{k}/auc", number / runs, 0, 0, 0, run) for k in range(METRICS)]
+        metrics = [f"attack/a{k}/{name}" for k in range(ATTACKS) for name in METRICS]
+        rows["latest_metrics"] += [(name, number / runs, 0, 0, 0, run) for name in metrics]
     columns = {
         "runs": "run_uuid, name, status, start_time, lifecycle_stage, artifact_uri, experiment_id",
         "tags": "key, value, run_uuid",
@@ -63,6 +81,21 @@ def fill(home: Path, runs: int) -> None:
         for table, names in columns.items():
             marks = ", ".join("?" * (names.count(",") + 1))
             connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows[table])  # noqa: S608
+
+
+def ask(home: Path) -> None:
+    """Print what each question of a person costs, Python's start included."""
+    for arguments in QUESTIONS:
+        before = cpu()
+        asked = subprocess.run(
+            [sys.executable, "-m", "mia", *arguments],
+            env=os.environ | {"MIA_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        print(json.dumps({f"mia {' '.join(arguments)}": round(cpu() - before, 2), "exit": asked.returncode}))
+        assert asked.returncode == (arguments[0] == "status"), asked.stderr
 
 
 def measure(what: str, home: Path) -> None:
@@ -99,9 +132,11 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "mlruns"
-        for what in ("make", "write", "look", "fill", "look", "list", "list, light"):
+        for what in ("make", "write", "look", "fill", "look", "list", "list, light", "ask"):
             if what == "fill":
                 fill(home, given.runs)
+            elif what == "ask":
+                ask(home)
             else:
                 subprocess.run([sys.executable, __file__, "--what", what, "--home", str(home)], check=True)
 

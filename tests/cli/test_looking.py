@@ -78,7 +78,7 @@ def test_the_table_names_the_strongest_attack(store, mia):
     _, out, _ = mia(home, "runs", "where=train.l2>0")
     assert ids["small l2"][:8] in out
     assert "0.6 loss" in out
-    assert "1 runs" in out
+    assert out.endswith("\n1 run\n")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,59 @@ def test_what_no_run_has_is_refused_in_one_line(store, mia, argument, said):
     code, _, err = mia(store[0], "runs", argument)
     assert code == 2
     assert said in err
+
+
+def test_a_name_may_stand_alone(store, mia):
+    home, _, _ = store
+    assert (
+        sorted(listed(mia, home, "sizes")) == sorted(listed(mia, home, "sweep=latest")) == ["broken", "large", "small"]
+    )
+    assert mia(home, "status", "sizes")[:2] == mia(home, "status", "sweep=sizes")[:2]
+    code, _, err = mia(home, "runs", "sizse")
+    assert code == 2
+    assert err.strip() == "mia: error: sweep=sizse is not in the store, did you mean 'sizes'?"
+
+
+@pytest.mark.parametrize("sweep", [(), ("sweep=wide",)], ids=len)
+def test_what_is_read_for_a_list_is_enough_for_its_filter_and_order(store, mia, sweep):
+    home, ids, tracker = store
+    wide = tracker.open_sweep("wide", "w")
+    for name, *_ in RUNS:
+        tracker.link(ids[name], wide.id)
+    found = listed(mia, home, *sweep, "where=largest_auc > 0.5 and split.size=200", "sort=-largest_auc")
+    assert found == ["small", "small l2"]
+    code, out, _ = mia(
+        home, "runs", *sweep, "columns=largest_auc,train.l2", "sort=largest_auc", "where=train.l2 < 0.05"
+    )
+    assert code == 0
+    assert re.findall(r"0\.\d+ \w+", out) == ["0.55 loss", "0.7 loss"]
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_long_names_leave_room_for_the_rest(store, mia, monkeypatch, width):
+    home, _, tracker = store
+    monkeypatch.setenv("COLUMNS", str(width))
+    sweep = tracker.open_sweep("long", "l")
+    for k in range(2):
+        settings = f"l2=1e-{k} label_smoothing=0.0{k}5 early_stopping.holdout=0.{k} augmentation.flip=0.{k} last={k}"
+        name = f"images cnn n=2500 {settings}"
+        with tracker.run(name=name, fingerprint=f"l{k}", parent_id=sweep.id) as run:
+            run.log_metrics({"target/test_accuracy": 0.5, "attack/modified_entropy/auc": 0.51234})
+    _, out, _ = mia(home, "runs", "long")
+    assert out.count("modified_entropy") == 2
+    assert "l2=1e-1" in out
+    assert "=0.015" in out
+    assert "2 runs; all are images cnn n=2500" in out
+    assert out.count("\n") < (18 if width == 80 else 12)
+    assert ("last=1" in out) == (width == 160)
+
+
+def test_a_sweep_is_no_run(store, mia):
+    home, ids, _ = store
+    for word in ("sizes", ids["sweep"][:8]):
+        code, _, err = mia(home, "diff", "latest", word)
+        assert code == 2
+        assert f"mia runs {word} lists its runs" in err
 
 
 def test_status_tells_what_failed_and_why(store, mia):
