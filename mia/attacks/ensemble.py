@@ -87,6 +87,8 @@ def ensemble(
         return settle(add_up(_said(odds, scores), weights))
 
     score = together([one.score for one in members.values()])
+    if unscored := np.count_nonzero(np.isnan(score)):
+        lines.append(f"{unscored} of {len(score)} records have no score by one of these: left out, not filled in")
     placebos = [one.placebo for one in members.values() if one.placebo is not None]
     placebo = together(placebos) if len(placebos) == len(members) else None
     known = StandIn(

@@ -113,6 +113,18 @@ def test_stand_ins_are_judged_by_weights_that_did_not_see_them_and_the_placebo_i
     assert min(weights) >= 0
 
 
+def test_records_that_one_attack_cannot_score_are_left_out_and_counted():
+    signals, _ = random_signals(records=400, shadows=12)
+    signals.shadow_membership[:, :7] = 1
+    signals.shadow_own[:, :7] = True
+    scores = run(signals)
+    assert "weight_lira_offline" in scores.details  # a few records are no reason to go without it
+    assert np.isnan(scores.score[:7]).all()
+    unscored = np.count_nonzero(np.isnan(scores.score))
+    assert unscored < 20
+    assert any(line.startswith(f"{unscored} of 400 records have no score") for line in scores.warnings)
+
+
 def test_only_some_of_the_attacks():
     signals, _ = random_signals(records=200)
     scores = run(signals, of=["loss", "lira_offline"])
