@@ -223,9 +223,8 @@ def _named(name: str, node: type, base: type) -> type:
 
 
 NODES = {
-    "config": Config, "audit": AuditConfig, "ui": UiConfig, "report": ReportConfig, "pools": PoolsConfig,
-    "plan": PlanConfig, "runs": RunsConfig, "status": StatusConfig, "diff": DiffConfig, "note": NoteConfig,
-    "rm": RmConfig,
+    "config": Config, "audit": AuditConfig, "ui": UiConfig, "report": ReportConfig, "plan": PlanConfig, "rm": RmConfig,
+    "pools": PoolsConfig, "runs": RunsConfig, "status": StatusConfig, "diff": DiffConfig, "note": NoteConfig,
 }  # fmt: skip
 """The schema of each config, by its name in `conf/`."""
 
