@@ -24,7 +24,7 @@ def folder_files(result: Result, about: About, made: Mapping[str, bytes] | None 
     """Return the files of `out=DIR` by name; `made`: those that were made before, its tables among them.
 
     `metrics.json` (flat names), `scores.npz` (one array per attack over the candidates, and their `index`),
-    `records.csv`, `per_class.csv`, `model-card.md`, `audit.html`, and `growth.csv`, `slices.csv` where there are any.
+    `records.csv`, `per_class.csv`, `model-card.md`, `audit.html`, and `growth.csv`, `slices.csv`, `overlap.csv` if any.
     """
     metrics = {name: value for name, value in result.metrics.items() if not math.isnan(value)}
     texts = {

@@ -249,6 +249,8 @@ class StandIn:
     is_member: Bool[np.ndarray, "S"]
     labels: Int[np.ndarray, "S"]
     is_predicted: Bool[np.ndarray, "S"] | None = None  # by the rule that the target's records are predicted by
+    model: Int[np.ndarray, "S"] | None = None  # which shadow, counted from 1; None: not told
+    record: Int[np.ndarray, "S"] | None = None  # position along the signals' record axis; None: not told
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mia.attacks import is_owners
+from mia.metrics.over_seeds import overlap_rows
 from mia.records import Result
 
 Cell = str | int | float
 FORMULA = ("=", "+", "-", "@", "|", "%")
+ENSEMBLE = "ensemble"
 DIGITS = 5
 """Significant digits of a score or a confidence: more would be noise, and a table is for people."""
 
@@ -76,10 +78,19 @@ def _ranks(score: Float[np.ndarray, "Q"]) -> Int[np.ndarray, "Q"]:
 
 
 def result_tables(result: Result) -> dict[str, str]:
-    """Return the tables of a result as CSV, by file name: `growth.csv` and `slices.csv` where there are any."""
+    """Return the tables of a result as CSV, by file name: `growth.csv`, `slices.csv`, `overlap.csv` if any."""
     tables = {"records.csv": _csv_of(record_columns(result)), "per_class.csv": csv_text(result.per_class)}
-    more = {"growth.csv": result.growth, "slices.csv": result.slices}
+    more = {"growth.csv": result.growth, "slices.csv": result.slices, "overlap.csv": overlap_of_attacks(result)}
     return tables | {name: csv_text(rows) for name, rows in more.items() if rows}
+
+
+def overlap_of_attacks(result: Result) -> list[dict[str, str | float]]:
+    """Return which attacker's attack finds whom at 1% of false positives, where there are two; an ensemble is none.
+
+    It is made of the others: beside it, hardly a member would be found by one alone.
+    """
+    apart = {name: one.score for name, one in result.scores.items() if not is_owners(name) and name != ENSEMBLE}
+    return overlap_rows(apart, result.is_member) if len(apart) > 1 and result.is_member.any() else []
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -76,7 +76,8 @@ def label_only(
     thresholds = known = None
     if asked_of:
         scores, membership, records = (np.concatenate(parts) for parts in zip(*asked_of, strict=True))
-        known = StandIn(scores, membership, signals.labels[records])
+        models = np.concatenate([np.full(len(own), row) for row, (own, _) in enumerate(owns, start=1)])
+        known = StandIn(scores, membership, signals.labels[records], model=models, record=records)
         thresholds = learn_thresholds(scores, membership, None, signals.num_classes)
     none = np.zeros(len(asked), np.int64)
     if thresholds is None or known is None:

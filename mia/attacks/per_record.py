@@ -92,9 +92,9 @@ def learn_from_stand_ins(signals: Signals, score: Score, seed: int) -> tuple[Thr
     found = list(score_stand_ins(signals, score, seed))
     if not found:
         return None, 0, None
-    scores, is_member, records = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    weights = np.concatenate([np.where(member, 1 / member.sum(), 1 / (~member).sum()) for _, member, _ in found])
-    known = StandIn(settle(scores), is_member, signals.labels[records])
+    scores, is_member, records, models = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    weights = np.concatenate([np.where(member, 1 / member.sum(), 1 / (~member).sum()) for _, member, *_ in found])
+    known = StandIn(settle(scores), is_member, signals.labels[records], model=models, record=records)
     return learn_thresholds(known.score, is_member, None, signals.num_classes, weights), len(found), known
 
 
@@ -114,7 +114,7 @@ def areas_of_stand_ins(
     place = np.linspace(0, len(level) - 1, min(JUDGES, len(level))).round().astype(int)
     chosen = [int(shadow) + 1 for shadow in np.argsort(level, kind="stable")[place]]
     areas = [
-        [area_under_curve(settle(found), member) for found, member, _ in score_stand_ins(signals, score, seed, chosen)]
+        [area_under_curve(settle(found), member) for found, member, *_ in score_stand_ins(signals, score, seed, chosen)]
         for score in scores
     ]
     return np.mean(areas, axis=1) if areas and areas[0] else None
@@ -122,8 +122,8 @@ def areas_of_stand_ins(
 
 def score_stand_ins(
     signals: Signals, score: Score, seed: int, chosen: Sequence[int] = range(1, STAND_INS + 1)
-) -> Iterator[tuple[Float[np.ndarray, "n"], Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]]:
-    """Yield scores, membership and positions of each stand-in's own records, where there are both kinds."""
+) -> Iterator[tuple[Float[np.ndarray, "n"], Bool[np.ndarray, "n"], Int[np.ndarray, "n"], Int[np.ndarray, "n"]]]:
+    """Yield scores, membership and positions of a stand-in's own records, if there are both kinds, and its number."""
     if signals.num_shadows < 2:
         return
     for shadow in chosen:
@@ -135,7 +135,7 @@ def score_stand_ins(
         use = own[~np.isnan(found[own])]
         member = membership[use] == IN
         if member.any() and not member.all():
-            yield found[use], member, use
+            yield found[use], member, use, np.full(len(use), shadow)
 
 
 def records_in_question(signals: Signals) -> Int[np.ndarray, "R"]:

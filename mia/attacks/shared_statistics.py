@@ -7,7 +7,7 @@ Knows nothing of membership or scores.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -67,6 +67,34 @@ def for_target(base: Signals, signals: Signals, rows: Sequence[int]) -> Signals:
         known.phi[rows], known.log_confidence[rows], known.confidence[rows], None, known.floor
     )
     return signals
+
+
+def reorder_shadows(signals: Signals, order: Sequence[int] | Int[np.ndarray, "K"]) -> Signals:
+    """Return the signals with the shadows in another order, and what is known of them; the same where it is theirs."""
+    order = np.asarray(order)
+    if np.array_equal(order, np.arange(signals.num_shadows)):
+        return signals
+    known, population = shared_statistics(signals), signals.population_outputs
+    moved = replace(
+        signals,
+        shadow_outputs=signals.shadow_outputs[order],
+        shadow_membership=signals.shadow_membership[order],
+        shadow_own=signals.shadow_own[order],
+        population_outputs=None if population is None else population[[*order, -1]],
+        oracle=None,
+        models=None,
+    )
+    rows = [0, *(order + 1)]
+    beside = known.population_confidence
+    moved.shared[FLOOR_KEY] = floor_of(signals)
+    moved.shared[KEY] = SharedStatistics(
+        known.phi[rows],
+        known.log_confidence[rows],
+        known.confidence[rows],
+        None if beside is None else beside[rows],
+        known.floor,
+    )
+    return moved
 
 
 def check_floor(key: str, floor: float | str) -> None:

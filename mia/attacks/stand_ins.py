@@ -30,11 +30,13 @@ def own_records(signals: Signals) -> Iterator[Own]:
 
 def score_stand_ins(signals: Signals, score: Score) -> tuple[StandIn | None, int]:
     """Return what the score says of the shadows' own records, and how many shadows those are; None without shadows."""
-    scores, membership, labels = [], [], []
+    scores, membership, records, models = [], [], [], []
     for shadow, own, is_member in own_records(signals):
-        labels.append(signals.labels[own])
+        records.append(own)
+        models.append(np.full(len(own), shadow + 1))
         membership.append(is_member)
-        scores.append(score(signals.shadow_outputs[shadow, own], labels[-1]))
+        scores.append(score(signals.shadow_outputs[shadow, own], signals.labels[own]))
     if not scores:
         return None, 0
-    return StandIn(settle(np.concatenate(scores)), np.concatenate(membership), np.concatenate(labels)), len(scores)
+    all_scores, is_member, record, model = (np.concatenate(one) for one in (scores, membership, records, models))
+    return StandIn(settle(all_scores), is_member, signals.labels[record], model=model, record=record), len(scores)

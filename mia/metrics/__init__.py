@@ -13,7 +13,7 @@ Import from the modules themselves; they load NumPy and `scipy.special`, and wha
     groups         people in place of records
     slices         who is exposed: by class, confidence or any column, and where slices differ
     discoveries    which records are exposed, with the false discovery rate controlled
-    over_seeds     what repeats: coverage and stability over seeds, agreement between attacks
+    over_seeds     what repeats: coverage and stability over seeds, whom attacks find together
     comparison     means over several targets, paired differences between two attacks or configurations
     privacy_bounds audits of differential privacy by canaries: lower bounds on epsilon and on GDP's mu
     duci           the share of a data set that was used in training

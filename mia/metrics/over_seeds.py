@@ -74,6 +74,36 @@ def repeats(
     return metrics
 
 
+def overlap_rows(
+    scores: Mapping[str, Float[np.ndarray, "Q"]], is_member: Bool[np.ndarray, "Q"], rate: float = 0.01
+) -> list[dict[str, str | float]]:
+    """Return which attack finds whom at a false-positive rate: one table row per attack, a matrix with two counts.
+
+    Columns `attack`, `found` (how many members), `found_alone` (those that no other of these attacks finds) and one per
+    attack, the Jaccard index of the two lists of found members: found by both over found by either. It is absent where
+    neither finds anybody.
+
+    Args:
+        scores: by attack, of the candidate records.
+        is_member: the target's membership.
+        rate: the false-positive rate, each attack's threshold being its own.
+    """
+    found = {name: found_at_fpr(score, is_member, rate)[is_member] for name, score in scores.items()}
+    times = np.sum(list(found.values()), axis=0)
+    rows: list[dict[str, str | float]] = []
+    for name, mine in found.items():
+        row: dict[str, str | float] = {
+            "attack": name,
+            "found": float(mine.sum()),
+            "found_alone": float((mine & (times == 1)).sum()),
+        }
+        for other, others in found.items():
+            if either := int((mine | others).sum()):
+                row[other] = int((mine & others).sum()) / either
+        rows.append(row)
+    return rows
+
+
 def agreement(is_found: Mapping[str, Bool[np.ndarray, "Q"]]) -> list[dict[str, str | float]]:
     """Return one table row per pair of attacks: `attack`, `other`, how many each and both find, and their `jaccard`.
 

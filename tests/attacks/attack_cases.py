@@ -7,6 +7,7 @@ import numpy as np
 from mia.attacks.base import BaseOfflineOptions, BaseOnlineOptions
 from mia.attacks.calibration import CalibrationOptions
 from mia.attacks.confidence import ConfidenceOptions, EntropyOptions, LossOptions, ModifiedEntropyOptions
+from mia.attacks.ensemble import EnsembleOptions
 from mia.attacks.gap import GapOptions
 from mia.attacks.lira import LiraOfflineOptions, LiraOnlineOptions
 from mia.attacks.pmia import PmiaOptions
@@ -45,6 +46,7 @@ CASES = {
     "pmia moderated": ("pmia", PmiaOptions("moderated", "median")),
     "rmia_offline auto": ("rmia_offline", RmiaOfflineOptions(a="auto")),
     "pmia global": ("pmia", PmiaOptions("global")),
+    "ensemble": ("ensemble", EnsembleOptions()),
 }
 """By a name for people: every attack as it is by default, and some as they are not."""
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mia.metrics.over_seeds import agreement, align, found_at_fpr, repeats
+from mia.metrics.over_seeds import agreement, align, found_at_fpr, overlap_rows, repeats
 from mia.metrics.roc import roc, tpr_at_low_fpr
 
 
@@ -68,3 +68,16 @@ def test_agreement_is_jaccards():
     assert rows[0]["jaccard"] == 0.5
     assert rows[1]["jaccard"] == 0
     assert "jaccard" not in rows[-1]
+
+
+def test_overlap_counts_whom_an_attack_finds_alone():
+    is_member = np.array([True] * 4 + [False] * 4)
+    one = np.array([9.0, 9, 9, 1, 8, 0, 0, 0])
+    two = np.array([0.0, 9, 9, 9, 8, 8, 0, 0])
+    same = np.array([0.0, 9, 9, np.nan, 8, 8, 0, 0])
+    nobody = np.zeros(8)
+    rows = overlap_rows({"one": one, "two": two, "same": same, "nobody": nobody}, is_member)
+    assert [(row["found"], row["found_alone"]) for row in rows] == [(3, 1), (3, 1), (2, 0), (0, 0)]
+    assert rows[0] == {"attack": "one", "found": 3, "found_alone": 1, "one": 1, "two": 0.5, "same": 2 / 3, "nobody": 0}
+    assert [row["one"] for row in rows] == [1, 0.5, 2 / 3, 0]
+    assert "nobody" not in rows[3]
