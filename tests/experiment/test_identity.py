@@ -167,7 +167,7 @@ def others(value: Any) -> list[Any]:
         return [value + 0.25, value / 2, value + 0.01]
     if isinstance(value, list):
         return [[*value, 9]]
-    return [7, 0.5, "sqlite:////x.db"] if value is None else [*WORDS, 0.01, "word"]
+    return [7, 0.5, "sqlite:////x.db"] if value is None else [*WORDS, 0.01, ["loss", "calibration"], "word"]
 
 
 def experiment_of(config: Config) -> ExperimentOptions:
