@@ -9,8 +9,8 @@ import pytest
 from mia.models.networks.network import Network
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
 from mia.train import tune
-from mia.train.devices import mesh
 from mia.train.defence_options import DpOptions
+from mia.train.devices import mesh
 from mia.train.hooks import Defences, Strengths
 from mia.train.options import TrainOptions
 from mia.train.sharded import advance, initialise
