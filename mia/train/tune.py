@@ -29,7 +29,7 @@ GAIN = 1.03  # less is not worth another way
 def tuned(
     wanted: str, plan: Plan, on: Mesh, width: int, records: Records, job: Model, folder: Path | None = None
 ) -> tuple[Plan, str]:
-    """Return the plan whose steps are fastest here, and a line that says so; none where nothing was chosen.
+    """Return the plan whose steps are fastest here, and a line that says so; none where there was nothing to choose.
 
     Args:
         wanted: `engine.tune`.
@@ -50,11 +50,12 @@ def tuned(
         found = timed({part: replace(plan, part=part) for part in parts}, on, records, job)
         _write(path, found)
     fixed, (part, seconds) = found.get(plan.part, np.inf), min(found.items(), key=lambda item: item[1])
-    if part == plan.part or fixed < seconds * GAIN:
-        return plan, ""
-    gain = "the fixed choice does not run" if np.isinf(fixed) else f"{fixed / seconds:.2f} times the fixed choice"
-    speed = f"{on.size * plan.batch_size / seconds:,.3g}".rstrip(".") + " records a second"
-    how = f"{part or 'all'} at a time"
+    if fixed < seconds * GAIN:
+        part, seconds = plan.part, fixed
+    gain = f"{fixed / seconds:.2f} times the fixed choice" if part != plan.part else "the fixed choice"
+    gain = "the fixed choice does not run" if np.isinf(fixed) else gain
+    speed = f"{float(f'{on.size * plan.batch_size / seconds:.3g}'):,.0f} records a second"
+    how = f"{part or 'all'} at a time" if plan.may_divide or part else "as many at a time as caches hold"
     line = f"{CHOSEN}{wanted}: batches of {plan.batch_size} go through {plan.network.options.name} {how}"
     return replace(plan, part=part), f"{line}, {speed}, {gain}"
 
