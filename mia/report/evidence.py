@@ -20,7 +20,7 @@ from mia.metrics.words import METRICS
 from mia.records import StoredRun
 from mia.report import found, searched
 from mia.report.searched import Searched
-from mia.report.study import NO_DEFENCE, Row, Study, framed
+from mia.report.study import NO_DEFENCE, Row, Study, framed, is_ordered
 from mia.tables import number, read_rows
 
 if TYPE_CHECKING:
@@ -173,16 +173,19 @@ class Evidence:
 
     @cached_property
     def paths(self) -> "pd.DataFrame":
-        """The settings on each defence's `line`, the one without a defence at the start of each."""
+        """The settings on each defence's `line`, led by the one without a defence; whether a line is `ordered`."""
         import pandas as pd
 
         settings = self.study.settings.drop(columns=["run", "command"])
         plain, strong = settings[settings["defence"] == NO_DEFENCE], settings[settings["defence"] != NO_DEFENCE]
+        one_line = strong.groupby(["place", "defence", "who"], sort=False)
+        ordered = one_line["s"].transform(lambda line: is_ordered([self.study.rows[s].defences for s in line]))
+        strong = strong.assign(line=strong["defence"], ordered=ordered.astype(bool))
         starts = [
-            plain[plain["place"] == place].head(1).assign(line=defence, who=who)
-            for (place, defence, who), _ in strong.groupby(["place", "defence", "who"], sort=False)
+            plain[plain["place"] == place].head(1).assign(line=defence, who=who, ordered=strong["ordered"][line[0]])
+            for (place, defence, who), line in one_line.groups.items()
         ]
-        return pd.concat([*starts, strong.assign(line=strong["defence"])])
+        return pd.concat([*starts, strong])
 
 
 DATA = ("settings", "points", "paths", "curves", "classes", "changes", "slices", "exposure", "fates", "repeats",
