@@ -69,7 +69,7 @@ def command(arguments: list[str]) -> int:
 def values_of(run: StoredRun, fetch: "Fetch") -> Mapping[str, Any]:
     """Return a run's typed config by key; what its table says, where the config cannot be read."""
     from mia.config import from_stored
-    from mia.report.frame import flat
+    from mia.study.frame import flat
 
     path = fetch(run, "config.yaml")
     try:

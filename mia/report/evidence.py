@@ -20,7 +20,7 @@ from mia.metrics.words import METRICS
 from mia.records import StoredRun
 from mia.report import found, searched
 from mia.report.searched import Searched
-from mia.report.study import NO_DEFENCE, Row, Study, framed, is_ordered
+from mia.study.study import NO_DEFENCE, Row, Study, framed, is_ordered
 from mia.tables import number, read_rows
 
 if TYPE_CHECKING:

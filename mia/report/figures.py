@@ -12,9 +12,9 @@ from mia.metrics.roc import FPR_LIMITS, left_edge
 from mia.metrics.words import metric_of, metric_words, of_kind
 from mia.report.evidence import Evidence
 from mia.report.look import BY_LABEL, Figure, by_category, by_order, choice, filled, templates
-from mia.report.sentences import price_words, slope_words
-from mia.report.study import KNOWS, KNOWS_NOT, NO_DEFENCE, SIZE, UTILITY, Study, axis_field, key_words, size_words
 from mia.report.tables import duration_words
+from mia.study.sentences import price_words, slope_words
+from mia.study.study import KNOWS, KNOWS_NOT, NO_DEFENCE, SIZE, UTILITY, Study, axis_field, key_words, size_words
 
 LEAKAGE = "=words[metric] + (indexof(metric, '/') < 0 ? ' of ' + attack : '')"
 MOST_ATTACKS, MOST_ROWS, MOST_PANELS, MOST_NAMED = 12, 30, 12, 30

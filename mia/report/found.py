@@ -12,7 +12,7 @@ import numpy as np
 from mia.metrics.discoveries import FALSE_DISCOVERY, benjamini_hochberg, combine_p_values, conformal_p_values
 from mia.metrics.over_seeds import agreement, align, found_at_fpr, repeats
 from mia.metrics.roc import exposed
-from mia.report.study import framed
+from mia.study.study import framed
 
 if TYPE_CHECKING:
     from mia.report.evidence import Evidence

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from mia.report.study import Row
+from mia.study.study import Row
 from mia.tables import Cell as CsvCell
 from mia.tables import read_rows
 

@@ -3,7 +3,6 @@
 Takes a study, gives files by name; what stands on the page, in which order, is decided here.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 
 from mia import __version__
 from mia.metrics.words import FAILED
-from mia.records import StoredRun
 from mia.report import tables
 from mia.report.evidence import Evidence, data_of
 from mia.report.look import Figure, picture_files
 from mia.report.page import NAME, Page, Section, page_html, write_files
 from mia.report.searched import Searched, searched_tables
-from mia.report.study import Study
+from mia.study.sentences import failure_words, shared_warnings
+from mia.study.study import Study
 from mia.tables import csv_text
 
 FAILED_NOTE = "One run in a hundred fails by chance; more mean that what is shown is not leakage alone."
@@ -101,7 +100,7 @@ def _sections(
     said = [f"{line} ({count} of {len(study.runs)} runs)" for line, count in shared_warnings(study.runs)]
     said += [f"{run.name}: its config.yaml cannot be read, so that it is left out" for run in study.unreadable]
     failed, others = ([line for line in said if (FAILED in line) == wanted] for wanted in (True, False))
-    unfinished = [f"{run.name} {tables.failure_words(run)}" for run in study.unfinished]
+    unfinished = [f"{run.name} {failure_words(run)}" for run in study.unfinished]
     first, rest = ([Section.of(one) for one in figures if (one.name == FIRST) == wanted] for wanted in (True, False))
     return [
         Section("controls", "Controls that failed", FAILED_NOTE, lines=failed),
@@ -132,17 +131,3 @@ def _cards(study: Study) -> list[tuple[str, str]]:
         v for run in study.runs for name, v in run.metrics.items() if name.startswith("time/") and "total" not in name
     ]
     return [*cards, (tables.duration_words(sum(spent)), "of computing")] if spent else cards
-
-
-def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
-    """Return every warning of runs once, with the number of runs that gave it: failed controls, then the most frequent.
-
-    Warnings that differ in their numbers only are one, however many numbers they list: the first stands for all.
-    """
-    number = r"(?<![\w.])\d+(?:,\d{3})*"
-    said: dict[str, tuple[str, set[str]]] = {}
-    for run in runs:
-        for line in filter(str.strip, run.tags.get("mia.warnings", "").splitlines()):
-            said.setdefault(re.sub(rf"{number}(?:, {number})*", "#", line), (line, set()))[1].add(run.id)
-    found = ((line, len(whose)) for line, whose in said.values())
-    return sorted(found, key=lambda one: (FAILED not in one[0], -one[1]))

@@ -13,9 +13,9 @@ from typing import Any
 from mia.attacks import attack_words
 from mia.metrics.estimates import Estimate
 from mia.metrics.words import METRICS, metric_of, metric_words
-from mia.records import StoredRun
 from mia.report.published import FIGURES, SHADOWS, published_cells, published_for
-from mia.report.study import ADAPTIVE, Row, Study, key_words, sort_key, value_words
+from mia.study.sentences import failure_words
+from mia.study.study import ADAPTIVE, Row, Study, key_words, sort_key, value_words
 from mia.tables import Cell as CsvCell
 from mia.tables import number
 
@@ -81,13 +81,6 @@ def estimate_cell(estimate: Estimate, *, is_best: bool = False) -> Cell:
 def number_text(value: float) -> str:
     """Return a rounded result; a dash where there is none."""
     return f"{round(value, DIGITS) + 0.0:.{DIGITS}f}" if math.isfinite(value) else "-"  # never -0.000
-
-
-def failure_words(run: StoredRun) -> str:
-    """Return what became of an unfinished run, and why, in one line."""
-    reason = " ".join(run.tags.get("mia.error", "").split())
-    status = {"FAILED": "failed", "KILLED": "was interrupted", "RUNNING": "is not finished"}.get(run.status, run.status)
-    return f"{status}: {reason}" if reason else status
 
 
 def duration_words(seconds: float) -> str:

@@ -14,8 +14,8 @@ from mia.metrics.roc import exposed
 from mia.report import look
 from mia.report.evidence import Evidence, data_of
 from mia.report.figures import sweep_figures
-from mia.report.frame import read_study
-from mia.report.study import KNOWS_NOT, NO_DEFENCE, UTILITY
+from mia.study.frame import read_study
+from mia.study.study import KNOWS_NOT, NO_DEFENCE, UTILITY
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,9 @@ from mia.metrics.estimates import Estimate, of_mean
 from mia.metrics.rates import clopper_pearson
 from mia.metrics.words import is_part, metric_of
 from mia.records import StoredRun
-from mia.report.study import (
+from mia.settings import Setting
+from mia.stored_result import Fetch
+from mia.study.study import (
     ADAPTIVE,
     NO_DEFENCE,
     SIZE,
@@ -31,8 +33,6 @@ from mia.report.study import (
     sort_key,
     split_metric,
 )
-from mia.settings import Setting
-from mia.stored_result import Fetch
 from mia.tracking.reading import CONFIG, latest_attempts
 from mia.tracking.where import Where
 
