@@ -3,7 +3,8 @@
 Takes a run and a callable that finds its files; never opens a pickle. Stores nothing.
 """
 
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,22 @@ def stored_result(run: StoredRun, fetch: Fetch) -> Result:
     )  # fmt: skip
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+def stored_scores(run: StoredRun, fetch: Fetch, attacks: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """Return `index`, `member` and the scores of attacks of a run; nothing where they are missing or damaged.
+
+    Args:
+        run: The run.
+        fetch: Finds its files.
+        attacks: Whose scores are read; by default all.
+    """
+    path = fetch(run, "scores.npz")
+    try:
+        arrays = _arrays(path, None if attacks is None else {"index", "member", *attacks}) if path else {}
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile):
+        return {}
+    return arrays if {"index", "member"} <= arrays.keys() else {}
+
+
+def _arrays(path: Path, wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    with path.open("rb") as content, np.load(content, allow_pickle=False) as file:  # numpy leaves damaged files open
+        return {name: file[name] for name in file.files if wanted is None or name in wanted}

@@ -5,21 +5,22 @@ the figure. Of several seeds the first is shown, but for paired differences, whi
 """
 
 import math
-import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mia.metrics.auc import auc_difference
+from mia.metrics.comparison import paired_auc
 from mia.metrics.estimates import Estimate, mean_of_intervals
+from mia.metrics.over_seeds import Judged
 from mia.metrics.roc import drawn_rate, thinned_roc
 from mia.metrics.words import METRICS
 from mia.records import StoredRun
 from mia.report import found, searched
+from mia.report.look import Figure, data_names
 from mia.report.searched import Searched
+from mia.stored_result import stored_scores
 from mia.study.study import NO_DEFENCE, Row, Study, framed, is_ordered
 from mia.tables import number, read_rows
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 MOST_ATTACKS, MOST_LINES = 5, 12_000
 POINTS = 40  # of a curve: a page holds hundreds of them
-Known = tuple[np.ndarray, np.ndarray, np.ndarray]  # index, membership, score
 
 
 def roc_points(score: np.ndarray, is_member: np.ndarray, points: int) -> Iterator[tuple[float, float]]:
@@ -59,11 +59,11 @@ class Evidence:
     def scores(self, run: StoredRun) -> Mapping[str, np.ndarray]:
         """Return `index`, `member` and the foremost attacks' scores of a run; nothing where they cannot be read."""
         if run.id not in self._scores:
-            self._scores[run.id] = _read_scores(self.study.fetch(run, "scores.npz"), {"index", "member", *self.attacks})
+            self._scores[run.id] = stored_scores(run, self.study.fetch, self.attacks)
         return self._scores[run.id]
 
     @cached_property
-    def by_setting(self) -> list[tuple[int, str, list[Known]]]:
+    def by_setting(self) -> list[tuple[int, str, list[Judged]]]:
         """Setting, attack, and index, membership and score of each run that has scores of members and of others."""
         found = []
         for s in self.study.finished:
@@ -139,7 +139,7 @@ class Evidence:
             for s, plain in defended:
                 before = {seeds[run.id]: run for run in rows[plain].runs}
                 pairs = [(run, before[seeds[run.id]]) for run in rows[s].runs if seeds[run.id] in before]
-                made = [_of_pair(self.scores(run), self.scores(other), attack) for run, other in pairs]
+                made = [paired_auc(self.scores(run), self.scores(other), attack) for run, other in pairs]
                 if known := [one for one in made if one is not None]:
                     found.append((s, attack, mean_of_intervals(known)))
         return found
@@ -188,13 +188,9 @@ class Evidence:
         return pd.concat([*starts, strong])
 
 
-DATA = ("settings", "points", "paths", "curves", "classes", "changes", "slices", "exposure", "fates", "repeats",
-        "agreement", "confirmed", "sweeps", "trials")  # fmt: skip
-
-
-def data_of(study: Study, evidence: Evidence) -> dict[str, "pd.DataFrame"]:
-    """Return every data set that figures name, each an attribute of `Evidence`."""
-    return {name: getattr(evidence, name) for name in DATA} if study.finished else {}
+def data_of(figures: Iterable[Figure], evidence: Evidence) -> dict[str, "pd.DataFrame"]:
+    """Return the data sets that figures name, each an attribute of `Evidence`."""
+    return {name: getattr(evidence, name) for name in sorted(data_names([one.spec for one in figures]))}
 
 
 def slice_lines(rows: Iterable[Mapping[str, Any]], attacks: Collection[str]) -> Iterator[dict[str, Any]]:
@@ -203,29 +199,7 @@ def slice_lines(rows: Iterable[Mapping[str, Any]], attacks: Collection[str]) -> 
     return ({**line, "differs": number(line["differs"]) > 0} for line in found)
 
 
-def _read_scores(path: Path | None, wanted: set[str]) -> Mapping[str, np.ndarray]:
-    if path is None:
-        return {}
-    try:  # opened here: numpy leaves what is damaged open
-        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name in wanted}
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile):
-        return {}
-    return arrays if {"index", "member"} <= arrays.keys() else {}
-
-
-def _known(arrays: Mapping[str, np.ndarray], attack: str) -> Known:
+def _known(arrays: Mapping[str, np.ndarray], attack: str) -> Judged:
     """Return the records that an attack could score."""
     kept = ~np.isnan(arrays[attack])
     return arrays["index"][kept], arrays["member"].astype(bool)[kept], arrays[attack][kept].astype(float)
-
-
-def _of_pair(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], attack: str) -> Any:
-    """Return the difference of two runs' AUC, or None where their records differ."""
-    if attack not in a or attack not in b or any(not np.array_equal(a[name], b[name]) for name in ("index", "member")):
-        return None
-    kept = ~np.isnan(a[attack]) & ~np.isnan(b[attack])
-    member = a["member"].astype(bool)[kept]
-    if member.all() or not member.any():
-        return None
-    return auc_difference(a[attack][kept].astype(float), b[attack][kept].astype(float), member)

@@ -192,8 +192,8 @@ def lines(study: Study, _: Evidence) -> Iterator[Values]:
         for defence in study.defences:
             order, title = study.strengths(defence), ", ".join(filter(None, [defence, other]))
             panel = {"title": title, "defence": _quoted(defence), "other": _quoted(other)}
-            x = {**strength, "sort": order, "scale": {"domain": order}}
-            by_strength.append(panel | sizes | {"x": x, "joined": "datum.ordered"})
+            rising = {**strength, "sort": order, "scale": {"domain": order}}
+            by_strength.append(panel | sizes | {"x": rising, "joined": "datum.ordered"})
             by_size.append(panel | {"x": size, "joined": "true", "field": "strength:N", **by_order(order, "none")})
     shared, kinds = {"y": "shared", "strokeDash": "shared"}, ("shared", "independent")
     for what, line, panels, (own, x) in (

@@ -20,13 +20,13 @@ from mia.attacks import ATTACKS, attack_words
 from mia.checks import RequestError, one_of
 from mia.contact_sheet import contact_sheet, most_exposed
 from mia.metrics.estimates import Estimate
-from mia.metrics.over_seeds import found_at_fpr
+from mia.metrics.over_seeds import agreement, found_at_fpr
 from mia.metrics.roc import FPR_LIMITS, left_edge
 from mia.metrics.words import FAILED, metric_of, metric_words, of_kind
 from mia.model_card import verdict
 from mia.records import Curves, Result, StoredRun
 from mia.report.evidence import roc_points, slice_lines, table_lines
-from mia.report.found import RATE, agreement_lines
+from mia.report.found import RATE
 from mia.report.look import CATEGORIES, MARKS, Figure, choice, filled, picture_files, templates
 from mia.report.page import NAME, Page, Section, page_html, write_files
 from mia.report.tables import Cell, Table, estimate_cell, text_cells
@@ -73,7 +73,7 @@ def run_data(result: Result) -> dict[str, Lines]:
         "reported": [labels[name] | {"f": f, "t": t} for name, limit, f in reported
                      if f > 0 and (t := metrics.get(f"attack/{name}/tpr_at_{limit}_fpr", 0.0)) > 0],
         "limits": [*limits, *({"f": end, "t": end} for end in (left_edge(count), 1.0))],
-        "agreement": agreement_lines(found),
+        "agreement": [{"a": a, "b": b, "v": v, "both": both} for a, b, v, both in agreement(found)],
         "classes": [{**line, "c": names.get(line["c"], line["c"])} for line in classes],
         "slices": list(slice_lines(result.slices, order[:MOST_ATTACKS])),
         "epochs": list(_epochs(result.curves)),

@@ -64,7 +64,7 @@ def report_files(
 
     evidence = Evidence(study, searched)
     figures = sweep_figures(study, evidence)
-    data = data_of(study, evidence) if figures else {}
+    data = data_of(figures, evidence)
     exposed = evidence.listed.to_numpy().tolist() if figures else []
     rows = {"summary.csv": tables.run_rows(study), "settings.csv": tables.summary_rows(study),
             "differences.csv": tables.difference_rows(study, evidence.differences),

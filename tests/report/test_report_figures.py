@@ -39,14 +39,15 @@ def figures(study, evidence):
 
 
 @pytest.fixture(scope="module")
-def data(study, evidence):
-    return data_of(study, evidence)
+def data(figures, evidence):
+    return data_of(figures.values(), evidence)
 
 
 def figures_of(*runs):
     study = read_study(runs, fetch_file)
     evidence = Evidence(study)
-    return {one.name: one for one in sweep_figures(study, evidence)}, data_of(study, evidence)
+    figures = {one.name: one for one in sweep_figures(study, evidence)}
+    return figures, data_of(figures.values(), evidence)
 
 
 def items_of(scene, kind):
