@@ -3,6 +3,7 @@
 Takes a run and a callable that finds its files; never opens a pickle. Stores nothing.
 """
 
+import dataclasses
 import zipfile
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -16,10 +17,18 @@ CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 """Arrays of `curves.npz`: the fields of `Curves`."""
 Fetch = Callable[[StoredRun, str], Path | None]
 """Finds an artifact of a run; None where it has none."""
+History = Callable[[str, str], list[float]]
+"""Takes a run's id and a metric, gives all its values."""
+LOSS_AUC = "curve/loss_auc"
 
 
-def stored_result(run: StoredRun, fetch: Fetch) -> Result:
+def stored_result(run: StoredRun, fetch: Fetch, history: History | None = None) -> Result:
     """Return the result of a stored run, as far as its artifacts hold it.
+
+    Args:
+        run: The run.
+        fetch: Finds its files.
+        history: For runs whose files lack the leakage by epoch.
 
     Raises:
         FileNotFoundError: it has no scores.
@@ -28,7 +37,10 @@ def stored_result(run: StoredRun, fetch: Fetch) -> Result:
     if path is None:
         raise FileNotFoundError(f"run {run.id} has no scores.npz")
     tables = {name: read_rows(fetch(run, f"{name}.csv")) for name in ("records", "per_class", "growth", "slices")}
-    arrays, curves = _arrays(path), fetch(run, "curves.npz")
+    arrays, stored = _arrays(path), fetch(run, "curves.npz")
+    curves = Curves(**_arrays(stored)) if stored else None
+    if history and curves and curves.loss_auc is None and LOSS_AUC in run.metrics:
+        curves = dataclasses.replace(curves, loss_auc=np.array(history(run.id, LOSS_AUC)))
     index, member = arrays.pop("index"), arrays.pop("member").astype(bool)
     by_index = {row["index"]: row for row in tables["records"]}
     rows = [by_index.get(str(k), {}) for k in index]
@@ -38,7 +50,7 @@ def stored_result(run: StoredRun, fetch: Fetch) -> Result:
         labels=np.array([int(row.get("label", 0)) for row in rows], int),
         confidence=np.array([number(row.get("confidence")) for row in rows]),
         scores={name: Scores(score, None, nobody, nobody) for name, score in arrays.items()},
-        per_class=tables["per_class"], curves=Curves(**_arrays(curves)) if curves else None, shadow_accuracy=None,
+        per_class=tables["per_class"], curves=curves, shadow_accuracy=None,
         class_names=(), warnings=tuple(filter(None, run.tags.get("mia.warnings", "").splitlines())),
         growth=[{key: value if key == "attack" else float(value) for key, value in row.items() if value}
                 for row in tables["growth"]],
