@@ -1,9 +1,10 @@
 """A stored run read back as a `Result`: what its artifacts hold, and nothing made up.
 
-Takes a run and a callable that finds its files; never opens a pickle. Stores nothing.
+Takes a run and a callable that finds its files; never opens a pickle. Stores nothing itself.
 """
 
 import dataclasses
+import io
 import zipfile
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -56,6 +57,13 @@ def stored_result(run: StoredRun, fetch: Fetch, history: History | None = None) 
                 for row in tables["growth"]],
         slices=tables["slices"],
     )  # fmt: skip
+
+
+def curves_file(curves: Curves) -> bytes:
+    """Return the content of `curves.npz`, which `stored_result` reads."""
+    buffer, kept = io.BytesIO(), {name: one for name, one in vars(curves).items() if one is not None}
+    np.savez_compressed(buffer, allow_pickle=False, **kept)
+    return buffer.getvalue()
 
 
 def stored_scores(run: StoredRun, fetch: Fetch, attacks: Collection[str] | None = None) -> dict[str, np.ndarray]:

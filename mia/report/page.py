@@ -39,6 +39,12 @@ class Section:
     lines: Sequence[str] = ()
 
     @classmethod
+    def on(cls, page: str, name: str, note: str = "", **content: Any) -> Self:
+        """Return a section of a page with its title, and its note where none is given, from `assets/figures.yaml`."""
+        said = look.templates()["sections"][page][name]
+        return cls(name, said["title"], note or said.get("note", ""), **content)
+
+    @classmethod
     def of(cls, figure: look.Figure) -> Self:
         """Return the section of a figure."""
         return cls(figure.name, figure.title, figure.caption, figure=True)

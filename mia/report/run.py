@@ -5,9 +5,9 @@ no learning curves, a run without an attack no ROC.
 """
 
 import base64
-import io
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from mia.report.found import RATE
 from mia.report.look import CATEGORIES, MARKS, Figure, choice, filled, picture_files, templates
 from mia.report.page import NAME, Page, Section, page_html, write_files
 from mia.report.tables import Cell, Table, estimate_cell, text_cells
-from mia.stored_result import CURVES, Fetch, History, stored_result
+from mia.stored_result import CURVES, Fetch, History, curves_file, stored_result
 from mia.tables import attacks_by_auc, class_name, result_tables
 
 if TYPE_CHECKING:
@@ -38,12 +38,6 @@ MOST_ATTACKS, MOST_COMPARED, MOST_EXPOSED = 4, 12, 10  # with a table of classes
 POINTS = 240  # of a curve
 COMPARED = ("auc", "balanced_accuracy", "tpr_at_1pct_fpr")
 GROWN = ("auc", "tpr_at_1pct_fpr", "tpr_at_0.1pct_fpr")
-COMPUTED = (
-    "Each attack gives every record a score, high for members, without knowing who is one: AUC compares these scores.",
-    "Accuracy, precision and recall are at thresholds learnt on shadows, which stand in for the target.",
-    "Null control: the same scores against shuffled membership. Placebo: the attack on answers that cannot know it.",
-    "A record that an attack cannot score is left out and counted, never filled in.",
-)
 Lines = list[dict[str, Any]]
 
 
@@ -206,16 +200,16 @@ def run_page(result: Result, *, title: str, command: str = "", question: str = "
     failed, others = ([line for line in result.warnings if (FAILED in line) == wanted] for wanted in (True, False))
     exposed = exposed_table(result)
     cited = [(attack_words(name), ATTACKS[name].citation) for name in attacks_by_auc(result) if name in ATTACKS.names()]
+    part = partial(Section.on, "run")
     sections = [
-        Section("controls", "A control failed: do not trust these numbers yet", lines=failed),
-        Section("leakage", "Leakage", note, [("leakage", attack_table(result))] if result.scores else []),
+        part("controls", lines=failed),
+        part("leakage", note, tables=[("leakage", attack_table(result))] if result.scores else []),
         *map(Section.of, figures),
-        Section("exposed", "The members that the strongest attack is surest about",
-                tables=[("exposed", exposed)] if exposed else [],
-                picture=f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""),
-        Section("warnings", "Warnings", lines=others),
-        Section("computed", "How it was computed", lines=COMPUTED if result.scores else []),
-        Section("cite", "Whom to cite", lines=[f"{name}: {source}" for name, source in cited if source]),
+        part("exposed", tables=[("exposed", exposed)] if exposed else [],
+             picture=f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""),
+        part("warnings", lines=others),
+        part("computed", lines=templates()["sections"]["run"]["computed"]["lines"] if result.scores else []),
+        part("cite", lines=[f"{name}: {source}" for name, source in cited if source]),
     ]  # fmt: skip
     shown = [one for one in of_kind("utility", "privacy") if one.is_main and one.name in result.metrics]
     cards = [(f"{result.metrics[one.name]:.3f}", one.words) for one in shown]
@@ -232,9 +226,7 @@ def run_files(result: Result, images: Shaped[np.ndarray, "N h w c"] | None = Non
     """
     files = {name: text.encode() for name, text in result_tables(result).items()}
     if result.curves is not None:
-        buffer, kept = io.BytesIO(), {name: one for name, one in vars(result.curves).items() if one is not None}
-        np.savez_compressed(buffer, allow_pickle=False, **kept)
-        files["curves.npz"] = buffer.getvalue()
+        files["curves.npz"] = curves_file(result.curves)
     if images is not None and images.ndim == 4 and result.scores:
         files["most_exposed.png"] = contact_sheet(result, images)
     picture = files.get("most_exposed.png", b"")

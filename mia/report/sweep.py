@@ -5,6 +5,7 @@ Takes a study, gives files by name; what stands on the page, in which order, is 
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,8 @@ from mia.study.sentences import failure_words, shared_warnings
 from mia.study.study import Study
 from mia.tables import csv_text
 
-FAILED_NOTE = "One run in a hundred fails by chance; more mean that what is shown is not leakage alone."
 FIRST = "grid"  # the figure that stands before the tables: two settings against each other answer at a glance
 MOST_TABLES = 8
-FOUND = (
-    "Nothing tried is better in everything than a point of the front. The best of many look better than they are: "
-    "confirmed values are means over fresh seeds. Importance: the share of a metric's variance that follows from a key."
-)
-EXPOSED = (
-    "Members whose score is too high for a non-member's. Of each list, 5% at most are false on average (conformal "
-    "p-values, over seeds twice their mean, Benjamini and Hochberg); exposed.csv names the records."
-)
 
 
 def write_report(study: Study, out: Path, **about: Any) -> Path:
@@ -102,17 +94,18 @@ def _sections(
     failed, others = ([line for line in said if (FAILED in line) == wanted] for wanted in (True, False))
     unfinished = [f"{run.name} {failure_words(run)}" for run in study.unfinished]
     first, rest = ([Section.of(one) for one in figures if (one.name == FIRST) == wanted] for wanted in (True, False))
+    part = partial(Section.on, "sweep")
     return [
-        Section("controls", "Controls that failed", FAILED_NOTE, lines=failed),
+        part("controls", lines=failed),
         *first,
-        Section("summary", "Summary", tables.caption(study), summaries if study.rows else []),
-        Section("searched", "What the search found", FOUND, searched),
-        Section("unfinished", "Not finished", lines=unfinished),
+        part("summary", tables.caption(study), tables=summaries if study.rows else []),
+        part("searched", tables=searched),
+        part("unfinished", lines=unfinished),
         *rest,
-        Section("exposed", "How many records are exposed for sure", EXPOSED, found),
-        Section("published", tables.PUBLISHED, tables.PUBLISHED_NOTE, [("published", beside)] if beside else []),
-        Section("reproduce", "How to reproduce each row", commands=[one for one in typed if one[1]]),
-        Section("warnings", "What the runs warned about", lines=[*others, *study.notes]),
+        part("exposed", tables=found),
+        part("published", tables=[("published", beside)] if beside else []),
+        part("reproduce", commands=[one for one in typed if one[1]]),
+        part("warnings", lines=[*others, *study.notes]),
     ]
 
 

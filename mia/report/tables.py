@@ -13,6 +13,7 @@ from typing import Any
 from mia.attacks import attack_words
 from mia.metrics.estimates import Estimate
 from mia.metrics.words import METRICS, metric_of, metric_words
+from mia.report.look import templates
 from mia.report.published import FIGURES, SHADOWS, published_cells, published_for
 from mia.study.sentences import failure_words
 from mia.study.study import ADAPTIVE, Row, Study, key_words, sort_key, value_words
@@ -20,10 +21,6 @@ from mia.tables import Cell as CsvCell
 from mia.tables import number
 
 DIGITS = 3
-PUBLISHED = "Beside published figures"
-PUBLISHED_NOTE = (
-    "The sources' networks, services and draws of records are not ours; recall and precision are the attack's."
-)
 EXPOSED = ("attack", "record", "p_value", "q_value", "seeds")  # columns of `exposed.csv`, after the setting
 
 
@@ -236,7 +233,8 @@ def summary_markdown(study: Study) -> str:
         attack = f" Leakage is that of `{study.attacks[0]}`." if study.attacks else ""
         parts.append(f"{caption(study)}{attack}\n\n{table_markdown(summary_table(study))}")
     if table := published_table(study):
-        parts.append(f"{PUBLISHED}. {PUBLISHED_NOTE}\n\n{table_markdown(table)}")
+        said = templates()["sections"]["sweep"]["published"]
+        parts.append(f"{said['title']}. {said['note']}\n\n{table_markdown(table)}")
     if len(study.attacks) > 1:
         parts.append(f"AUC of every attack:\n\n{table_markdown(attack_table(study))}")
     if study.unfinished:
