@@ -52,7 +52,7 @@ class Evidence:
     """The record-level frames of a study, made when they are asked for."""
 
     def __init__(self, study: Study, searched: Searched | None = None) -> None:
-        self.study, self.searched = study, searched or Searched()
+        self.study, self.searched, self.settings = study, searched or Searched(), study.settings
         self.attacks = study.attacks[:MOST_ATTACKS]
         self._scores: dict[str, Mapping[str, np.ndarray]] = {}
 
@@ -158,11 +158,6 @@ class Evidence:
     confirmed = cached_property(searched.confirmed)
 
     # --- the data sets that figures name ------------------------------------------------------------------------------
-
-    @property
-    def settings(self) -> "pd.DataFrame":
-        """A line per setting."""
-        return self.study.settings
 
     @cached_property
     def points(self) -> "pd.DataFrame":

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
@@ -73,7 +73,7 @@ def page_html(page: Page) -> str:
     """Return the whole page."""
     from markupsafe import Markup
 
-    packed, script, css = library(), *(Markup(_asset(f"page.{kind}")) for kind in ("js", "css"))  # noqa: S704 - ours
+    packed, script, css = library(), *(Markup(look.asset(f"page.{kind}")) for kind in ("js", "css"))  # noqa: S704 - ours
     specs = {one.name: one.spec for one in page.figures}
     wanted = look.data_names(list(specs.values()))
     datasets = {name: look.records(data) for name, data in page.data.items() if name in wanted}
@@ -91,15 +91,13 @@ def page_html(page: Page) -> str:
     )  # fmt: skip
 
 
-def _asset(name: str) -> str:
-    return (resources.files("mia.report") / "assets" / name).read_text(encoding="utf-8")
-
-
 @cache
 def _template() -> Any:
     import jinja2
 
-    return jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_asset("page.html"))
+    return jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        look.asset("page.html")
+    )
 
 
 @cache

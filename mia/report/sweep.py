@@ -16,6 +16,7 @@ from mia.report.evidence import Evidence, data_of
 from mia.report.look import Figure, picture_files
 from mia.report.page import NAME, Page, Section, page_html, write_files
 from mia.report.searched import Searched, searched_tables
+from mia.settings import duration_words
 from mia.study.sentences import failure_words, shared_warnings
 from mia.study.study import Study
 from mia.tables import csv_text
@@ -57,10 +58,9 @@ def report_files(
     evidence = Evidence(study, searched)
     figures = sweep_figures(study, evidence)
     data = data_of(figures, evidence)
-    exposed = evidence.listed.to_numpy().tolist() if figures else []
     rows = {"summary.csv": tables.run_rows(study), "settings.csv": tables.summary_rows(study),
             "differences.csv": tables.difference_rows(study, evidence.differences),
-            "exposed.csv": tables.exposed_rows(study, exposed)}  # fmt: skip
+            "exposed.csv": tables.exposed_rows(study, evidence.listed)}  # fmt: skip
     files = {name: csv_text(found).encode() for name, found in rows.items() if found or name[:1] == "s"}
     files["table.tex"] = tables.table_latex(tables.summary_table(study)).encode()
     pictures = picture_files(figures, data) if has_pictures else {}
@@ -71,21 +71,16 @@ def report_files(
     code = f"; code {', '.join(commits)}" if commits else ""
     footer = [f"Written by mia {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC from {runs}{code}.",
               f"Beside this file: {', '.join([*files, *(['figures/'] if pictures else [])])}."]  # fmt: skip
-    sections = _sections(study, figures, exposed, searched_tables(evidence.searched))
+    sections = _sections(study, figures, evidence)
     page = Page(title, sections, figures, data, question.strip(), command, _cards(study), footer)
     return files | pictures | {NAME: page_html(page).encode()}
 
 
-def _sections(
-    study: Study,
-    figures: Sequence[Figure],
-    exposed: Sequence[Sequence[Any]],
-    searched: Sequence[tuple[str, tables.Table]],
-) -> list[Section]:
+def _sections(study: Study, figures: Sequence[Figure], evidence: Evidence) -> list[Section]:
     summaries = [(f"leakage under {one}", tables.summary_table(study, one)) for one in study.attacks[:MOST_TABLES]]
     summaries = summaries or [("utility", tables.summary_table(study))]
     summaries += [("AUC of every attack", tables.attack_table(study))] if len(study.attacks) > 1 else []
-    found = [("exposed", tables.exposed_table(study, [(s, attack) for s, attack, *_ in exposed]))] if exposed else []
+    exposed = [("exposed", tables.exposed_table(study, evidence.listed))] if len(evidence.listed) else []
     beside = tables.published_table(study)
     typed = [(study.words(row), [run.tags["mia.command"] for run in row.all_runs if run.tags.get("mia.command")])
              for row in study.rows]  # fmt: skip
@@ -99,10 +94,10 @@ def _sections(
         part("controls", lines=failed),
         *first,
         part("summary", tables.caption(study), tables=summaries if study.rows else []),
-        part("searched", tables=searched),
+        part("searched", tables=searched_tables(evidence.searched)),
         part("unfinished", lines=unfinished),
         *rest,
-        part("exposed", tables=found),
+        part("exposed", tables=exposed),
         part("published", tables=[("published", beside)] if beside else []),
         part("reproduce", commands=[one for one in typed if one[1]]),
         part("warnings", lines=[*others, *study.notes]),
@@ -123,4 +118,4 @@ def _cards(study: Study) -> list[tuple[str, str]]:
     spent = [
         v for run in study.runs for name, v in run.metrics.items() if name.startswith("time/") and "total" not in name
     ]
-    return [*cards, (tables.duration_words(sum(spent)), "of computing")] if spent else cards
+    return [*cards, (duration_words(sum(spent)), "of computing")] if spent else cards
