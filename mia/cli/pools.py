@@ -19,6 +19,7 @@ from mia.config import PoolsConfig, to_options
 from mia.files import StorageError
 from mia.home import home
 from mia.records import StoredRun
+from mia.settings import duration_words
 from mia.store import PoolStore
 
 USED = "used by a run"
