@@ -138,8 +138,14 @@ def normals(key: PRNGKeyArray, count: int) -> Float[Array, "n"]:
     generator. `jax.random.normal` takes one, and inverts the error function: a step of a small model takes half as
     long again with it.
     """
-    half = -(-count // 2)
-    words = threefry_2x32(jax.random.key_data(key), jnp.arange(2 * half, dtype=jnp.uint32))
+    half, data = -(-count // 2), jax.random.key_data(key)
+
+    def draw() -> UInt32[Array, "n"]:
+        return threefry_2x32(data, jnp.arange(2 * half, dtype=jnp.uint32))
+
+    # XLA would work words out anew for each of their uses: ten times slower. It merges nothing across a condition, and
+    # does not see that this one always holds.
+    words = jax.lax.cond(data[0] >> 1 < jnp.uint32(2**31), draw, lambda: jnp.zeros(2 * half, jnp.uint32))
     middles = ((words[:half] >> 9).astype(jnp.float32) + 0.5) * 2**-23  # of 2**23 equal parts of (0, 1), exactly
     length = jnp.sqrt(-2 * jnp.log(middles))
     return jnp.concatenate([length * part for part in sine_and_cosine(words[half:])])[:count]
