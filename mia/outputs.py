@@ -15,7 +15,7 @@ import numpy as np
 
 from mia.checks import RequestError
 from mia.files import StorageError, whole_file
-from mia.model_card import About, model_card
+from mia.model_card import About, model_card, verdict
 from mia.records import Result
 from mia.tables import result_tables
 
@@ -40,11 +40,12 @@ def folder_files(result: Result, about: About, made: Mapping[str, bytes] | None 
 
 
 def audit_page(result: Result, about: About) -> str:
-    """Return the page of one audit."""
-    from mia.report import run
+    """Return the page of one audit: what was asked, the verdict with its interval, then what a run's page shows."""
+    from mia.report.run import run_page
 
     asked = ", ".join(filter(None, [about.model, about.data and f"trained on {about.data}"]))
-    return run.audit_page(result, title=f"Audit of {about.model or 'a model'}", command=about.command, asked=asked)
+    question = "\n".join(filter(None, [asked, verdict(result)]))
+    return run_page(result, title=f"Audit of {about.model or 'a model'}", command=about.command, question=question)
 
 
 def check_writable(folder: Path, key: str = "out") -> Path:

@@ -13,10 +13,9 @@ import numpy as np
 from mia.attacks import attack_words
 from mia.metrics.words import FAILED, METRICS, Metric
 from mia.records import Result, Scores, StoredRun
-from mia.report.sentences import change_words
-from mia.report.study import Study
-from mia.report.sweep import shared_warnings
-from mia.report.tables import failure_words, key_columns, number_text, summary_table
+from mia.report.tables import key_columns, number_text, summary_table
+from mia.study.sentences import change_words, failure_words, shared_warnings
+from mia.study.study import Study
 from mia.tables import attacks_by_auc
 
 if TYPE_CHECKING:
