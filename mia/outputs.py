@@ -19,6 +19,9 @@ from mia.model_card import About, model_card, verdict
 from mia.records import Result
 from mia.tables import result_tables
 
+SOMETIMES = {"growth.csv", "slices.csv", "overlap.csv", "run.html"}
+"""Files that not every result has."""
+
 
 def folder_files(result: Result, about: About, made: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
     """Return the files of `out=DIR` by name; `made`: those that were made before, its tables among them.
@@ -36,7 +39,8 @@ def folder_files(result: Result, about: About, made: Mapping[str, bytes] | None 
     buffer = io.BytesIO()
     scores = {name: one.score for name, one in result.scores.items()}
     np.savez(buffer, allow_pickle=False, **{"index": result.index, **scores})
-    return {**(made or {}), "scores.npz": buffer.getvalue(), **{name: text.encode() for name, text in texts.items()}}
+    kept = {name: content for name, content in (made or {}).items() if name != "run.html"}  # audit.html says the same
+    return {**kept, "scores.npz": buffer.getvalue(), **{name: text.encode() for name, text in texts.items()}}
 
 
 def audit_page(result: Result, about: About) -> str:
@@ -67,12 +71,14 @@ def check_writable(folder: Path, key: str = "out") -> Path:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, each whole or not at all.
+    """Write files into a folder, each whole or not at all; what an earlier result left there goes.
 
     Raises:
         StorageError: the disk is full, or the folder cannot be written.
     """
     try:
+        for name in SOMETIMES - files.keys():  # of an earlier result
+            (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
             with whole_file(folder / name) as path:
                 path.write_bytes(content)

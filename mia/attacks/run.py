@@ -175,7 +175,8 @@ def _as_scores(name: str, given: Any, count: int) -> Scores:
     scores = given
     if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
         none = np.zeros(count, np.int64)
-        scores = Scores(given.astype(np.float64), None, none, none)
+        said = "no accuracy, precision or recall: it gives scores and no predictions; return Scores with is_predicted"
+        scores = Scores(given.astype(np.float64), None, none, none, warnings=(said,))
     if not isinstance(scores, Scores):
         what = f"an array of {given.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
         raise RequestError(f"attack={name} gave {what}, not Scores or an array of numbers")

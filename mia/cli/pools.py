@@ -148,8 +148,11 @@ def _flat(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _agreed(count: int) -> bool:
-    """Ask; no answer is a no."""
+    """Ask.
+
+    Raises:
+        RequestError: there is nobody to ask.
+    """
     if not sys.stdin.isatty():
-        print("mia: not asked, since there is no terminal: add yes=true to remove them", file=sys.stderr)
-        return False
+        raise RequestError("nothing removed: there is no terminal to ask on; yes=true removes without asking")
     return input(f"Remove these {count} pools for good? [y/N] ").strip().lower() in ("y", "yes")

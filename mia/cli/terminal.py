@@ -183,6 +183,13 @@ def sweep_end(
         *(Text(words) for words in [change_words(study)] if words),
         *(warning_text(line, f" ({count} of {len(said)} runs)") for line, count in shared_warnings(said)),
         *(Text(f"! {run.name} {failure_words(run)}", style="red") for run in study.unfinished),
-        *([Text.assemble("report: ", (str(report), f"link file://{report}"))] if report else []),
-        *([Text(f"run {sweep_id}; {browse}", no_wrap=True, overflow="ignore")] if sweep_id else []),
+        *([_whole("report: ", (str(report), f"link file://{report}"))] if report else []),
+        *([_whole(f"run {sweep_id}; {browse}")] if sweep_id else []),
     )
+
+
+def _whole(*parts: str | tuple[str, str]) -> "Text":
+    """Return text that stays on one line, however wide the terminal is: a path is copied from it."""
+    from rich.text import Text
+
+    return Text.assemble(*parts, no_wrap=True, overflow="ignore")

@@ -249,6 +249,16 @@ def test_the_contact_sheet_is_one_small_picture(result: Result, shape, kind) -> 
             assert np.abs(shown - images[result.index[best]]).mean() < 25  # but for its few colours
 
 
+def test_the_contact_sheet_of_few_shades_is_not_black(result: Result) -> None:
+    from PIL import Image
+
+    images = np.random.default_rng(0).integers(0, 17, (1600, 8, 8, 1)).astype(np.uint8)
+    with Image.open(io.BytesIO(contact_sheet(result, images))) as picture:
+        tile = np.asarray(picture.convert("L").crop((2, 0, 74, 72)))
+    assert tile.max() > 240
+    assert 90 < tile.mean() < 165
+
+
 def test_a_page_names_exposed_members_how_it_was_computed_and_whom_to_cite(result: Result) -> None:
     table = exposed_table(result, most=5)
     assert table is not None
