@@ -98,11 +98,11 @@ def _tempered(signals: Signals, temperature: float) -> Float[np.ndarray, "M N"]:
         def fill(row: int) -> None:
             for start in range(0, len(signals.labels), CHUNK):
                 part = slice(start, start + CHUNK)
-                logits = outputs[row][part].astype(np.float64)
+                logits = outputs[row][part].T.astype(np.float64, order="C")  # as `true_class` needs it
                 if signals.is_probability:
                     np.log(np.maximum(logits, floor, out=logits), out=logits)
                 logits /= temperature
-                found[row, part] = true_class(logits, signals.labels[part], False, floor)[1]
+                found[row, part] = true_class(logits.T, signals.labels[part], False, floor)[1]
 
         with ThreadPoolExecutor(usable_cores()) as pool:
             list(pool.map(fill, range(len(outputs))))

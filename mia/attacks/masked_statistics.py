@@ -175,10 +175,11 @@ def _blocks(
     """
     models, records = is_used.shape
     width = max(BLOCK // max(models, 1), 64)
-    room = np.empty((2, models, min(width + 1, records)))
+    room = np.empty((2, models, min(width, records)))
     start = 0
     while start < records:
-        stop = records if records - start <= width + 1 else start + width
+        stop = min(start + width, records)
+        stop -= stop == records - 1
         used, free = room[:, :, : stop - start]
         used[:] = is_used[:, start:stop]
         yield slice(start, stop), used, free
