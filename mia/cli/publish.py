@@ -9,6 +9,7 @@ from rich.console import Console
 from mia.cli.whereabouts import browse_words, place_of
 from mia.experiment.result import scores_file
 from mia.records import Result, StoredRun
+from mia.train.options import CHOSEN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,10 +32,13 @@ def publish(run: "Run", result: Result, images: "np.ndarray | None" = None) -> d
     run.log_arrays("scores.npz", dict(scores_file(result)))
     chosen = {f"{name}/{key}": value for name, one in result.scores.items() for key, value in one.details.items()}
     pools = {"mia.pools": ",".join(result.pools)} if result.pools else {}
+    tuned = [line.removeprefix(CHOSEN) for line in result.warnings if line.startswith(CHOSEN)]
     with run.together():
         run.log_metrics(result.metrics)
         _log_curves(run, result)
         run.set_tags({**pools, "mia.warnings": "\n".join(result.warnings)})
+        if tuned:
+            run.set_tags({"mia.engine": "\n".join(tuned)})
     run.log_table([{"what": key, "value": value} for key, value in chosen.items()], "attack_details.csv")
     run.log_text(_table_text(result), TABLE)
     files = files_of(result, images, title=run.name)

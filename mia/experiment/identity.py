@@ -14,17 +14,17 @@ from mia.train.options import TrainOptions
 
 TRAINING_VERSION = 1
 """Raised when the same options would give other weights, curves or logits than before."""
-PRIVATE_VERSION = 2
+PRIVATE_VERSION = 3
 """The same for training by DP-SGD alone.
 
 2: gradients of single records come from one backward pass, in smaller microbatches. The same up to round-off, but
-noise is added to the rounded; models of version 1 are not used again.
+noise is added to the rounded; models of version 1 are not used again. 3: noise by Box and Muller.
 """
-VERSION_OF_MODEL = {"wide_resnet": 2}
+VERSION_OF_MODEL = {"cnn": 2, "wide_resnet": 3}
 """The same for models of one name alone.
 
-wide_resnet 2: convolutions in strips, and sums over pixels first. The same up to round-off; models of version 1 are not
-used again.
+cnn 2, wide_resnet 3: gradients of a batch are added up from parts of at most eight records. wide_resnet 2: convolutions
+in strips, and sums over pixels first. The same up to round-off; models of earlier versions are not used again.
 """
 ANALYSIS_VERSION = 2
 """Raised when the same signals would give other scores or metrics than before, or a run is known by other things.

@@ -13,7 +13,7 @@ class CnnOptions(ModelOptions):
     name: str = "cnn"
 
 
-@model("cnn", options=CnnOptions, takes="pictures", tells_norms=True)
+@model("cnn", options=CnnOptions, takes="pictures", tells_norms=True, records_at_once=8)
 def cnn(options: CnnOptions, shape: tuple[int, ...], num_classes: int, rngs: Any) -> Any:
     """Return a fresh network."""
     from mia.models.networks.convolutional import Cnn

@@ -30,7 +30,9 @@ def what_mixes(options: WideResnetOptions) -> str:
     return "model.norm='batch' (unlike 'group')" if options.norm == "batch" else ""
 
 
-@model("wide_resnet", options=WideResnetOptions, takes="pictures", mixes=what_mixes, tells_norms=True)
+@model(
+    "wide_resnet", options=WideResnetOptions, takes="pictures", mixes=what_mixes, tells_norms=True, records_at_once=8
+)
 def wide_resnet(options: WideResnetOptions, shape: tuple[int, ...], num_classes: int, rngs: Any) -> Any:
     """Return a fresh network."""
     from mia.models.networks.residual import WideResnet

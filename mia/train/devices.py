@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mia.checks import RequestError
 from mia.machine import usable_cores
+from mia.train.threefry import write_out
 
 MODELS = "models"  # name of the mesh axis
 ALIGNMENT = 64  # bytes
@@ -37,6 +38,7 @@ def prepare(cache: Path | None = None) -> None:
     was.
     """
     jax.config.update("jax_enable_x64", False)
+    write_out()
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # the backend runs already, with the devices it has
             jax.config.update("jax_num_cpu_devices", core_count())

@@ -7,6 +7,7 @@ train side by side. Every model equals itself trained alone.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -133,7 +134,8 @@ def _train(
 
 
 def _plan(network: Network, scale: float, job: _Job, part: str, defences: Defences) -> Plan:
-    return Plan(network, scale, min(job.options.batch_size, len(job.parts[part])), defences)
+    plan = Plan(network, scale, min(job.options.batch_size, len(job.parts[part])), defences)
+    return replace(plan, part=plan.fixed_part)
 
 
 def _answers(

@@ -125,6 +125,10 @@ else:
     TrainOptions = train_schema()
 
 
+CHOSEN = "engine.tune="
+"""How the line begins that says which way of taking a step was chosen."""
+
+
 @dataclass
 class EngineOptions:
     """How the machine is used; none of it changes results beyond round-off."""

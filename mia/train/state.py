@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar, Shaped, UInt32
 
 from mia.models import model_kind
+from mia.models.networks.convolution import is_on_cpu
 from mia.models.networks.network import Network, Tree
 from mia.train.defences import Step
 from mia.train.hooks import Defences, Hooks, Strengths
@@ -37,6 +38,17 @@ class Plan:
         options = self.network.options
         seen = self.defences.with_hook("mean_loss") or self.defences.first("is_private")
         return not seen and self.network.is_without_statistics and not model_kind(options).mixes(options)
+
+    @property
+    def fixed_part(self) -> int:
+        """The part that is taken on this kind of machine, unless another is found to be faster."""
+        most = model_kind(self.network.options).records_at_once
+        return even_part(self.batch_size, most) if most and is_on_cpu() and self.may_divide else 0
+
+
+def even_part(batch_size: int, most: int) -> int:
+    """Return a number of records up to `most`, with the least padding in the last part; 0 where one part is enough."""
+    return -(-batch_size // -(-batch_size // most)) if batch_size > most else 0
 
 
 class Records(NamedTuple):

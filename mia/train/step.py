@@ -8,6 +8,7 @@ from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 
@@ -63,7 +64,7 @@ class Work:
             number: Of the random keys: that of the step, unless a step has several batches.
         """
         hooks = self._hooks(weights, number)
-        rate = hooks.chain("dropout", jnp.float32(0))
+        rate = hooks.chain("dropout", np.float32(0))  # a number that is known when code is compiled
         return (
             make_batch(self.plan, self.records, self.model, positions, hooks),
             Training(self.key(DROPOUT, number), rate, weights),

@@ -17,10 +17,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from mia.train.devices import cache_folder
+from mia.train.options import CHOSEN
 from mia.train.sharded import advance, initialise
-from mia.train.state import Model, Plan, Records
+from mia.train.state import Model, Plan, Records, even_part
 
-PARTS = (8, 32, 64)  # records of a batch that go through the model at once
+PARTS = (8, 32)  # records of a batch that go through the model at once
 STEPS, ROUNDS = 4, 3
 GAIN = 1.03  # less is not worth another way
 
@@ -28,7 +29,7 @@ GAIN = 1.03  # less is not worth another way
 def tuned(
     wanted: str, plan: Plan, on: Mesh, width: int, records: Records, job: Model, folder: Path | None = None
 ) -> tuple[Plan, str]:
-    """Return the plan whose steps are fastest here, and a line that says so; none where nothing was chosen.
+    """Return the plan whose steps are fastest here, and a line that says so; none where there was nothing to choose.
 
     Args:
         wanted: `engine.tune`.
@@ -40,20 +41,33 @@ def tuned(
         folder: Where choices are kept; None: beside the compilation cache.
     """
     is_cpu = on.devices.flat[0].platform == "cpu"
-    parts = [part for part in PARTS if part < plan.batch_size]
-    if wanted == "off" or not parts or width > 1 or not is_cpu or not plan.may_divide:
+    parts = parts_to_try(plan)
+    if wanted == "off" or len(parts) < 2 or width > 1 or not is_cpu:
         return plan, ""
     path = (folder or cache_folder().parent / "tuned") / f"{_name(plan, on, job)}.json"
     found = {} if wanted == "again" else _read(path)
     if not found:
-        found = timed({part: replace(plan, part=part) for part in (0, *parts)}, on, records, job)
+        found = timed({part: replace(plan, part=part) for part in parts}, on, records, job)
         _write(path, found)
-    fixed, (part, seconds) = found.get(0, np.inf), min(found.items(), key=lambda item: item[1])
-    if not part or fixed < seconds * GAIN:
-        return plan, ""
-    gain = "the whole batch does not run" if np.isinf(fixed) else f"{fixed / seconds:.2f} times as fast as at once"
-    line = f"engine.tune={wanted}: batches of {plan.batch_size} go through {plan.network.options.name} {part} at a time"
-    return replace(plan, part=part), f"{line}, {gain}"
+    fixed, (part, seconds) = found.get(plan.part, np.inf), min(found.items(), key=lambda item: item[1])
+    if fixed < seconds * GAIN:
+        part, seconds = plan.part, fixed
+    gain = f"{fixed / seconds:.2f} times the fixed choice" if part != plan.part else "the fixed choice"
+    gain = "the fixed choice does not run" if np.isinf(fixed) else gain
+    speed = f"{float(f'{on.size * plan.batch_size / seconds:.3g}'):,.0f} records a second"
+    how = f"{part or 'all'} at a time" if plan.may_divide or part else "as many at a time as caches hold"
+    line = f"{CHOSEN}{wanted}: batches of {plan.batch_size} go through {plan.network.options.name} {how}"
+    return replace(plan, part=part), f"{line}, {speed}, {gain}"
+
+
+def parts_to_try(plan: Plan) -> list[int]:
+    """Return the fixed choice first, then other parts in which a batch gives the same gradient; 0: the whole batch.
+
+    Under DP-SGD 0 is as many as the caches hold.
+    """
+    if not plan.may_divide and not plan.defences.first("is_private"):
+        return [plan.part]
+    return list(dict.fromkeys([plan.part, 0, *(even_part(plan.batch_size, most) for most in PARTS)]))
 
 
 def timed(plans: dict[int, Plan], on: Mesh, records: Records, job: Model) -> dict[int, float]:
@@ -83,7 +97,7 @@ def _name(plan: Plan, on: Mesh, job: Model) -> str:
     versions = jax.__version__, jax.lib.__version__
     shapes = plan.network.shape, plan.batch_size, len(job.members)
     parts = device.device_kind, device.client.platform_version, on.size, os.cpu_count(), versions, shapes
-    text = repr((*parts, repr(plan.network.options), plan.network.num_classes, plan.defences.names))
+    text = repr((*parts, repr(plan.network.options), plan.network.num_classes, plan.defences.names, plan.part))
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 

@@ -57,7 +57,7 @@ def assert_same_function(functions, arguments, tolerance):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
-@pytest.mark.parametrize(("shape", "size", "stride"), CASES)
+@pytest.mark.parametrize(("shape", "size", "stride"), [*CASES, ((16, 6, 7, 2), 3, 1), ((17, 6, 6, 2), 3, 2)])
 def test_convolution(shape, size, stride, dtype, tolerance):
     for margin in {0, size // 2}:
         with jax.enable_x64(dtype == "float64"):

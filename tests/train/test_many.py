@@ -119,7 +119,7 @@ def test_records_of_other_models_change_nothing(table, split):
     assert np.isnan(before[0].test_loss).all()
 
 
-@pytest.mark.parametrize("strength", ["l2", "weight_decay", "dropout", "label_smoothing"])
+@pytest.mark.parametrize("strength", ["l2", "weight_decay", "label_smoothing"])
 def test_every_strength_does_something_and_compiles_nothing(strength, table, split, compilations):
     members, nonmembers = split(2, 30, 120)
     plain = train(table, members, nonmembers)
@@ -129,6 +129,17 @@ def test_every_strength_does_something_and_compiles_nothing(strength, table, spl
     assert len(compilations) == before
     assert any((value != plain[0].parameters[name]).any() for name, value in defended[0].parameters.items())
     assert_same(plain[1], again[1])
+
+
+def test_dropout_is_compiled_where_it_is_on_and_then_for_every_rate(table, split, compilations):
+    members, nonmembers = split(2, 30, 120)
+    plain = train(table, members, nonmembers)
+    some = train(table, members, nonmembers, options=replace(SHORT, dropout=0.1))
+    before = len(compilations)
+    more = train(table, members, nonmembers, options=replace(SHORT, dropout=0.5))
+    assert len(compilations) == before
+    for one, other in ((plain, some), (plain, more), (some, more)):
+        assert any((value != other[0].parameters[name]).any() for name, value in one[0].parameters.items())
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ import pytest
 from mia.models.networks.network import Network
 from mia.models.options import CnnOptions, MlpOptions, WideResnetOptions
 from mia.train import tune
+from mia.train.defence_options import DpOptions
 from mia.train.devices import mesh
 from mia.train.hooks import Defences, Strengths
 from mia.train.options import TrainOptions
 from mia.train.sharded import advance, initialise
-from mia.train.state import Model, Plan, Records
+from mia.train.state import Model, Plan, Records, even_part
 
 SHAPE = (8, 8, 3)
 
@@ -62,6 +63,34 @@ def test_what_sees_a_whole_batch_is_not_divided(options, model):
     assert not plan.may_divide
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "most", "size"), [(32, 8, 8), (12, 8, 6), (9, 8, 5), (8, 8, 0), (1, 8, 0), (500, 8, 8)]
+)
+def test_parts_are_even(batch_size, most, size):
+    assert even_part(batch_size, most) == size
+    count = -(-batch_size // (size or batch_size))
+    assert count == -(-batch_size // most)  # no more parts than needed
+    assert count * (size or batch_size) - batch_size < count  # and less padding than one record each
+
+
+def test_pictures_go_through_in_parts_unless_something_sees_the_whole_batch():
+    assert parts_of(TrainOptions(), CnnOptions())[0].fixed_part == 6
+    assert parts_of(TrainOptions(), CnnOptions(), batch_size=8)[0].fixed_part == 0
+    assert parts_of(TrainOptions(relaxloss=0.5), CnnOptions())[0].fixed_part == 0
+    assert parts_of(TrainOptions(), MlpOptions())[0].fixed_part == 0
+    private = TrainOptions(dp=DpOptions(noise_multiplier=1.0, clipping_norm=1.0))
+    assert parts_of(private, CnnOptions())[0].fixed_part == 0
+
+
+@pytest.mark.parametrize("part", [4, 5])
+def test_parts_under_dp_give_the_same_training(part):
+    plan, records, model = parts_of(TrainOptions(dp=DpOptions(noise_multiplier=0.5, clipping_norm=1.0)))
+    assert tune.parts_to_try(plan) == [0, 6]
+    pairs = zip(trained(plan, records, model), trained(replace(plan, part=part), records, model), strict=True)
+    for whole, own in pairs:
+        np.testing.assert_allclose(own, whole, atol=2e-4)
+
+
 def found(monkeypatch, tmp_path, seconds, wanted="auto"):
     calls = []
 
@@ -77,8 +106,8 @@ def found(monkeypatch, tmp_path, seconds, wanted="auto"):
 
 def test_the_fastest_is_chosen_and_kept(monkeypatch, tmp_path):
     part, line, calls = found(monkeypatch, tmp_path, {0: 2.0, 8: 1.5, 32: 1.0})
-    assert (part, calls) == (32, [[0, 8, 32, 64]])
-    assert "32 at a time, 2.00 times as fast" in line
+    assert (part, calls) == (32, [[0, 8, 32]])
+    assert f"32 at a time, {mesh().size * 128:,} records a second, 2.00 times the fixed choice" in line
     assert found(monkeypatch, tmp_path, {0: 1.0})[::2] == (32, [])  # not timed again
     assert found(monkeypatch, tmp_path, {0: 1.0, 8: 2.0}, "again")[0] == 0
     assert found(monkeypatch, tmp_path, {0: 2.0, 8: 1.0})[0] == 0
@@ -88,7 +117,9 @@ def test_the_fastest_is_chosen_and_kept(monkeypatch, tmp_path):
 
 
 def test_a_gain_within_the_noise_changes_nothing(monkeypatch, tmp_path):
-    assert found(monkeypatch, tmp_path, {0: 1.02, 32: 1.0})[:2] == (0, "")
+    part, line, _ = found(monkeypatch, tmp_path, {0: 1.02, 32: 1.0})
+    assert part == 0
+    assert line.endswith("the fixed choice")
 
 
 def test_off_times_nothing(monkeypatch, tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
@@ -22,7 +23,7 @@ class Training:
     """What a model needs to know while it trains; without it a model is in evaluation mode."""
 
     key: PRNGKeyArray  # of this step
-    dropout: Scalar  # the share that is dropped
+    dropout: Scalar | np.float32  # the share that is dropped; a NumPy number is known when code is compiled
     weights: Float[Array, "B"]  # 0 for the padding of a short batch, 1 for real records
     part: Scalar | None = None  # which part of a batch this is, where a step takes it in parts
     num_parts: int = field(default=1, metadata={"static": True})
@@ -63,9 +64,10 @@ class Dense(nnx.Module):
 def dropout(x: Float[Array, "B *rest"], training: Training | None, layer: int) -> Float[Array, "B *rest"]:
     """Drop a share of `x` and scale up the rest; `layer` tells the draws of one step apart.
 
-    The rate is traced. At rate zero nothing is drawn and `x` is returned bit by bit.
+    The rate is traced, or a NumPy number if code is compiled for it alone. At rate zero nothing is drawn and `x` is
+    returned bit by bit.
     """
-    if training is None:
+    if training is None or (isinstance(training.dropout, np.generic) and training.dropout == 0):
         return x
     rate = training.dropout
 

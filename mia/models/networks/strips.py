@@ -19,11 +19,19 @@ from jaxtyping import Array, Float
 
 Window = tuple[int, int]
 """Stride and margin."""
+PICTURES = 8  # at once: what is laid out of more leaves the caches
+
+
+def convolve_in_strips(x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], window: Window) -> Array:
+    """Return the convolution [B P Q F] of pictures with `margin` zeros around them."""
+    if len(x) <= PICTURES or len(x) % PICTURES:
+        return _convolve(x, kernel, window)
+    parts = lax.map(lambda part: _convolve(part, kernel, window), x.reshape(-1, PICTURES, *x.shape[1:]))
+    return parts.reshape(len(x), *parts.shape[2:])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve_in_strips(x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], window: Window) -> Array:
-    """Return the convolution [B P Q F] of pictures with `margin` zeros around them."""
+def _convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], window: Window) -> Array:
     size, _, _, filters = kernel.shape
     rows, width = outputs(x.shape[1], size, window), outputs(x.shape[2], size, window)
     products = _matrix_product(_columns(x, size, width, window), _as_matrix(kernel))
@@ -43,7 +51,7 @@ def outputs(length: int, size: int, window: Window) -> int:
 
 
 def _forward(x: Array, kernel: Array, window: Window) -> tuple[Array, tuple[Array, Array]]:
-    return convolve_in_strips(x, kernel, window), (x, kernel)  # columns are laid out again: deep networks keep little
+    return _convolve(x, kernel, window), (x, kernel)  # columns are laid out again: deep networks keep little
 
 
 def _backward(window: Window, saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
@@ -66,7 +74,7 @@ def _backward(window: Window, saved: tuple[Array, Array], grad: Array) -> tuple[
     return grad_x, grad_kernel
 
 
-convolve_in_strips.defvjp(_forward, _backward)
+_convolve.defvjp(_forward, _backward)
 
 
 def _as_matrix(kernel: Float[Array, "k k C F"]) -> Float[Array, "kC kF"]:

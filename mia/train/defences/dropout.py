@@ -13,7 +13,6 @@ class Dropout(TrainDefence):
 
     strength = Strength("dropout")
     rank = 30
-    is_always_compiled = True
 
     def dropout(self, step: Step, rate: Any) -> Any:
         """Return the share."""
