@@ -31,6 +31,7 @@ class Head:
 
     attack: int  # its column
     start: float  # its score from which on it does
+    unit: float  # how far above that its scores lie: what is told apart does not depend on their scale
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Together:
         total = add_up(_said(self.odds, scores), self.weights)
         if self.head is None:
             return total
-        own = scores[:, self.head.attack] - self.head.start
+        own = (scores[:, self.head.attack] - self.head.start) / self.head.unit
         highest = (self.weights + TIE_BREAK) @ [one.value.max() + SLOPE for one in self.odds]
         return np.where(np.isnan(total) | ~(own > 0), total, highest + own)
 
@@ -64,7 +65,10 @@ def led_by(
     if leader is None:
         return rule
     others = np.sort(scores[~is_member, leader])
-    return replace(rule, head=Head(leader, float(others[-1 - int(HEAD * len(others))])))
+    start = others[-1 - int(HEAD * len(others))]
+    above = scores[scores[:, leader] > start, leader] - start
+    unit = float(np.median(above)) if len(above) else 1.0
+    return replace(rule, head=Head(leader, float(start), unit if 0 < unit < np.inf else 1.0))
 
 
 def fit_with_leader(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mia.attacks.ties import settle
 from mia.attacks.together import HEAD, choose_leader, early_area, fit_together, fit_with_leader, led_by
 
 
@@ -43,6 +44,15 @@ def test_a_leader_ranks_the_surest_and_all_together_the_rest():
     assert led[is_sure].min() > led[~is_sure].max()
     np.testing.assert_array_equal(np.argsort(led[is_sure]), np.argsort(scores[is_sure, 0]))
     assert early_area(led, is_member) == early_area(scores[:, 0], is_member)
+
+
+def test_a_leader_whose_scores_have_an_end_still_tells_the_surest_apart():
+    scores, is_member, _ = two_attacks()
+    tails = scores * [1e-9, 1]  # as a log tail probability near 0
+    for one in (scores, tails):
+        led = settle(led_by(0, fit_together(one, is_member), one, is_member)(one))
+        assert early_area(led, is_member) == early_area(scores[:, 0], is_member)
+        assert len(np.unique(led)) == len(led)
 
 
 def test_all_together_must_rank_the_surest_better_in_each_fold_or_the_best_one_leads():
