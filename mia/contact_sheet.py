@@ -31,10 +31,11 @@ def contact_sheet(result: Result, images: Shaped[np.ndarray, "N h w c"], count: 
     width, height = TILE + 14, TILE + 30
     sheet = Image.new("RGB", (COLUMNS * width, max(1, math.ceil(len(chosen) / COLUMNS)) * height), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
+    brightest = float(images[result.index[chosen]].max(initial=0))  # digits have 16 shades, not 255
     for place, k in enumerate(chosen):
         left, top = place % COLUMNS * width + 2, place // COLUMNS * height
         picture = images[result.index[k]].astype(float)
-        low, high = (0.0, 255.0) if images.dtype == np.uint8 else (picture.min(), picture.max())
+        low, high = (0.0, brightest) if images.dtype == np.uint8 else (picture.min(), picture.max())
         shown = (255 * np.clip((picture - low) / max(high - low, 1e-12), 0, 1)).astype(np.uint8)
         tile = Image.fromarray(shown if shown.shape[-1] == 3 else shown[..., 0])
         sheet.paste(tile.resize((TILE, TILE), Image.Resampling.NEAREST), (left, top))

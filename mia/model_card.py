@@ -59,7 +59,7 @@ def verdict(result: Result) -> str:
 def model_card(result: Result, about: About) -> str:
     """Return the fragment."""
     members = int(result.is_member.sum())
-    shadows = max((int((one.num_in + one.num_out).max(initial=0)) for one in result.scores.values()), default=0)
+    shadows = result.num_shadows
     what = [f"**{key}**: {_plain(value)}" for key, value in (("Model", about.model), ("Data", about.data)) if value]
     utility = [
         f"{words} {result.metrics[name]:.3f}"
@@ -68,7 +68,7 @@ def model_card(result: Result, about: About) -> str:
     ]
     how = [
         f"{members:,} training records and {len(result.is_member) - members:,} others were judged",
-        *([f"up to {shadows} shadow models stood behind each score"] if shadows else []),
+        *([f"{shadows} shadow {'model' if shadows == 1 else 'models'} stood behind the scores"] if shadows else []),
         *([", ".join(utility)] if utility else []),
     ]
     parts = [

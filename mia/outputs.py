@@ -15,9 +15,12 @@ import numpy as np
 
 from mia.checks import RequestError
 from mia.files import StorageError, whole_file
-from mia.model_card import About, model_card
+from mia.model_card import About, model_card, verdict
 from mia.records import Result
 from mia.tables import result_tables
+
+SOMETIMES = {"growth.csv", "slices.csv", "overlap.csv", "run.html"}
+"""Files that not every result has."""
 
 
 def folder_files(result: Result, about: About, made: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
@@ -36,15 +39,17 @@ def folder_files(result: Result, about: About, made: Mapping[str, bytes] | None 
     buffer = io.BytesIO()
     scores = {name: one.score for name, one in result.scores.items()}
     np.savez(buffer, allow_pickle=False, **{"index": result.index, **scores})
-    return {**(made or {}), "scores.npz": buffer.getvalue(), **{name: text.encode() for name, text in texts.items()}}
+    kept = {name: content for name, content in (made or {}).items() if name != "run.html"}  # audit.html says the same
+    return {**kept, "scores.npz": buffer.getvalue(), **{name: text.encode() for name, text in texts.items()}}
 
 
 def audit_page(result: Result, about: About) -> str:
-    """Return the page of one audit."""
-    from mia.report import run
+    """Return the page of one audit: what was asked, the verdict with its interval, then what a run's page shows."""
+    from mia.report.run import run_page
 
     asked = ", ".join(filter(None, [about.model, about.data and f"trained on {about.data}"]))
-    return run.audit_page(result, title=f"Audit of {about.model or 'a model'}", command=about.command, asked=asked)
+    question = "\n".join(filter(None, [asked, verdict(result)]))
+    return run_page(result, title=f"Audit of {about.model or 'a model'}", command=about.command, question=question)
 
 
 def check_writable(folder: Path, key: str = "out") -> Path:
@@ -66,12 +71,14 @@ def check_writable(folder: Path, key: str = "out") -> Path:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, each whole or not at all.
+    """Write files into a folder, each whole or not at all; what an earlier result left there goes.
 
     Raises:
         StorageError: the disk is full, or the folder cannot be written.
     """
     try:
+        for name in SOMETIMES - files.keys():  # of an earlier result
+            (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
             with whole_file(folder / name) as path:
                 path.write_bytes(content)

@@ -296,6 +296,7 @@ class Result:
     growth: Sequence[Mapping[str, str | float]] = ()  # table rows: attack, shadows, and metrics with only so many
     pools: tuple[str, ...] = ()  # fingerprints of the pools that hold the models; empty for audits
     slices: Sequence[Mapping[str, str | float]] = ()  # table rows: attack, slice, value, and what it finds there
+    num_shadows: int = 0  # shadow models whose answers were there
 
     def with_metrics(self, metrics: Mapping[str, float]) -> "Result":
         """Return the same result with further metrics."""

@@ -80,3 +80,11 @@ def number_words(value: float) -> str:
         mantissa, _, exponent = f"{value:.5e}".partition("e")
         return f"{float(mantissa):g}e{int(exponent)}"
     return str(int(value)) if float(value).is_integer() else f"{value:g}"
+
+
+def duration_words(seconds: float, form: str = ".3g") -> str:
+    """Return a duration in the largest unit of which there are two at least: 36.3 minutes; `form` says how exact."""
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:{form}} {unit}"
+    return f"{seconds:{form}} seconds"

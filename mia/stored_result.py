@@ -1,9 +1,12 @@
 """A stored run read back as a `Result`: what its artifacts hold, and nothing made up.
 
-Takes a run and a callable that finds its files; never opens a pickle. Stores nothing.
+Takes a run and a callable that finds its files; never opens a pickle. Stores nothing itself.
 """
 
-from collections.abc import Callable
+import dataclasses
+import io
+import zipfile
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +18,18 @@ CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 """Arrays of `curves.npz`: the fields of `Curves`."""
 Fetch = Callable[[StoredRun, str], Path | None]
 """Finds an artifact of a run; None where it has none."""
+History = Callable[[str, str], list[float]]
+"""Takes a run's id and a metric, gives all its values."""
+LOSS_AUC = "curve/loss_auc"
 
 
-def stored_result(run: StoredRun, fetch: Fetch) -> Result:
+def stored_result(run: StoredRun, fetch: Fetch, history: History | None = None) -> Result:
     """Return the result of a stored run, as far as its artifacts hold it.
+
+    Args:
+        run: The run.
+        fetch: Finds its files.
+        history: For runs whose files lack the leakage by epoch.
 
     Raises:
         FileNotFoundError: it has no scores.
@@ -27,7 +38,10 @@ def stored_result(run: StoredRun, fetch: Fetch) -> Result:
     if path is None:
         raise FileNotFoundError(f"run {run.id} has no scores.npz")
     tables = {name: read_rows(fetch(run, f"{name}.csv")) for name in ("records", "per_class", "growth", "slices")}
-    arrays, curves = _arrays(path), fetch(run, "curves.npz")
+    arrays, stored = _arrays(path), fetch(run, "curves.npz")
+    curves = Curves(**_arrays(stored)) if stored else None
+    if history and curves and curves.loss_auc is None and LOSS_AUC in run.metrics:
+        curves = dataclasses.replace(curves, loss_auc=np.array(history(run.id, LOSS_AUC)))
     index, member = arrays.pop("index"), arrays.pop("member").astype(bool)
     by_index = {row["index"]: row for row in tables["records"]}
     rows = [by_index.get(str(k), {}) for k in index]
@@ -37,7 +51,7 @@ def stored_result(run: StoredRun, fetch: Fetch) -> Result:
         labels=np.array([int(row.get("label", 0)) for row in rows], int),
         confidence=np.array([number(row.get("confidence")) for row in rows]),
         scores={name: Scores(score, None, nobody, nobody) for name, score in arrays.items()},
-        per_class=tables["per_class"], curves=Curves(**_arrays(curves)) if curves else None, shadow_accuracy=None,
+        per_class=tables["per_class"], curves=curves, shadow_accuracy=None,
         class_names=(), warnings=tuple(filter(None, run.tags.get("mia.warnings", "").splitlines())),
         growth=[{key: value if key == "attack" else float(value) for key, value in row.items() if value}
                 for row in tables["growth"]],
@@ -45,6 +59,29 @@ def stored_result(run: StoredRun, fetch: Fetch) -> Result:
     )  # fmt: skip
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+def curves_file(curves: Curves) -> bytes:
+    """Return the content of `curves.npz`, which `stored_result` reads."""
+    buffer, kept = io.BytesIO(), {name: one for name, one in vars(curves).items() if one is not None}
+    np.savez_compressed(buffer, allow_pickle=False, **kept)
+    return buffer.getvalue()
+
+
+def stored_scores(run: StoredRun, fetch: Fetch, attacks: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """Return `index`, `member` and the scores of attacks of a run; nothing where they are missing or damaged.
+
+    Args:
+        run: The run.
+        fetch: Finds its files.
+        attacks: Whose scores are read; by default all.
+    """
+    path = fetch(run, "scores.npz")
+    try:
+        arrays = _arrays(path, None if attacks is None else {"index", "member", *attacks}) if path else {}
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile):
+        return {}
+    return arrays if {"index", "member"} <= arrays.keys() else {}
+
+
+def _arrays(path: Path, wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    with path.open("rb") as content, np.load(content, allow_pickle=False) as file:  # numpy leaves damaged files open
+        return {name: file[name] for name in file.files if wanted is None or name in wanted}

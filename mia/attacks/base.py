@@ -12,7 +12,7 @@ from jaxtyping import Float, Int8
 
 from mia.attacks.masked_statistics import masked_log_mean_exp
 from mia.attacks.per_record import Needs, compare
-from mia.attacks.shared_statistics import floor_of
+from mia.attacks.shared_statistics import CHUNK, floor_of
 from mia.attacks.spec import attack
 from mia.attacks.statistics import true_class
 from mia.attacks.ties import difference, settle
@@ -96,10 +96,13 @@ def _tempered(signals: Signals, temperature: float) -> Float[np.ndarray, "M N"]:
         found = np.empty((len(outputs), len(signals.labels)))
 
         def fill(row: int) -> None:
-            logits = outputs[row].astype(np.float64)
-            if signals.is_probability:
-                logits = np.log(np.maximum(logits, floor))
-            found[row] = true_class(logits / temperature, signals.labels, False, floor)[1]
+            for start in range(0, len(signals.labels), CHUNK):
+                part = slice(start, start + CHUNK)
+                logits = outputs[row][part].T.astype(np.float64, order="C")  # as `true_class` needs it
+                if signals.is_probability:
+                    np.log(np.maximum(logits, floor, out=logits), out=logits)
+                logits /= temperature
+                found[row, part] = true_class(logits.T, signals.labels[part], False, floor)[1]
 
         with ThreadPoolExecutor(usable_cores()) as pool:
             list(pool.map(fill, range(len(outputs))))

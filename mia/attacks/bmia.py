@@ -22,6 +22,7 @@ from mia.attacks.spec import attack
 from mia.attacks.statistics import true_class
 from mia.attacks.ties import settle
 from mia.checks import RequestError
+from mia.machine import one_blas_thread
 from mia.records import IN, OUT, LastLayer, Scores, Signals
 
 FEWEST = 30
@@ -76,7 +77,8 @@ def bmia(
             progress(min(asked_so_far, steps), steps)
         return settle(log_ndtr(z))
 
-    scores = compare(signals, score, Needs(0, 1), seed, fallback=ONE_IN_SIX)
+    with one_blas_thread():
+        scores = compare(signals, score, Needs(0, 1), seed, fallback=ONE_IN_SIX)
     if lacking and np.isnan(scores.score).all():
         raise RequestError(
             f"attack=bmia needs {FEWEST} records that neither the target nor {lacking[0]} was trained on, beside "

@@ -37,14 +37,21 @@ def find_partners(membership: Int8[np.ndarray, "M N"]) -> Bool[np.ndarray, "M M"
     with one_blas_thread():
         for start in range(0, membership.shape[1], CHUNK):  # float32 holds whole numbers to 2^24
             part = membership[:, start : start + CHUNK]
-            used = (part != UNUSED).astype(np.float32)
-            num_in += (part == IN) @ used.T  # of the first model of a pair, among the records of both
-            num_out += (part == OUT) @ used.T
-            is_trained_on = (part == IN).any(0)
-            used = used[:, is_trained_on]
-            sign = np.where(part[:, is_trained_on] == IN, used, -used)
+            is_in, is_used = part == IN, part != UNUSED
+            is_trained_on = is_in.any(0)
+            if is_used.all():  # each model alone says how many records there are of both
+                num_in += is_in.sum(1, dtype=np.float32)[:, None]  # of the first model of a pair
+                num_out += part.shape[1] - is_in.sum(1, dtype=np.float32)[:, None]
+                common += np.count_nonzero(is_trained_on)
+                sign = np.where(is_in[:, is_trained_on], np.float32(1), np.float32(-1))
+            else:
+                used = is_used.astype(np.float32)
+                num_in += is_in.astype(np.float32) @ used.T
+                num_out += (part == OUT).astype(np.float32) @ used.T
+                used = used[:, is_trained_on]
+                common += used @ used.T
+                sign = np.where(is_in[:, is_trained_on], used, -used)
             agreement += sign @ sign.T
-            common += used @ used.T
     varies = (num_in > 0) & (num_out > 0)
     are_partners = (np.abs(agreement) == common) & (common >= FEWEST_COMMON) & varies & varies.T
     np.fill_diagonal(are_partners, False)

@@ -2,11 +2,12 @@
 
 Takes signals; runs attacks by their defaults, which score stand-ins beside the target. What each says is turned into
 log odds (how often members of stand-ins scored like that, and how often others), and a logistic regression whose
-weights are never below zero adds them up. The target's membership plays no part. Shadows are brought into an order of
-their own first, for the first of them stand in.
+weights are never below zero adds them up; the surest records are ranked by one attack alone, where stand-ins show that
+it does so better. The target's membership plays no part. Shadows are brought into an order of their own first, for the
+first of them stand in.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -14,13 +15,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mia.attacks.log_odds import LogOdds, add_up, fit_log_odds, fit_weights
 from mia.attacks.run import run_attack
 from mia.attacks.shared_statistics import reorder_shadows, shared_statistics
 from mia.attacks.spec import ATTACKS, attack
 from mia.attacks.thresholds import learn_thresholds
 from mia.attacks.ties import settle
+from mia.attacks.together import fit_with_leader
 from mia.checks import RequestError
+from mia.machine import one_blas_thread
 from mia.records import UNUSED, Scores, Signals, StandIn
 from mia.seeds import stage_seed
 
@@ -70,34 +72,38 @@ def _fewest(options: EnsembleOptions, protocol: str) -> int:
     citation=CITATION,
     label="ensemble of attacks",
     fewest_shadows=_fewest,
+    version=2,  # 1: the weighted sum at the top, too
 )
 def ensemble(
     signals: Signals, options: EnsembleOptions, seed: int, progress: Callable[[int, int], None] | None = None
 ) -> Scores:
-    """Score by the weighted sum of the log odds that each attack gives."""
+    """Score by the weighted sum of the log odds that each attack gives, the surest by the best attack's own score."""
     signals = reorder_shadows(signals, _order(signals))
     members, left_out = _run(signals, options, seed, progress)
     rows, members = _common_rows(members)
     lines = [f"the ensemble is of {', '.join(members)}"]
     lines += [f"the ensemble leaves out {name}: {why}" for name, why in left_out.items()]
-    odds = [fit_log_odds(rows.of[name], rows.is_member) for name in members]
-    weights = fit_weights(_said(odds, [rows.of[name] for name in members]), rows.is_member)
+    fold = rows.model if len(np.unique(rows.model)) > 1 else rows.record % 2  # of a sole stand-in, other records
+    with one_blas_thread():
+        rule, fitted = fit_with_leader(rows.scores, rows.is_member, fold)
 
     def together(scores: Sequence[Float[np.ndarray, "R"]]) -> Float[np.ndarray, "R"]:
-        return settle(add_up(_said(odds, scores), weights))
+        return settle(rule(np.stack(scores, axis=1)))
 
     score = together([one.score for one in members.values()])
     if unscored := np.count_nonzero(np.isnan(score)):
         lines.append(f"{unscored} of {len(score)} records have no score by one of these: left out, not filled in")
     placebos = [one.placebo for one in members.values() if one.placebo is not None]
     placebo = together(placebos) if len(placebos) == len(members) else None
-    known = StandIn(
-        _cross_fitted(rows, list(members)), rows.is_member, rows.labels(signals), model=rows.model, record=rows.record
-    )
+    known = StandIn(fitted, rows.is_member, rows.labels(signals), model=rows.model, record=rows.record)
     thresholds = learn_thresholds(known.score, known.is_member, None, signals.num_classes)
     assert thresholds is not None, "stand-ins have members and non-members"
     labels = signals.labels[signals.candidates]
-    details: dict[str, str | float] = {f"weight_{name}": float(w) for name, w in zip(members, weights, strict=True)}
+    details: dict[str, str | float] = {
+        f"weight_{name}": float(w) for name, w in zip(members, rule.weights, strict=True)
+    }
+    if rule.head is not None:
+        details |= {"surest_by": list(members)[rule.head.attack], "surest_above": rule.head.start}
     return Scores(
         score,
         thresholds.predict(score, labels),
@@ -114,7 +120,7 @@ def ensemble(
 class _Rows:
     """Records of stand-ins that all the attacks have scored."""
 
-    of: Mapping[str, Float[np.ndarray, "S"]]  # scores by attack
+    scores: Float[np.ndarray, "S A"]  # a column per attack
     is_member: Bool[np.ndarray, "S"]
     model: Int[np.ndarray, "S"]
     record: Int[np.ndarray, "S"]
@@ -168,8 +174,8 @@ def _common_rows(members: dict[str, Scores]) -> tuple[_Rows, dict[str, Scores]]:
         first = next(iter(known))
         is_member = _taken(known[first].is_member, keys[first], common)
         if is_member.any() and not is_member.all():
-            of = {name: _taken(one.score, keys[name], common) for name, one in known.items()}
-            return _Rows(of, is_member, common >> 32, common & (2**32 - 1)), members
+            scores = np.stack([_taken(one.score, keys[name], common) for name, one in known.items()], axis=1)
+            return _Rows(scores, is_member, common >> 32, common & (2**32 - 1)), members
         del members[min(keys, key=lambda name: len(keys[name]))]
     raise RequestError(
         "attack=ensemble needs two attacks that shadows in the target's place can be scored by: raise split.num_shadows"
@@ -185,21 +191,3 @@ def _keys(known: StandIn) -> Int[np.ndarray, "S"]:
 def _taken(values: np.ndarray, keys: Int[np.ndarray, "S"], wanted: Int[np.ndarray, "R"]) -> np.ndarray:
     order = np.argsort(keys)
     return values[order][np.searchsorted(keys[order], wanted)]
-
-
-def _said(odds: Sequence[LogOdds], scores: Sequence[Float[np.ndarray, "R"]]) -> Float[np.ndarray, "R A"]:
-    return np.stack([one(score) for one, score in zip(odds, scores, strict=True)], axis=1)
-
-
-def _cross_fitted(rows: _Rows, names: Sequence[str]) -> Float[np.ndarray, "S"]:
-    """Return scores of the stand-ins' records by weights learnt on the others; of a sole stand-in, on other records."""
-    fold = rows.model if len(np.unique(rows.model)) > 1 else rows.record % 2
-    found = np.full(len(fold), np.nan)
-    for one in np.unique(fold):
-        rest, mine = fold != one, fold == one
-        if rows.is_member[rest].all() or not rows.is_member[rest].any():
-            rest = np.ones(len(fold), bool)
-        odds = [fit_log_odds(rows.of[name][rest], rows.is_member[rest]) for name in names]
-        weights = fit_weights(_said(odds, [rows.of[name][rest] for name in names]), rows.is_member[rest])
-        found[mine] = add_up(_said(odds, [rows.of[name][mine] for name in names]), weights)
-    return settle(found)

@@ -5,13 +5,16 @@ answer is far. Attacks make scores of them.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int8
 
-from mia.attacks.masked_statistics import count_models, masked_mean, masked_median, masked_std, pooled_std
+from mia.attacks.masked_statistics import Moments, masked_median, masked_moments, pooled_std
+from mia.attacks.memory import remembered
 from mia.attacks.moderated import Prior, fit_prior, student_log_density
 from mia.attacks.ties import difference
+from mia.records import Signals
 
 NO_SPREAD = 1e-9
 """A standard deviation below this, relative to the values, is none: they agree to the last digit."""
@@ -27,16 +30,16 @@ class Fit:
     spread: PerRecord  # standard deviation, above 0 once `_stand_in_for_none` has been through it
     pooled: float  # of all records
     phi: PerRecord  # of the model attacked
-    count: Int[np.ndarray, "N"] | None = None  # shadows behind it, where it is to be moderated
+    known: "Known | None" = None  # of the shadows behind it, where it is to be moderated
     freedom: PerRecord | None = None  # of Student's t, once it is moderated
     prior: Prior | None = None  # by which
 
-    @property
+    @cached_property
     def is_flat(self) -> Bool[np.ndarray, "N"]:
         """Whether the shadows behind it agree."""
-        return self.spread <= NO_SPREAD * (1 + np.abs(self.location))
+        return _agree(self.spread, self.location)
 
-    @property
+    @cached_property
     def z(self) -> PerRecord:
         """Standard deviations that the answer lies above the location."""
         return difference(self.phi, self.location) / self.spread
@@ -46,7 +49,7 @@ class Fit:
         """Of what z was made of."""
         return (np.abs(self.phi) + np.abs(self.location)) / self.spread
 
-    @property
+    @cached_property
     def log_density(self) -> PerRecord:
         """Of the answer."""
         if self.freedom is not None:
@@ -63,17 +66,63 @@ Fits = dict[int, Fit]
 """By kind of shadow, IN and OUT or OUT alone."""
 
 
-def fit_each(
-    phi: Float[np.ndarray, "M N"], row: int, is_used: Bool[np.ndarray, "K N"], location: str, variance: str
-) -> Fit:
-    """Fit a Gaussian per record; NaN where there are too few models to. Moderation comes later."""
-    mean = masked_mean(phi[1:], is_used)
-    centre = mean if location == "mean" else masked_median(phi[1:], is_used)
-    pooled = pooled_std(phi[1:], is_used, centre)
-    if variance == "global":
-        return Fit(centre, np.full(len(centre), pooled), pooled, phi[row])
-    fit = Fit(centre, masked_std(phi[1:], is_used, mean), pooled, phi[row])
-    return replace(fit, count=count_models(is_used)) if variance == "moderated" else fit
+@dataclass(frozen=True)
+class Known:
+    """What the shadows of a side say of each record, whatever the model attacked says."""
+
+    moments: Moments
+    location: PerRecord
+    pooled: float  # standard deviation of all distances from the locations
+
+    @cached_property
+    def prior(self) -> Prior | None:
+        """What the deviations of a side say of each other; those of shadows that all agree say nothing."""
+        spread, count = self.moments.std, self.moments.count
+        some = (count > 1) & ~_agree(spread, self.location)
+        own = count[some] - 1.0
+        return fit_prior(spread[some] ** 2 * count[some] / own, own)
+
+
+class Answers:
+    """Phi of all models on some records, and what was found of them: the same for all attacks that compare phi."""
+
+    def __init__(
+        self,
+        signals: Signals,
+        phi: Float[np.ndarray, "M R"],
+        name: str,
+        records: Int[np.ndarray, "R"] | None = None,
+    ) -> None:
+        """Take answers.
+
+        Args:
+            signals: Where what is found is kept.
+            phi: Row 0 is the target's.
+            name: Tells these answers from others of the same signals.
+            records: Positions along the record axis; None: all.
+        """
+        self.signals, self.phi, self.name, self.records = signals, phi, name, records
+
+    def fit(self, row: int, membership: Int8[np.ndarray, "K N"], kind: int, location: str, variance: str) -> Fit:
+        """Fit a Gaussian per record to the shadows of a kind; NaN where there are too few. Moderation comes later."""
+        known = remembered(
+            self.signals,
+            f"{location} of {self.name}, {kind} behind {row}",
+            membership,
+            lambda: self._find(membership, kind, location),
+        )
+        if variance == "global":
+            return Fit(known.location, np.full(len(known.location), known.pooled), known.pooled, self.phi[row])
+        fit = Fit(known.location, known.moments.std, known.pooled, self.phi[row])
+        return replace(fit, known=known) if variance == "moderated" else fit
+
+    def _find(self, membership: Int8[np.ndarray, "K N"], kind: int, location: str) -> Known:
+        is_used = (membership if self.records is None else membership[:, self.records]) == kind
+        moments = masked_moments(self.phi[1:], is_used)
+        if location == "mean":
+            return Known(moments, moments.mean, moments.pooled)
+        centre = masked_median(self.phi[1:], is_used)
+        return Known(moments, centre, pooled_std(self.phi[1:], is_used, centre))
 
 
 def moderate(fits: Fits, of_target: Fits) -> Fits:
@@ -82,26 +131,24 @@ def moderate(fits: Fits, of_target: Fits) -> Fits:
     Where all shadows of a side agree, or a stand-in has too few behind it, the target's prior, or else that of the
     other side, takes its place; without any, the fits stay as they are: flat.
     """
-    priors = {kind: _prior_of(fit) or of_target[kind].prior for kind, fit in fits.items()}
+    own_priors = {kind: fit.known.prior if fit.known is not None else None for kind, fit in fits.items()}
+    priors = {kind: own or of_target[kind].prior for kind, own in own_priors.items()}
     known = [prior for prior in priors.values() if prior is not None]
     if not known:
         return fits
     found = {}
     for kind, fit in fits.items():
-        assert fit.count is not None, "what is moderated has counts"
-        prior, own = priors[kind] or known[0], np.maximum(fit.count - 1.0, 0.0)
-        sample = np.nan_to_num(fit.spread**2) * fit.count / np.maximum(own, 1)
-        spread = np.sqrt(prior.moderate(sample, own) * (1 + 1 / np.maximum(fit.count, 1)))
+        assert fit.known is not None, "what is moderated has counts"
+        count = fit.known.moments.count
+        prior, own = priors[kind] or known[0], np.maximum(count - 1.0, 0.0)
+        sample = np.nan_to_num(fit.spread**2) * count / np.maximum(own, 1)
+        spread = np.sqrt(prior.moderate(sample, own) * (1 + 1 / np.maximum(count, 1)))
         found[kind] = replace(fit, spread=spread, freedom=own + prior.freedom, prior=prior)
     return found
 
 
-def _prior_of(fit: Fit) -> Prior | None:
-    """Return what the deviations of a side say of each other; those of shadows that all agree say nothing."""
-    assert fit.count is not None, "what is moderated has counts"
-    some = (fit.count > 1) & ~fit.is_flat
-    own = fit.count[some] - 1.0
-    return fit_prior(fit.spread[some] ** 2 * fit.count[some] / own, own)
+def _agree(spread: PerRecord, location: PerRecord) -> Bool[np.ndarray, "N"]:
+    return spread <= NO_SPREAD * (1 + np.abs(location))
 
 
 def lend_spread(fits: Fits, of_target: Fits) -> Fits:

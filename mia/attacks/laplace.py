@@ -7,7 +7,7 @@ prior's precision delta is where the evidence has its maximum (MacKay 1992). Not
 against every other: a product per factor.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,6 +17,8 @@ from mia.records import LastLayer
 
 ROUNDS = 100  # of MacKay's fixed point, which takes about ten
 TINY = 1e-300
+CHUNK = 4096
+"""Records that are worked on at a time: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,14 @@ class Posterior:
 
     def variance(self, layer: LastLayer, labels: Int[np.ndarray, "B"]) -> Float[np.ndarray, "B"]:
         """Return the variance of each record's phi, to first order in the layer's parameters."""
-        inputs, answers = _forward(layer)
-        along_inputs = np.square(inputs @ self.of_inputs)
-        along_classes = np.square(slope_of_phi(answers, labels) @ self.of_classes)
-        return ((along_classes @ (1 / self.precision)) * along_inputs).sum(axis=1)
+        found, by_direction = np.empty(len(labels)), 1 / self.precision
+        for start in range(0, len(labels), CHUNK):
+            part = slice(start, start + CHUNK)
+            inputs, answers = _forward(replace(layer, inputs=layer.inputs[part]))
+            along_inputs = np.square(inputs @ self.of_inputs)
+            along_classes = np.square(slope_of_phi(answers, labels[part]) @ self.of_classes)
+            found[part] = np.multiply(along_classes @ by_direction, along_inputs, out=along_inputs).sum(axis=1)
+        return found
 
 
 def fit_posterior(layer: LastLayer) -> Posterior:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int8
 
 from mia.attacks.augmented_queries import MOST_QUERIES, phi_of_views
-from mia.attacks.fits import Fits, all_agree, fit_each, lend_spread, moderate, stand_in_for_none
+from mia.attacks.fits import Answers, Fits, all_agree, lend_spread, moderate, stand_in_for_none
 from mia.attacks.masked_statistics import count_models
 from mia.attacks.moderated import student_log_tail
 from mia.attacks.per_record import Needs, compare, records_in_question
@@ -156,17 +156,20 @@ def _compare(
     is_alone = variance == "per_record"  # a record's deviation is its own, and no other's
     _check_spread(name, signals, form.kinds)
     shared, records = shared_statistics(signals, options.floor), np.arange(len(signals.labels))
-    views = shared.phi[None]
+    of = f"phi above {shared.floor!r}"
+    views = [Answers(signals, shared.phi, of)]
     if options.queries > 1:
         records = records_in_question(signals)
-        views = phi_of_views(name, signals, shared, records, options.queries, options.shift)
+        phi = phi_of_views(name, signals, shared, records, options.queries, options.shift)
+        of = f"{of} on {options.queries} views, shift {options.shift}"
+        views = [Answers(signals, view, f"{of}: {number}", records) for number, view in enumerate(phi)]
     rigid = np.zeros(len(signals.labels), bool)  # records whose shadows all say the same, of some view
     of_target: list[Fits] = []  # by view
 
     def score(row: int, membership: Membership) -> PerRecord:
-        found, used = [], membership if len(records) == len(signals.labels) else membership[:, records]
-        for number, phi in enumerate(views):
-            fits = {kind: fit_each(phi, row, used == kind, options.location, variance) for kind in form.kinds}
+        found = []
+        for number, answers in enumerate(views):
+            fits = {kind: answers.fit(row, membership, kind, options.location, variance) for kind in form.kinds}
             if variance == "moderated":
                 fits = moderate(fits, of_target[number] if row else fits)
             if row == 0:

@@ -1,16 +1,33 @@
 """Means, medians and standard deviations over some of the models: those in a mask of models by records.
 
 Takes values and a mask; gives one float64 number per record, or per group of records, NaN where there are too few
-models for it. Equal values
-have that very value as their mean, however many there are: sums are over distances from one of them. Goes through the
-models one by one, so that nothing of the size of the values is made.
+models for it. Equal values have that very value as their mean, however many there are: sums are over distances from one
+of them. Goes through the models one by one, or through a few records at a time, so that nothing of the size of the
+values is made.
 """
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 CHUNK = 4096
 """Records whose values over all models are sorted at a time."""
+BLOCK = 2**17
+"""Values over all models that are worked on at a time: a megabyte, which stays in the processor's cache."""
+NOT_USED = -1e308
+"""What a value of a model that is not used counts as where the highest is sought."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and spread over the models used."""
+
+    count: Int[np.ndarray, "N"]
+    mean: Float[np.ndarray, "N"]  # NaN where there is none
+    std: Float[np.ndarray, "N"]  # population standard deviation; NaN where there are fewer than two
+    pooled: float  # one of all distances from the means; NaN where no record has two
 
 
 def count_models(is_used: Bool[np.ndarray, "K N"]) -> Int[np.ndarray, "N"]:
@@ -49,6 +66,22 @@ def masked_std(
     return np.sqrt(_divide(squares, np.where(count > 1, count, 0)))
 
 
+def masked_moments(values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"]) -> Moments:
+    """Return what `masked_mean`, `masked_std` and `pooled_std` do, to the last bit, in one go over the values."""
+    count = count_models(is_used)
+    mean, total, squares = (np.empty(values.shape[1]) for _ in range(3))
+    for part, used, distance in _blocks(is_used):
+        one_of_them = values[is_used[:, part].argmax(axis=0), np.arange(part.start, part.stop)]
+        np.multiply(np.subtract(values[:, part], one_of_them, out=distance), used, out=distance)
+        mean[part] = one_of_them + _divide(distance.sum(axis=0), count[part])
+        np.subtract(values[:, part], np.nan_to_num(mean[part]), out=distance)
+        np.multiply(distance, used, out=distance)
+        distance.sum(axis=0, out=total[part])
+        np.multiply(distance, distance, out=distance).sum(axis=0, out=squares[part])
+    std = np.sqrt(_divide(squares, np.where(count > 1, count, 0)))
+    return Moments(count, mean, std, _pooled(count, total, squares))
+
+
 def pooled_std(
     values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"], location: Float[np.ndarray, "N"]
 ) -> float:
@@ -60,20 +93,21 @@ def pooled_std(
     if count.max(initial=0) < 2:
         return np.nan
     known = np.nan_to_num(location)  # of records without models, which no sum holds
-    total, squares = (_masked_sum(values, is_used, known, power=power).sum() for power in (1, 2))
-    return float(np.sqrt(max(squares / count.sum() - (total / count.sum()) ** 2, 0)))
+    total, squares = (_masked_sum(values, is_used, known, power=power) for power in (1, 2))
+    return _pooled(count, total, squares)
 
 
 def masked_log_mean_exp(values: Float[np.ndarray, "K N"], is_used: Bool[np.ndarray, "K N"]) -> Float[np.ndarray, "N"]:
     """Return log of the mean of exp over the models used; NaN where there is none."""
-    highest = np.full(values.shape[1], -np.inf)
-    for row, used in zip(values, is_used, strict=True):
-        np.maximum(highest, np.where(used, row, -np.inf), out=highest)
-    highest[np.isinf(highest)] = 0
-    total = np.zeros(values.shape[1])
-    for row, used in zip(values, is_used, strict=True):
-        total += np.exp(np.minimum(row - highest, 0)) * used  # above 0 are models that are not used
     count = count_models(is_used)
+    highest, total = (np.empty(values.shape[1]) for _ in range(2))
+    for part, used, term in _blocks(is_used):
+        np.multiply(np.subtract(used, 1, out=term), -NOT_USED, out=term)  # 0 where it is used
+        np.add(values[:, part], term, out=term)
+        highest[part] = np.where(count[part] > 0, term.max(axis=0, initial=NOT_USED), 0)
+        np.subtract(values[:, part], highest[part], out=term)
+        np.exp(np.minimum(term, 0, out=term), out=term)  # above 0 are models that are not used
+        np.multiply(term, used, out=term).sum(axis=0, out=total[part])
     return highest + np.log(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))
 
 
@@ -130,6 +164,32 @@ def _masked_sum(
         np.multiply(np.subtract(row, location, out=term), used, out=term)
         total += term if power == 1 else np.multiply(term, term, out=term)
     return total
+
+
+def _blocks(
+    is_used: Bool[np.ndarray, "K N"],
+) -> Iterator[tuple[slice, Float[np.ndarray, "K n"], Float[np.ndarray, "K n"]]]:
+    """Yield some records at a time: where they are, 1 for each model used and 0 for the others, and room to work in.
+
+    Never one record alone, unless there are no others: NumPy adds a single column up in another order.
+    """
+    models, records = is_used.shape
+    width = max(BLOCK // max(models, 1), 64)
+    room = np.empty((2, models, min(width, records)))
+    start = 0
+    while start < records:
+        stop = min(start + width, records)
+        stop -= stop == records - 1
+        used, free = room[:, :, : stop - start]
+        used[:] = is_used[:, start:stop]
+        yield slice(start, stop), used, free
+        start = stop
+
+
+def _pooled(count: Int[np.ndarray, "N"], total: Float[np.ndarray, "N"], squares: Float[np.ndarray, "N"]) -> float:
+    if count.max(initial=0) < 2:
+        return np.nan
+    return float(np.sqrt(max(squares.sum() / count.sum() - (total.sum() / count.sum()) ** 2, 0)))
 
 
 def _divide(total: Float[np.ndarray, "N"], count: Int[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:

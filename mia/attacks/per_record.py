@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
 from mia.attacks.design import equal_counts, partners
+from mia.attacks.memory import remembered
 from mia.attacks.placebo import left_behind, placebo_model
 from mia.attacks.thresholds import Thresholds, area_under_curve, learn_thresholds
 from mia.attacks.ties import settle
@@ -51,7 +52,12 @@ def compare(signals: Signals, score: Score, needs: Needs, seed: int, fallback: f
         fallback: The threshold where no shadow can stand in for the target; None: nothing is predicted then.
     """
     asked, membership = signals.candidates, signals.shadow_membership
-    num_in, num_out = (np.count_nonzero(membership[:, asked] == kind, axis=0) for kind in (IN, OUT))
+    num_in, num_out = remembered(
+        signals,
+        "numbers of shadows",
+        membership,
+        lambda: [np.count_nonzero(membership == kind, axis=0)[asked] for kind in (IN, OUT)],
+    )
     answer = score(0, membership)[asked]
     model = placebo_model(signals)
     placebo = None
@@ -149,7 +155,16 @@ def membership_behind(signals: Signals, shadow: int, own: Int[np.ndarray, "n"], 
 
     Of its `own` records each has equally many, where the numbers would tell which of them it was trained on.
     """
-    others = partners(signals)
+    others, key = partners(signals), f"membership behind {shadow}"
+    known = signals.shared.get(key)
+    if known is not None and known[0] is signals.shadow_membership and np.array_equal(known[1], own):
+        return known[2]
     left = signals.shadow_membership.copy()
     left[shadow - 1] = left[others[shadow - 1]] = UNUSED
-    return equal_counts(left, own, others, stage_generator(seed, "equal_counts", shadow)) if len(own) else left
+    if not len(own):
+        return left
+    equal = equal_counts(left, own, others, stage_generator(seed, "equal_counts", shadow))
+    if equal is left:  # whatever the seed
+        left.setflags(write=False)
+        signals.shared[key] = signals.shadow_membership, own, left
+    return equal

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
-from mia.attacks.fits import Fit, Fits, all_agree, fit_each, lend_spread, moderate, stand_in_for_none
+from mia.attacks.fits import Answers, Fit, Fits, all_agree, lend_spread, moderate, stand_in_for_none
 from mia.attacks.masked_statistics import count_models, grouped_mean, grouped_median, grouped_std
 from mia.attacks.per_record import Needs, compare
 from mia.attacks.shared_statistics import check_floor, describe_floor, shared_statistics
@@ -62,11 +62,11 @@ def pmia(signals: Signals, options: PmiaOptions, seed: int) -> Scores:
     if not (signals.shadow_membership == IN).any():
         raise RequestError("attack=pmia needs records that shadows were trained on, of any kind, there are none")
     shared = shared_statistics(signals, options.floor)
-    is_alone = options.variance == "per_record"
+    answers, is_alone = Answers(signals, shared.phi, f"phi above {shared.floor!r}"), options.variance == "per_record"
     of_target: list[Fits] = []
 
     def score(row: int, membership: Membership) -> PerRecord:
-        outside = {OUT: fit_each(shared.phi, row, membership == OUT, options.location, options.variance)}
+        outside = {OUT: answers.fit(row, membership, OUT, options.location, options.variance)}
         if options.variance == "moderated":
             outside = moderate(outside, of_target[0] if row else outside)
         if row == 0:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int8
 
 from mia.attacks.masked_statistics import masked_mean
+from mia.attacks.memory import remembered
 from mia.attacks.per_record import Needs, Score, areas_of_stand_ins, compare
 from mia.attacks.shared_statistics import shared_statistics
 from mia.attacks.spec import attack
@@ -113,7 +114,6 @@ class _Answers:
     def __init__(self, signals: Signals, *, uses_in: bool) -> None:
         self.signals, self.uses_in = signals, uses_in
         self.shared, self.population = shared_statistics(signals), _population(signals)
-        self._means: dict[int, tuple[Membership, tuple[PerRecord, PerRecord]]] = {}  # by model, and for whom
 
     @property
     def is_its_own_population(self) -> bool:
@@ -147,14 +147,14 @@ class _Answers:
 
     def _means_of(self, row: int, membership: Membership) -> tuple[PerRecord, PerRecord]:
         """Return the means over IN and OUT shadows; behind a model are nearly always the same ones."""
-        known = self._means.get(row)
-        if known is not None and np.array_equal(known[0], membership):
-            return known[1]
-        p = self.shared.confidence[1:]
-        mean_out = masked_mean(p, membership == OUT)
-        mean_in = masked_mean(p, membership == IN) if self.uses_in else np.full(len(mean_out), np.nan)
-        self._means[row] = membership, (mean_in, mean_out)
-        return mean_in, mean_out
+
+        def mean(kind: int) -> PerRecord:
+            key = f"mean confidence of {kind} behind {row}"
+            return remembered(
+                self.signals, key, membership, lambda: masked_mean(self.shared.confidence[1:], membership == kind)
+            )
+
+        return mean(IN) if self.uses_in else np.full(membership.shape[1], np.nan), mean(OUT)
 
 
 def _dominate(

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 
 from mia.attacks.design import with_equal_counts
+from mia.attacks.memory import remembered
 from mia.attacks.placebo import placebo_signals
 from mia.attacks.spec import ATTACKS, AttackSpec
 from mia.checks import RequestError
@@ -175,7 +176,8 @@ def _as_scores(name: str, given: Any, count: int) -> Scores:
     scores = given
     if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
         none = np.zeros(count, np.int64)
-        scores = Scores(given.astype(np.float64), None, none, none)
+        said = "no accuracy, precision or recall: it gives scores and no predictions; return Scores with is_predicted"
+        scores = Scores(given.astype(np.float64), None, none, none, warnings=(said,))
     if not isinstance(scores, Scores):
         what = f"an array of {given.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
         raise RequestError(f"attack={name} gave {what}, not Scores or an array of numbers")
@@ -199,15 +201,20 @@ def check_signals(name: str, signals: Signals) -> None:
         RequestError: they do not; one line says what to change.
     """
     spec = ATTACKS[name]
-    membership = signals.shadow_membership[:, signals.is_candidate]
+    has_in, has_out = remembered(
+        signals,
+        "kinds of shadows",
+        signals.shadow_membership,
+        lambda: [bool(((signals.shadow_membership == kind) & signals.is_candidate).any()) for kind in (IN, OUT)],
+    )
     lacking = {
         "shadows": (signals.num_shadows > 0, "needs shadow models, and there are none"),
         "in_models": (
-            (membership == IN).any(),
+            has_in,
             "needs shadows trained on the target's records, there are none: set split.protocol=pool" + _instead(spec),
         ),
         "out_models": (
-            (membership == OUT).any(),
+            has_out,
             "needs shadows not trained on the target's records, there are none: add shadows",
         ),
         "oracle": (

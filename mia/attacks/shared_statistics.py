@@ -19,6 +19,8 @@ from mia.records import Signals
 
 KEY = "statistics"
 FLOOR_KEY = "floor"
+CHUNK = 8192
+"""Records whose answers by one model are worked on at a time: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,12 @@ def shared_statistics(signals: Signals, floor: float | str = "auto") -> SharedSt
 
 def describe_floor(signals: Signals, statistics: SharedStatistics) -> str:
     """Return a line that says what answers of exactly 0 and 1 were taken for; empty where there is none."""
+    if not signals.is_probability:
+        return ""
     least = np.log(statistics.floor) + 1e-9  # rounding aside
     log_p, phi = statistics.log_confidence, statistics.phi
     at_floor = np.count_nonzero(log_p <= least) + np.count_nonzero(log_p - phi <= least)
-    if not signals.is_probability or not at_floor:
+    if not at_floor:
         return ""
     own = " (half the smallest above 0)" if statistics.floor == floor_of(signals) else ""
     return (
@@ -171,7 +175,9 @@ def _of_models(
     found = np.empty((3, len(outputs), len(labels)))
 
     def fill(row: int) -> None:
-        found[:, row] = true_class(outputs[row], labels, is_probability, floor)
+        for start in range(0, len(labels), CHUNK):
+            part = slice(start, start + CHUNK)
+            found[:, row, part] = true_class(outputs[row][part], labels[part], is_probability, floor)
 
     with ThreadPoolExecutor(usable_cores()) as pool:
         list(pool.map(fill, range(len(outputs))))  # NumPy lets go of the interpreter in its loops

@@ -37,18 +37,20 @@ def true_class(
         floor: What counts for a given probability below it, and for a sum of such, before a logarithm.
     """
     by_class = outputs.T.astype(np.float64, order="C")
-    records = np.arange(len(labels))
-    own = by_class[labels, records]
+    flat, place = by_class.reshape(-1), labels * np.intp(len(labels)) + np.arange(len(labels))
+    own = flat[place]
     if is_probability:
-        by_class[labels, records] = 0
+        flat[place] = 0
         log_own = np.log(np.maximum(own, floor))
         return log_own - np.log(np.maximum(by_class.sum(0), floor)), log_own, own
     if len(by_class) == 1:  # minus a loss, and no classes: there are no other answers to compare with
         return own, own, np.exp(np.minimum(own, MOST_LOG))
-    by_class[labels, records] = -np.inf
+    flat[place] = -np.inf
     highest = by_class.max(0)
     by_class -= highest
+    flat[place] = 0  # exp of minus infinity is exactly 0, and five times slower than that of a number
     np.exp(by_class, out=by_class)
+    flat[place] = 0
     phi = own - highest - np.log(by_class.sum(0))
     log_own = -np.logaddexp(0, -phi)
     return phi, log_own, np.exp(log_own)

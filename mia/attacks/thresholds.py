@@ -45,7 +45,7 @@ def best_threshold(score: PerRecord, is_member: Bool[np.ndarray, "N"], weight: P
     assert members > 0, "there are members to learn from"
     assert nonmembers > 0, "there are non-members to learn from"
     signed = np.where(is_member, weight / members, -weight / nonmembers)
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)  # of equal ones the last alone counts
     ordered = score[order]
     gain = np.cumsum(signed[order])  # true minus false positive rate when all down to here are predicted members
     is_last_of_ties = np.append(ordered[1:] != ordered[:-1], True)

@@ -28,7 +28,7 @@ def settle(score: PerRecord, size: PerRecord | None = None) -> PerRecord:
         score: NaN stays NaN.
         size: Of the numbers that each score was made of, by differences for example; None: of the score itself.
     """
-    order = np.argsort(score, kind="stable")  # NaN last
+    order = np.argsort(score, kind="stable" if size is not None else None)  # NaN last
     order = order[: np.count_nonzero(~np.isnan(score))]
     if not len(order):
         return score

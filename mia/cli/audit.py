@@ -30,12 +30,15 @@ if TYPE_CHECKING:
     from mia.tracking.run import Run
 
 FORMS = ("signals", "plan", "scores")
+GIVEN = "one of signals=FILE, plan=FILE with predictions=DIR, or scores=FILE"
 
 
 def command(arguments: list[str]) -> int:
     """Run the audit and return the exit code."""
     from mia.cli.arguments import only_overrides
 
+    if not arguments:
+        raise RequestError(f"mia audit takes out=DIR and {GIVEN}")
     overrides, left_out = read_presets(only_overrides(arguments, "audit"))
     composed = compose_config(overrides, "audit")
     config: AuditConfig = to_options(composed, AuditConfig)
@@ -82,10 +85,7 @@ def read(config: AuditConfig) -> "Audit":
     """
     given = [form for form in FORMS if getattr(config, form) is not None]
     if len(given) != 1:
-        raise RequestError(
-            f"{' and '.join(f'{one}=' for one in given) or 'nothing'} is given to audit: give one of signals=FILE, "
-            "plan=FILE with predictions=DIR, or scores=FILE"
-        )
+        raise RequestError(f"{' and '.join(f'{one}=' for one in given) or 'nothing'} is given to audit: give {GIVEN}")
     from mia.predictions.audit import make_audit_of_scores
     from mia.predictions.forms import make_audit
     from mia.predictions.reading import read_arrays

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mia.checks import RequestError
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.finding import Values, find_run, name_first
@@ -13,7 +11,7 @@ from mia.cli.main import ALL_IS_WELL
 from mia.composition import compose_config
 from mia.config import DiffConfig, to_options
 from mia.home import home
-from mia.records import Scores, StoredRun
+from mia.records import StoredRun
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,7 +67,7 @@ def command(arguments: list[str]) -> int:
 def values_of(run: StoredRun, fetch: "Fetch") -> Mapping[str, Any]:
     """Return a run's typed config by key; what its table says, where the config cannot be read."""
     from mia.config import from_stored
-    from mia.report.frame import flat
+    from mia.study.frame import flat
 
     path = fetch(run, "config.yaml")
     try:
@@ -91,33 +89,12 @@ def paired(a: StoredRun, b: StoredRun, fetch: "Fetch") -> dict[str, tuple[float,
 
     Empty unless both runs judged the same records with the same truth.
     """
-    from mia.metrics.comparison import paired_difference
+    from mia.metrics.comparison import paired_auc
+    from mia.stored_result import stored_scores
 
-    files = [_arrays(fetch(run, "scores.npz")) for run in (a, b)]
-    first, second = files
-    same = all(
-        name in first and name in second and np.array_equal(first[name], second[name]) for name in ("index", "member")
-    )
-    if not same:
-        return {}
-    member = first["member"].astype(bool)
-    found = {}
-    for attack in first.keys() & second.keys() - {"index", "member"}:
-        none = np.zeros(len(member), np.int32)
-        of_b, of_a = (Scores(one[attack].astype(float), None, none, none) for one in (second, first))
-        judged = paired_difference(of_b, of_a, member)
-        if "auc_difference" in judged:
-            ends = (judged[f"auc_difference{end}"] for end in ("", *ENDS))
-            value, low, high = ends
-            found[f"attack/{attack}/auc"] = value, low, high
-    return found
-
-
-def _arrays(path: Any) -> dict[str, np.ndarray]:
-    if path is None:
-        return {}
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    of_a, of_b = stored_scores(a, fetch), stored_scores(b, fetch)
+    found = {f"attack/{attack}/auc": paired_auc(of_b, of_a, attack) for attack in of_a.keys() - {"index", "member"}}
+    return {name: (one.value, one.low, one.high) for name, one in found.items() if one is not None}
 
 
 def metric_differences(a: StoredRun, b: StoredRun, pairs: Mapping[str, tuple[float, float, float]]) -> list[Difference]:

@@ -56,7 +56,7 @@ def _run_or_tell(config: Config, composed: DictConfig, overrides: list[str], loa
         from mia.sweeper.check import LastData, check_all
 
         data = LastData()
-        return tell(check_all([overrides], Composer(loader), data), home(), data)
+        return tell(check_all([overrides], Composer(loader), data, is_sweep=False), home(), data)
     from mia.cli.job import Job, run_job
 
     outcome = run_job(Job.of(composed, overrides, home()))

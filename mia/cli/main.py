@@ -30,7 +30,7 @@ def main() -> None:
 
 def dispatch(arguments: list[str]) -> int:
     """Run the command with these arguments and return its exit code."""
-    if arguments and arguments[0] in ("--help", "-h"):
+    if arguments and arguments[0] in ("--help", "-h", "help"):
         from mia.cli.help import text
 
         print(text())

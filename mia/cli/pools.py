@@ -19,6 +19,7 @@ from mia.config import PoolsConfig, to_options
 from mia.files import StorageError
 from mia.home import home
 from mia.records import StoredRun
+from mia.settings import duration_words
 from mia.store import PoolStore
 
 USED = "used by a run"
@@ -120,19 +121,11 @@ def _list(store: PoolStore, names: list[str], users: dict[str, list[StoredRun]])
         found = store.describe(pool)
         runs = users.get(pool, [])
         shown = runs[0].id[:8] + (f" + {len(runs) - 1}" if len(runs) > 1 else "") if runs else "none"
-        size, age = f"{found['bytes'] / 2**20:.1f} MiB", _age(time.time() - found["changed"])
+        size, age = f"{found['bytes'] / 2**20:.1f} MiB", duration_words(time.time() - found["changed"], ".0f")
         lines.append(Text(f"{pool} {found['models']:>4} models {size:>10} {age:>11}  runs: {shown}"))
         data = runs[0].tags.get("mia.data", "").partition(":")[0] if runs else ""
         lines.append(Padding(Text(_words(found["identity"], data), style="dim"), (0, 0, 0, 4)))
     return Group(*lines)
-
-
-def _age(seconds: float) -> str:
-    """Return how long ago the last change was."""
-    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds:.0f} seconds"
 
 
 def _words(identity: dict[str, Any], data: str) -> str:
@@ -155,8 +148,11 @@ def _flat(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _agreed(count: int) -> bool:
-    """Ask; no answer is a no."""
+    """Ask.
+
+    Raises:
+        RequestError: there is nobody to ask.
+    """
     if not sys.stdin.isatty():
-        print("mia: not asked, since there is no terminal: add yes=true to remove them", file=sys.stderr)
-        return False
+        raise RequestError("nothing removed: there is no terminal to ask on; yes=true removes without asking")
     return input(f"Remove these {count} pools for good? [y/N] ").strip().lower() in ("y", "yes")

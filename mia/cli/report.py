@@ -48,9 +48,9 @@ def as_text(override: str) -> str:
 
 
 def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
-    from mia.report.frame import read_study
     from mia.report.searched import read_searched
     from mia.report.sweep import write_report
+    from mia.study.frame import read_study
     from mia.tracking.where import parse_where
 
     where = parse_where(config.where) if config.where else None

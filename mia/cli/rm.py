@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from mia.checks import RequestError
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.finding import RESULTS, find_run, name_first
-from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL
+from mia.cli.main import ALL_IS_WELL
 from mia.composition import compose_config
 from mia.config import RmConfig, to_options
 from mia.home import home
@@ -32,7 +32,7 @@ def command(arguments: list[str]) -> int:
         print(f"  {line}")
     if not config.yes and not agreed("Take it out of the store?"):
         print("nothing removed")
-        return A_RUN_FAILED if not sys.stdin.isatty() else ALL_IS_WELL
+        return ALL_IS_WELL
     tracker.remove(run.id)
     print(f"removed; until 'mlflow gc' empties the bin, 'mlflow runs restore --run-id {run.id}' brings it back")
     return ALL_IS_WELL
@@ -55,8 +55,11 @@ def links(reader: "Reader", run: StoredRun) -> list[str]:
 
 
 def agreed(question: str) -> bool:
-    """Ask; no answer is a no."""
+    """Ask.
+
+    Raises:
+        RequestError: there is nobody to ask.
+    """
     if not sys.stdin.isatty():
-        print("mia: not asked, since there is no terminal: add yes=true", file=sys.stderr)
-        return False
+        raise RequestError("nothing removed: there is no terminal to ask on; yes=true removes without asking")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

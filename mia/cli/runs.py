@@ -109,7 +109,12 @@ def _refuse_unknown(runs: Sequence[StoredRun], asked: Sequence[tuple[str, str]])
     known = {name for run in runs for name in (*run.params, *run.metrics)} | {*OWN, LARGEST_AUC}
     for option, name in asked:
         if name not in known:
-            raise RequestError(f"{option}: no run has {name}{did_you_mean(name, known)}")
+            examples = [one for one in sorted(known) if one.startswith(("attack/", "target/"))]
+            meant = (
+                did_you_mean(name, known)
+                or f"; there are {', '.join([LARGEST_AUC, *examples[:1], *examples[-1:]])} ..."
+            )
+            raise RequestError(f"{option}: no run has {name}{meant}")
 
 
 def in_order(runs: Sequence[StoredRun], key: str, *, is_falling: bool) -> list[StoredRun]:

@@ -12,7 +12,7 @@ from mia.records import StoredRun
 from mia.sweeper.resuming import Swept
 
 if TYPE_CHECKING:
-    from mia.report.study import Study
+    from mia.study.study import Study
     from mia.tracking.reading import Reader
     from mia.tracking.run import Run
 
@@ -34,8 +34,8 @@ def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
 
     from mia.cli.terminal import sweep_end
     from mia.cli.whereabouts import browse_words
-    from mia.report.frame import read_study
     from mia.report.tables import run_rows, summary_markdown
+    from mia.study.frame import read_study
     from mia.tables import csv_text
 
     tracker, sweep, task = swept.tracker, swept.run, swept.task

@@ -13,10 +13,9 @@ import numpy as np
 from mia.attacks import attack_words
 from mia.metrics.words import FAILED, METRICS, Metric
 from mia.records import Result, Scores, StoredRun
-from mia.report.sentences import change_words
-from mia.report.study import Study
-from mia.report.sweep import shared_warnings
-from mia.report.tables import failure_words, key_columns, number_text, summary_table
+from mia.report.tables import key_columns, number_text, summary_table
+from mia.study.sentences import change_words, failure_words, shared_warnings
+from mia.study.study import Study
 from mia.tables import attacks_by_auc
 
 if TYPE_CHECKING:
@@ -184,6 +183,13 @@ def sweep_end(
         *(Text(words) for words in [change_words(study)] if words),
         *(warning_text(line, f" ({count} of {len(said)} runs)") for line, count in shared_warnings(said)),
         *(Text(f"! {run.name} {failure_words(run)}", style="red") for run in study.unfinished),
-        *([Text.assemble("report: ", (str(report), f"link file://{report}"))] if report else []),
-        *([Text(f"run {sweep_id}; {browse}", no_wrap=True, overflow="ignore")] if sweep_id else []),
+        *([_whole("report: ", (str(report), f"link file://{report}"))] if report else []),
+        *([_whole(f"run {sweep_id}; {browse}")] if sweep_id else []),
     )
+
+
+def _whole(*parts: str | tuple[str, str]) -> "Text":
+    """Return text that stays on one line, however wide the terminal is: a path is copied from it."""
+    from rich.text import Text
+
+    return Text.assemble(*parts, no_wrap=True, overflow="ignore")

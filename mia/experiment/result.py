@@ -102,6 +102,7 @@ def build_result(
         growth=growth,
         pools=tuple(pools),
         slices=slices,
+        num_shadows=signals.num_shadows,
     )
 
 

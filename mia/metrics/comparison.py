@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from mia.metrics.auc import auc_difference
+from mia.metrics.rates import Estimate as Interval
 from mia.metrics.rates import paired_difference as paired_rates
 from mia.records import Scores
 
@@ -25,6 +26,23 @@ def over_targets(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
         if len(values) > 1 and not name.endswith(("_low", "_high")):
             means[f"{name}_sd"] = float(values.std(ddof=1))
     return means | {"num_targets": float(len(metrics))}
+
+
+def paired_auc(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], attack: str) -> Interval | None:
+    """Return the AUC of an attack on one run less that on another, paired (DeLong); None where that is impossible.
+
+    Args:
+        a: `index` and `member` of a run's records, and scores by attack.
+        b: The same of the other; without a score of the same records, of the same truth, nothing is paired.
+        attack: Its name.
+    """
+    if attack not in a or attack not in b or any(not np.array_equal(a[one], b[one]) for one in ("index", "member")):
+        return None
+    kept = ~np.isnan(a[attack]) & ~np.isnan(b[attack])
+    member = a["member"].astype(bool)[kept]
+    if member.all() or not member.any():
+        return None
+    return auc_difference(a[attack][kept].astype(float), b[attack][kept].astype(float), member)
 
 
 def paired_difference(

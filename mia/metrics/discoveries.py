@@ -5,10 +5,12 @@ as high; Benjamini and Hochberg's procedure turns many p-values into a list of w
 average.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
+
+from mia.metrics.over_seeds import Judged, align
 
 FALSE_DISCOVERY = 0.05
 """The share of a list that may be false on average."""
@@ -69,37 +71,23 @@ def is_exposed(
     return np.nan_to_num(adjusted, nan=2.0) <= false_discovery
 
 
-def exposed_rows(
-    scores: Mapping[str, Float[np.ndarray, "Q"]],
-    is_member: Bool[np.ndarray, "Q"],
-    index: Int[np.ndarray, "Q"],
-    false_discovery: float = FALSE_DISCOVERY,
-) -> list[dict[str, str | float]]:
-    """Return the members that each attack exposes, one table row each, the most exposed first: the owner's list.
+def exposed_members(
+    runs: Sequence[Judged], false_discovery: float = FALSE_DISCOVERY
+) -> list[tuple[int, float, float, int]]:
+    """Return the members that an attack exposes, the most exposed first: the owner's list.
 
-    Columns `attack`, `record` (its position in the data set), `score`, `p_value` and `q_value`, the share of false ones
-    on a list that ends here. The target's own non-members are the yardstick.
+    Each is `(record, p, q, seeds)`: its position in the data set, its p-value against the targets' own non-members,
+    combined over seeds, the share of false ones on a list that ends here, and how many seeds asked about it.
 
     Args:
-        scores: by attack, of the candidate records.
-        is_member: the target's membership.
-        index: of each candidate in the data set.
+        runs: one per seed.
         false_discovery: the share allowed.
     """
-    rows: list[dict[str, str | float]] = []
-    for name, score in scores.items():
-        p = conformal_p_values(score[is_member], score[~is_member])
-        q = benjamini_hochberg(p)
-        listed = np.flatnonzero(np.nan_to_num(q, nan=2.0) <= false_discovery)
-        listed = listed[np.lexsort((-score[is_member][listed], p[listed]))]
-        rows += [
-            {
-                "attack": name,
-                "record": float(index[is_member][row]),
-                "score": float(score[is_member][row]),
-                "p_value": float(p[row]),
-                "q_value": float(q[row]),
-            }
-            for row in listed
-        ]
-    return rows
+    index = [one[member] for one, member, _ in runs]
+    values = [conformal_p_values(score[member], score[~member]) for _, member, score in runs]
+    records, aligned = align(index, values, np.nan)
+    p = combine_p_values(aligned)
+    q, seeds = benjamini_hochberg(p), np.sum(~np.isnan(aligned), axis=0)
+    listed = np.flatnonzero(np.nan_to_num(q, nan=2.0) <= false_discovery)
+    listed = listed[np.argsort(p[listed], kind="stable")]
+    return [(int(records[k]), float(p[k]), float(q[k]), int(seeds[k])) for k in listed]

@@ -4,8 +4,9 @@ Takes numbers, gives estimates. Reads nothing and draws nothing.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,13 @@ class Estimate:
     def is_known(self) -> bool:
         """Whether there is a value."""
         return math.isfinite(self.value)
+
+
+def of_metrics(metrics: Mapping[str, Any], name: str) -> Estimate:
+    """Return a metric of one run with the ends of its interval, where it has one."""
+    value = float(metrics.get(name, math.nan))
+    low, high = (float(metrics.get(f"{name}{end}", value)) for end in ("_low", "_high"))
+    return Estimate(value, low, high, count=1)
 
 
 def of_mean(values: Sequence[float], *, is_share: bool = True) -> Estimate:

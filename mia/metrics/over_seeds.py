@@ -13,6 +13,9 @@ from mia.metrics.rates import CONFIDENCE, clopper_pearson
 from mia.metrics.roc import roc
 from mia.records import IN, OUT
 
+Judged = tuple[Int[np.ndarray, "Q"], Bool[np.ndarray, "Q"], Float[np.ndarray, "Q"]]
+"""One attack on one run: which records were asked about, whether they were members, and their scores."""
+
 
 def found_at_fpr(score: Float[np.ndarray, "Q"], is_member: Bool[np.ndarray, "Q"], rate: float) -> Bool[np.ndarray, "Q"]:
     """Return the records at or above the lowest threshold whose false-positive rate does not exceed `rate`.
@@ -74,6 +77,14 @@ def repeats(
     return metrics
 
 
+def repeats_at_fpr(runs: Sequence[Judged], rate: float) -> dict[str, float]:
+    """Return `repeats` of runs that differ in their seed, each finding whom its own threshold for `rate` finds."""
+    index, member, score = zip(*runs, strict=True)
+    found = [found_at_fpr(one, truth, rate) for one, truth in zip(score, member, strict=True)]
+    membership = align(index, [truth.astype(np.int8) for truth in member], -1)[1].astype(np.int8)
+    return repeats(align(index, found, fill=False)[1], membership)
+
+
 def overlap_rows(
     scores: Mapping[str, Float[np.ndarray, "Q"]], is_member: Bool[np.ndarray, "Q"], rate: float = 0.01
 ) -> list[dict[str, str | float]]:
@@ -104,21 +115,17 @@ def overlap_rows(
     return rows
 
 
-def agreement(is_found: Mapping[str, Bool[np.ndarray, "Q"]]) -> list[dict[str, str | float]]:
-    """Return one table row per pair of attacks: `attack`, `other`, how many each and both find, and their `jaccard`.
+def agreement(is_found: Mapping[str, Bool[np.ndarray, "Q"]]) -> list[tuple[str, str, float, int]]:
+    """Return `(attack, other, jaccard, both)` for each pair of attacks that find anybody, in both orders.
 
-    Jaccard: found by both over found by either; absent where neither finds anybody. Give the members only, so that
-    shared false alarms do not count as agreement.
+    Jaccard: found by both over found by either. Each is paired with itself, too, which says how many it finds; one
+    attack alone has nobody to agree with. Give the members only: shared false alarms are no agreement.
     """
-    rows: list[dict[str, str | float]] = []
-    for (name, found), (other, others) in combinations(is_found.items(), 2):
-        both, either = int((found & others).sum()), int((found | others).sum())
-        row: dict[str, str | float] = {
-            "attack": name,
-            "other": other,
-            "found": float(found.sum()),
-            "found_by_other": float(others.sum()),
-            "found_by_both": float(both),
-        }
-        rows.append(row | ({"jaccard": both / either} if either else {}))
+    known = {name: found for name, found in is_found.items() if found.any()}
+    pairs = [(name, name) for name in known]
+    pairs += [ordered for pair in combinations(known, 2) for ordered in (pair, pair[::-1])]
+    rows = []
+    for name, other in pairs if len(known) > 1 else ():
+        both, either = int((known[name] & known[other]).sum()), int((known[name] | known[other]).sum())
+        rows.append((name, other, both / either, both))
     return rows

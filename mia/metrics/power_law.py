@@ -34,7 +34,7 @@ def fit_power_law(
     nonmembers: Real[np.ndarray, "P"] | None = None,
     confidence: float = CONFIDENCE,
 ) -> PowerLaw | None:
-    """Return the slope of log(TPR - FPR) against log(examples), with its interval; None with fewer than three points.
+    """Return the slope of log(TPR - FPR) against log(examples), with its interval; None with fewer than three sizes.
 
     Least squares, with Student's interval at two degrees of freedom less than there are points. Given how many members
     and non-members the rates come from, points are weighted by the inverse of their binomial variance. Points without
@@ -53,7 +53,7 @@ def fit_power_law(
     gain = tpr - fpr
     use = (gain > 0) & (examples > 0)
     x, y = np.log(examples[use]), np.log(gain[use])
-    if len(x) < 3 or np.ptp(x) == 0:
+    if len(np.unique(x)) < 3:  # of two, a line through their means fits all too well
         return None
     weight = np.ones(len(x))
     if members is not None and nonmembers is not None:

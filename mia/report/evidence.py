@@ -5,22 +5,23 @@ the figure. Of several seeds the first is shown, but for paired differences, whi
 """
 
 import math
-import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mia.metrics.auc import auc_difference
+from mia.metrics.comparison import paired_auc
 from mia.metrics.estimates import Estimate, mean_of_intervals
+from mia.metrics.over_seeds import Judged
 from mia.metrics.roc import drawn_rate, thinned_roc
 from mia.metrics.words import METRICS
 from mia.records import StoredRun
 from mia.report import found, searched
+from mia.report.look import Figure, data_names
 from mia.report.searched import Searched
-from mia.report.study import NO_DEFENCE, Row, Study, framed
+from mia.stored_result import stored_scores
+from mia.study.study import NO_DEFENCE, Row, Study, framed, is_ordered
 from mia.tables import number, read_rows
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 MOST_ATTACKS, MOST_LINES = 5, 12_000
 POINTS = 40  # of a curve: a page holds hundreds of them
-Known = tuple[np.ndarray, np.ndarray, np.ndarray]  # index, membership, score
 
 
 def roc_points(score: np.ndarray, is_member: np.ndarray, points: int) -> Iterator[tuple[float, float]]:
@@ -52,18 +52,18 @@ class Evidence:
     """The record-level frames of a study, made when they are asked for."""
 
     def __init__(self, study: Study, searched: Searched | None = None) -> None:
-        self.study, self.searched = study, searched or Searched()
+        self.study, self.searched, self.settings = study, searched or Searched(), study.settings
         self.attacks = study.attacks[:MOST_ATTACKS]
         self._scores: dict[str, Mapping[str, np.ndarray]] = {}
 
     def scores(self, run: StoredRun) -> Mapping[str, np.ndarray]:
         """Return `index`, `member` and the foremost attacks' scores of a run; nothing where they cannot be read."""
         if run.id not in self._scores:
-            self._scores[run.id] = _read_scores(self.study.fetch(run, "scores.npz"), {"index", "member", *self.attacks})
+            self._scores[run.id] = stored_scores(run, self.study.fetch, self.attacks)
         return self._scores[run.id]
 
     @cached_property
-    def by_setting(self) -> list[tuple[int, str, list[Known]]]:
+    def by_setting(self) -> list[tuple[int, str, list[Judged]]]:
         """Setting, attack, and index, membership and score of each run that has scores of members and of others."""
         found = []
         for s in self.study.finished:
@@ -139,7 +139,7 @@ class Evidence:
             for s, plain in defended:
                 before = {seeds[run.id]: run for run in rows[plain].runs}
                 pairs = [(run, before[seeds[run.id]]) for run in rows[s].runs if seeds[run.id] in before]
-                made = [_of_pair(self.scores(run), self.scores(other), attack) for run, other in pairs]
+                made = [paired_auc(self.scores(run), self.scores(other), attack) for run, other in pairs]
                 if known := [one for one in made if one is not None]:
                     found.append((s, attack, mean_of_intervals(known)))
         return found
@@ -159,11 +159,6 @@ class Evidence:
 
     # --- the data sets that figures name ------------------------------------------------------------------------------
 
-    @property
-    def settings(self) -> "pd.DataFrame":
-        """A line per setting."""
-        return self.study.settings
-
     @cached_property
     def points(self) -> "pd.DataFrame":
         """A value per setting, attack and metric that figures show, with the key `k`."""
@@ -173,25 +168,24 @@ class Evidence:
 
     @cached_property
     def paths(self) -> "pd.DataFrame":
-        """The settings on each defence's `line`, the one without a defence at the start of each."""
+        """The settings on each defence's `line`, led by the one without a defence; whether a line is `ordered`."""
         import pandas as pd
 
         settings = self.study.settings.drop(columns=["run", "command"])
         plain, strong = settings[settings["defence"] == NO_DEFENCE], settings[settings["defence"] != NO_DEFENCE]
+        one_line = strong.groupby(["place", "defence", "who"], sort=False)
+        ordered = one_line["s"].transform(lambda line: is_ordered([self.study.rows[s].defences for s in line]))
+        strong = strong.assign(line=strong["defence"], ordered=ordered.astype(bool))
         starts = [
-            plain[plain["place"] == place].head(1).assign(line=defence, who=who)
-            for (place, defence, who), _ in strong.groupby(["place", "defence", "who"], sort=False)
+            plain[plain["place"] == place].head(1).assign(line=defence, who=who, ordered=strong["ordered"][line[0]])
+            for (place, defence, who), line in one_line.groups.items()
         ]
-        return pd.concat([*starts, strong.assign(line=strong["defence"])])
+        return pd.concat([*starts, strong])
 
 
-DATA = ("settings", "points", "paths", "curves", "classes", "changes", "slices", "exposure", "fates", "repeats",
-        "agreement", "confirmed", "sweeps", "trials")  # fmt: skip
-
-
-def data_of(study: Study, evidence: Evidence) -> dict[str, "pd.DataFrame"]:
-    """Return every data set that figures name, each an attribute of `Evidence`."""
-    return {name: getattr(evidence, name) for name in DATA} if study.finished else {}
+def data_of(figures: Iterable[Figure], evidence: Evidence) -> dict[str, "pd.DataFrame"]:
+    """Return the data sets that figures name, each an attribute of `Evidence`."""
+    return {name: getattr(evidence, name) for name in sorted(data_names([one.spec for one in figures]))}
 
 
 def slice_lines(rows: Iterable[Mapping[str, Any]], attacks: Collection[str]) -> Iterator[dict[str, Any]]:
@@ -200,29 +194,7 @@ def slice_lines(rows: Iterable[Mapping[str, Any]], attacks: Collection[str]) -> 
     return ({**line, "differs": number(line["differs"]) > 0} for line in found)
 
 
-def _read_scores(path: Path | None, wanted: set[str]) -> Mapping[str, np.ndarray]:
-    if path is None:
-        return {}
-    try:  # opened here: numpy leaves what is damaged open
-        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name in wanted}
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile):
-        return {}
-    return arrays if {"index", "member"} <= arrays.keys() else {}
-
-
-def _known(arrays: Mapping[str, np.ndarray], attack: str) -> Known:
+def _known(arrays: Mapping[str, np.ndarray], attack: str) -> Judged:
     """Return the records that an attack could score."""
     kept = ~np.isnan(arrays[attack])
     return arrays["index"][kept], arrays["member"].astype(bool)[kept], arrays[attack][kept].astype(float)
-
-
-def _of_pair(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], attack: str) -> Any:
-    """Return the difference of two runs' AUC, or None where their records differ."""
-    if attack not in a or attack not in b or any(not np.array_equal(a[name], b[name]) for name in ("index", "member")):
-        return None
-    kept = ~np.isnan(a[attack]) & ~np.isnan(b[attack])
-    member = a["member"].astype(bool)[kept]
-    if member.all() or not member.any():
-        return None
-    return auc_difference(a[attack][kept].astype(float), b[attack][kept].astype(float), member)

@@ -12,9 +12,9 @@ from mia.metrics.roc import FPR_LIMITS, left_edge
 from mia.metrics.words import metric_of, metric_words, of_kind
 from mia.report.evidence import Evidence
 from mia.report.look import BY_LABEL, Figure, by_category, by_order, choice, filled, templates
-from mia.report.sentences import price_words, slope_words
-from mia.report.study import KNOWS, KNOWS_NOT, NO_DEFENCE, SIZE, UTILITY, Study, axis_field, key_words, size_words
-from mia.report.tables import duration_words
+from mia.settings import duration_words
+from mia.study.sentences import price_words, slope_words
+from mia.study.study import KNOWS, KNOWS_NOT, NO_DEFENCE, SIZE, UTILITY, Study, axis_field, key_words, size_words
 
 LEAKAGE = "=words[metric] + (indexof(metric, '/') < 0 ? ' of ' + attack : '')"
 MOST_ATTACKS, MOST_ROWS, MOST_PANELS, MOST_NAMED = 12, 30, 12, 30
@@ -177,12 +177,6 @@ def confirmed(_: Study, evidence: Evidence) -> Iterator[Values]:
 
 
 @figure
-def trials(_: Study, evidence: Evidence) -> Iterator[Values]:
-    """All settings across their keys."""
-    yield {"keys": _unique(evidence.trials["key"])}
-
-
-@figure
 def lines(study: Study, _: Evidence) -> Iterator[Values]:
     """A panel for each defence at each of the other places: over its strengths a line per size, and the reverse."""
     sizes = {"field": "n:N", **by_order([f"n = {size_words(size)}" for size in study.sizes])}
@@ -192,17 +186,16 @@ def lines(study: Study, _: Evidence) -> Iterator[Values]:
         for defence in study.defences:
             order, title = study.strengths(defence), ", ".join(filter(None, [defence, other]))
             panel = {"title": title, "defence": _quoted(defence), "other": _quoted(other)}
-            by_strength.append(panel | sizes | {"x": {**strength, "sort": order, "scale": {"domain": order}}})
-            by_size.append(panel | {"x": size, "field": "strength:N", **by_order(order, "none")})
-    shared, kinds = {"y": "shared", "strokeDash": "shared"}, ("shared", "independent")
-    for what, line, panels, (own, x) in (
-        ("strength", "size", by_strength, kinds),
-        ("size", "strength", by_size, kinds[::-1]),
-    ):
+            rising = {**strength, "sort": order, "scale": {"domain": order}}
+            by_strength.append(panel | sizes | {"x": rising, "joined": "datum.ordered"})
+            by_size.append(panel | {"x": size, "joined": "true", "field": "strength:N", **by_order(order, "none")})
+    both = [("strength", "size", by_strength, "shared", "independent"),
+            ("size", "strength", by_size, "independent", "shared")]  # fmt: skip
+    for what, line, panels, own, x in both:
         if panels and (what == "strength" or len(study.sizes) > 1):
             yield {"file": f"leakage_by_{what}", "line": line, "panels": panels[:MOST_PANELS],
                    "what": "the strength of the defence" if what == "strength" else what,
-                   "shared": {**shared, "x": x, "color": own, "shape": own}}  # fmt: skip
+                   "shared": {"y": "shared", "strokeDash": "shared", "x": x, "color": own, "shape": own}}  # fmt: skip
 
 
 def _along(study: Study, key: str) -> Values:

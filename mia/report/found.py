@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mia.metrics.discoveries import FALSE_DISCOVERY, benjamini_hochberg, combine_p_values, conformal_p_values
-from mia.metrics.over_seeds import agreement, align, found_at_fpr, repeats
+from mia.metrics.discoveries import exposed_members
+from mia.metrics.over_seeds import agreement, found_at_fpr, repeats_at_fpr
 from mia.metrics.roc import exposed
-from mia.report.study import framed
+from mia.study.study import framed
 
 if TYPE_CHECKING:
     from mia.report.evidence import Evidence
@@ -77,59 +77,22 @@ def _exposed(arrays: Mapping[str, np.ndarray], attack: str) -> dict[int, float]:
 def repeated(evidence: "Evidence") -> Iterable[Any]:
     """A line per setting of several seeds, attack and `what` is found again: share `v`, `l` to `h`, of `n` members."""
     for s, attack, runs in evidence.by_setting:
-        if len(runs) < 2:
-            continue
-        found = [found_at_fpr(score, member, RATE) for _, member, score in runs]
-        index = [one for one, *_ in runs]
-        members = align(index, [member.astype(np.int8) for _, member, _ in runs], -1)[1].astype(np.int8)
-        metrics = repeats(align(index, found, fill=False)[1], members)
-        for name, words in OVER_SEEDS.items():
-            if name in metrics:
-                ends = (metrics.get(f"{name}{end}", metrics[name]) for end in ("_low", "_high"))
-                yield s, attack, words, metrics[name], *ends, int(metrics["num_members"])
+        metrics = repeats_at_fpr(runs, RATE) if len(runs) > 1 else {}
+        for name in [name for name in OVER_SEEDS if name in metrics]:
+            ends = (metrics.get(f"{name}{end}", metrics[name]) for end in ("_low", "_high"))
+            yield s, attack, OVER_SEEDS[name], metrics[name], *ends, int(metrics["num_members"])
 
 
 @framed("s a b v both")
 def agreeing(evidence: "Evidence") -> Iterable[Any]:
-    """A line per setting and pair of attacks: those of `agreement_lines`."""
+    """A line per setting and pair of attacks, as `agreement` has them: Jaccard index `v`, and how many `both` find."""
     by_setting: dict[int, dict[str, np.ndarray]] = {}
     for s, attack, ((_, member, score), *_) in evidence.by_setting:
         by_setting.setdefault(s, {})[attack] = found_at_fpr(score, member, RATE)[member]
-    return ({"s": s, **line} for s, found in by_setting.items() for line in agreement_lines(found))
-
-
-def agreement_lines(found: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Return a line per pair of attacks that find anybody: `a`, `b`, their Jaccard index `v`, `both` how many.
-
-    Each is paired with itself, too, which says how many it finds. One attack alone has nobody to agree with.
-
-    Args:
-        found: Which members an attack finds, by its name.
-    """
-    known = {name: one for name, one in found.items() if one.any()}
-    lines: list[dict[str, Any]] = [
-        {"a": name, "b": name, "v": 1.0, "both": int(one.sum())} for name, one in known.items()
-    ]
-    for row in agreement(known):
-        shared = {"v": float(row["jaccard"]), "both": int(row["found_by_both"])}
-        names = row["attack"], row["other"]
-        lines += [{"a": a, "b": b, **shared} for a, b in (names, names[::-1])]
-    return lines if len(known) > 1 else []
+    return ((s, *pair) for s, found in by_setting.items() for pair in agreement(found))
 
 
 @framed("s a record p q seeds")
 def listed(evidence: "Evidence") -> Iterable[Any]:
-    """A line per setting, attack and exposed member: `record`, `p`, `q`, and how many `seeds` asked about it.
-
-    Of every list that ends at a `q` of `FALSE_DISCOVERY`, a share of that many at most is false on average: conformal
-    p-values against the target's own non-members, combined over seeds, and Benjamini and Hochberg's procedure.
-    """
-    for s, attack, runs in evidence.by_setting:
-        index = [one[member] for one, member, _ in runs]
-        values = [conformal_p_values(score[member], score[~member]) for _, member, score in runs]
-        records, aligned = align(index, values, np.nan)
-        p = combine_p_values(aligned)
-        q, seeds = benjamini_hochberg(p), np.sum(~np.isnan(aligned), axis=0)
-        chosen = np.flatnonzero(np.nan_to_num(q, nan=2.0) <= FALSE_DISCOVERY)
-        for k in chosen[np.argsort(p[chosen], kind="stable")]:
-            yield s, attack, int(records[k]), float(p[k]), float(q[k]), int(seeds[k])
+    """A line per setting, attack and exposed member: those of `exposed_members`."""
+    return ((s, attack, *one) for s, attack, runs in evidence.by_setting for one in exposed_members(runs))

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     import altair as alt
 
 
+def asset(name: str) -> str:
+    """Return the text of a file in `assets/`."""
+    return (resources.files("mia.report") / "assets" / name).read_text(encoding="utf-8")
+
+
 @cache
 def templates() -> dict[str, Any]:
     """Return what `assets/figures.yaml` holds."""
     import yaml
 
-    text = (resources.files("mia.report") / "assets" / "figures.yaml").read_text(encoding="utf-8")
-    return dict(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506 - both are safe
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return dict(yaml.load(asset("figures.yaml"), loader))  # noqa: S506 - both are safe
 
 
 LOOKS = templates()["looks"]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from mia.report import look
 from mia.report.tables import Table
 
 NAME = "report.html"
+BUNDLED = "window.vegaEmbed = vegaEmbed;"  # what page.js calls; each name more costs time to bundle
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ class Section:
     picture: str = ""  # a data: address
     commands: Sequence[tuple[str, Sequence[str]]] = ()
     lines: Sequence[str] = ()
+
+    @classmethod
+    def on(cls, page: str, name: str, note: str = "", **content: Any) -> Self:
+        """Return a section of a page with its title, and its note where none is given, from `assets/figures.yaml`."""
+        said = look.templates()["sections"][page][name]
+        return cls(name, said["title"], note or said.get("note", ""), **content)
 
     @classmethod
     def of(cls, figure: look.Figure) -> Self:
@@ -66,7 +73,7 @@ def page_html(page: Page) -> str:
     """Return the whole page."""
     from markupsafe import Markup
 
-    packed, script, css = library(), *(Markup(_asset(f"page.{kind}")) for kind in ("js", "css"))  # noqa: S704 - ours
+    packed, script, css = library(), *(Markup(look.asset(f"page.{kind}")) for kind in ("js", "css"))  # noqa: S704 - ours
     specs = {one.name: one.spec for one in page.figures}
     wanted = look.data_names(list(specs.values()))
     datasets = {name: look.records(data) for name, data in page.data.items() if name in wanted}
@@ -84,22 +91,20 @@ def page_html(page: Page) -> str:
     )  # fmt: skip
 
 
-def _asset(name: str) -> str:
-    return (resources.files("mia.report") / "assets" / name).read_text(encoding="utf-8")
-
-
 @cache
 def _template() -> Any:
     import jinja2
 
-    return jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_asset("page.html"))
+    return jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        look.asset("page.html")
+    )
 
 
 @cache
 def library() -> bytes:
     """Return Vega, Vega-Lite and Vega-Embed (BSD licence) as vl-convert bundles them, compressed.
 
-    Bundling takes two seconds, so that it is kept in the user's cache folder.
+    Bundling takes over a second, so that it is kept in the user's cache folder.
     """
     import vl_convert
 
@@ -109,7 +114,7 @@ def library() -> bytes:
         content = path.read_bytes()
         gzip.decompress(content)
         return content
-    bundle = vl_convert.javascript_bundle(vl_version=version)  # type: ignore[call-arg] # its stub lacks a default
+    bundle = vl_convert.javascript_bundle(snippet=BUNDLED, vl_version=version)
     content = gzip.compress(bundle.encode(), 9, mtime=0)
     with suppress(StorageError), whole_file(path) as temporary:  # else it is made again next time
         temporary.write_bytes(content)

@@ -5,15 +5,14 @@ belongs to a row with the same data, classes, size and shadow data, under the di
 networks, epochs and the number of shadows may differ, so the last is shown.
 """
 
+import csv
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from mia.report.study import Row
+from mia.report.look import asset
+from mia.study.study import Row
 from mia.tables import Cell as CsvCell
-from mia.tables import read_rows
 
 SHADOWS = "split.num_shadows"
 FIGURES = (SHADOWS, "target/train_accuracy", "target/test_accuracy", "accuracy", "precision", "recall")
@@ -22,8 +21,7 @@ FIGURES = (SHADOWS, "target/train_accuracy", "target/test_accuracy", "accuracy",
 @cache
 def published_figures() -> list[dict[str, str]]:
     """Return all figures that we know of, as printed: a line per experiment of a source."""
-    with resources.as_file(resources.files("mia.report") / "assets" / "published.csv") as path:
-        return read_rows(Path(path))
+    return list(csv.DictReader(asset("published.csv").splitlines()))
 
 
 def _place(values: Mapping[str, Any]) -> tuple[str, float, float, str, float]:

@@ -5,10 +5,9 @@ no learning curves, a run without an attack no ROC.
 """
 
 import base64
-import dataclasses
-import io
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +18,17 @@ from mia import __version__
 from mia.attacks import ATTACKS, attack_words
 from mia.checks import RequestError, one_of
 from mia.contact_sheet import contact_sheet, most_exposed
-from mia.metrics.estimates import Estimate
-from mia.metrics.over_seeds import found_at_fpr
+from mia.metrics.estimates import of_metrics
+from mia.metrics.over_seeds import agreement, found_at_fpr
 from mia.metrics.roc import FPR_LIMITS, left_edge
 from mia.metrics.words import FAILED, metric_of, metric_words, of_kind
-from mia.model_card import verdict
 from mia.records import Curves, Result, StoredRun
 from mia.report.evidence import roc_points, slice_lines, table_lines
-from mia.report.found import RATE, agreement_lines
+from mia.report.found import RATE
 from mia.report.look import CATEGORIES, MARKS, Figure, choice, filled, picture_files, templates
 from mia.report.page import NAME, Page, Section, page_html, write_files
 from mia.report.tables import Cell, Table, estimate_cell, text_cells
-from mia.stored_result import CURVES, Fetch, stored_result
+from mia.stored_result import CURVES, Fetch, History, curves_file, stored_result
 from mia.tables import attacks_by_auc, class_name, result_tables
 
 if TYPE_CHECKING:
@@ -38,15 +36,8 @@ if TYPE_CHECKING:
 
 MOST_ATTACKS, MOST_COMPARED, MOST_EXPOSED = 4, 12, 10  # with a table of classes; against one another; members named
 POINTS = 240  # of a curve
-LOSS_AUC = "curve/loss_auc"
 COMPARED = ("auc", "balanced_accuracy", "tpr_at_1pct_fpr")
 GROWN = ("auc", "tpr_at_1pct_fpr", "tpr_at_0.1pct_fpr")
-COMPUTED = (
-    "Each attack gives every record a score, high for members, without knowing who is one: AUC compares these scores.",
-    "Accuracy, precision and recall are at thresholds learnt on shadows, which stand in for the target.",
-    "Null control: the same scores against shuffled membership. Placebo: the attack on answers that cannot know it.",
-    "A record that an attack cannot score is left out and counted, never filled in.",
-)
 Lines = list[dict[str, Any]]
 
 
@@ -61,7 +52,7 @@ def run_data(result: Result) -> dict[str, Lines]:
     classes = table_lines(result.per_class, "precision", order[:MOST_ATTACKS], c="class")
     known = {name: ~np.isnan(score) for name, score in scores.items()}
     found = {name: found_at_fpr(scores[name], member, RATE)[member] for name in order[:MOST_COMPARED]}
-    compared = [(one, name, estimate_of(metrics, f"attack/{name}/{one.name}"))
+    compared = [(one, name, of_metrics(metrics, f"attack/{name}/{one.name}"))
                 for one in filter(None, map(metric_of, COMPARED)) for name in order]  # fmt: skip
     reported = [(name, limit, metrics.get(f"attack/{name}/fpr_reached_at_{limit}", rate))
                 for name in order for limit, rate in FPR_LIMITS.items()]  # fmt: skip
@@ -73,7 +64,7 @@ def run_data(result: Result) -> dict[str, Lines]:
         "reported": [labels[name] | {"f": f, "t": t} for name, limit, f in reported
                      if f > 0 and (t := metrics.get(f"attack/{name}/tpr_at_{limit}_fpr", 0.0)) > 0],
         "limits": [*limits, *({"f": end, "t": end} for end in (left_edge(count), 1.0))],
-        "agreement": agreement_lines(found),
+        "agreement": [{"a": a, "b": b, "v": v, "both": both} for a, b, v, both in agreement(found)],
         "classes": [{**line, "c": names.get(line["c"], line["c"])} for line in classes],
         "slices": list(slice_lines(result.slices, order[:MOST_ATTACKS])),
         "epochs": list(_epochs(result.curves)),
@@ -81,15 +72,9 @@ def run_data(result: Result) -> dict[str, Lines]:
                    [{"epoch": k, "v": v} for k, v in enumerate(result.curves.loss_auc.tolist(), 1)],
         "growth": [{"a": row["attack"], "shadows": int(row["shadows"]), "metric": metric_words(name),
                     "v": e.value, "l": e.low, "h": e.high}
-                   for row in result.growth for name in GROWN if name in row for e in [estimate_of(row, name)]],
+                   for row in result.growth for name in GROWN if name in row for e in [of_metrics(row, name)]],
         "confidence": list(_confidence(result)),
     }  # fmt: skip
-
-
-def estimate_of(metrics: Mapping[str, Any], name: str) -> Estimate:
-    """Return a metric with the ends of its interval, where it has one."""
-    value = float(metrics.get(name, math.nan))
-    return Estimate(value, float(metrics.get(f"{name}_low", value)), float(metrics.get(f"{name}_high", value)))
 
 
 def _with_auc(metrics: Mapping[str, float], name: str) -> str:
@@ -179,7 +164,7 @@ def attack_table(result: Result) -> Table:
     order = attacks_by_auc(result)
     columns = {"attack": text_cells(map(attack_words, order))}
     for one in of_kind("leakage", "control"):
-        found = [estimate_of(result.metrics, f"attack/{name}/{one.name}") for name in order]
+        found = [of_metrics(result.metrics, f"attack/{name}/{one.name}") for name in order]
         columns |= {one.words: [estimate_cell(e) for e in found]} if any(e.is_known for e in found) else {}
     return Table(columns, 1)
 
@@ -215,25 +200,20 @@ def run_page(result: Result, *, title: str, command: str = "", question: str = "
     failed, others = ([line for line in result.warnings if (FAILED in line) == wanted] for wanted in (True, False))
     exposed = exposed_table(result)
     cited = [(attack_words(name), ATTACKS[name].citation) for name in attacks_by_auc(result) if name in ATTACKS.names()]
+    part = partial(Section.on, "run")
     sections = [
-        Section("controls", "A control failed: do not trust these numbers yet", lines=failed),
-        Section("leakage", "Leakage", note, [("leakage", attack_table(result))] if result.scores else []),
+        part("controls", lines=failed),
+        part("leakage", note, tables=[("leakage", attack_table(result))] if result.scores else []),
         *map(Section.of, figures),
-        Section("exposed", "The members that the strongest attack is surest about",
-                tables=[("exposed", exposed)] if exposed else [],
-                picture=f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""),
-        Section("warnings", "Warnings", lines=others),
-        Section("computed", "How it was computed", lines=COMPUTED if result.scores else []),
-        Section("cite", "Whom to cite", lines=[f"{name}: {source}" for name, source in cited if source]),
+        part("exposed", tables=[("exposed", exposed)] if exposed else [],
+             picture=f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""),
+        part("warnings", lines=others),
+        part("computed", lines=templates()["sections"]["run"]["computed"]["lines"] if result.scores else []),
+        part("cite", lines=[f"{name}: {source}" for name, source in cited if source]),
     ]  # fmt: skip
     shown = [one for one in of_kind("utility", "privacy") if one.is_main and one.name in result.metrics]
     cards = [(f"{result.metrics[one.name]:.3f}", one.words) for one in shown]
     return page_html(Page(title, sections, figures, data, question, command, cards, [f"Written by mia {__version__}."]))
-
-
-def audit_page(result: Result, *, title: str = "Audit", command: str = "", asked: str = "") -> str:
-    """Return an audit's page: what was asked, the verdict with its interval, then what a run's page shows."""
-    return run_page(result, title=title, command=command, question="\n".join(filter(None, [asked, verdict(result)])))
 
 
 def run_files(result: Result, images: Shaped[np.ndarray, "N h w c"] | None = None, **page: str) -> dict[str, bytes]:
@@ -246,9 +226,7 @@ def run_files(result: Result, images: Shaped[np.ndarray, "N h w c"] | None = Non
     """
     files = {name: text.encode() for name, text in result_tables(result).items()}
     if result.curves is not None:
-        buffer, kept = io.BytesIO(), {name: one for name, one in vars(result.curves).items() if one is not None}
-        np.savez_compressed(buffer, allow_pickle=False, **kept)
-        files["curves.npz"] = buffer.getvalue()
+        files["curves.npz"] = curves_file(result.curves)
     if images is not None and images.ndim == 4 and result.scores:
         files["most_exposed.png"] = contact_sheet(result, images)
     picture = files.get("most_exposed.png", b"")
@@ -260,7 +238,7 @@ def write_run_report(
     fetch: Fetch,
     out: Path,
     *,
-    history: Callable[[str, str], list[float]] | None = None,
+    history: History | None = None,
     has_pictures: bool = False,
 ) -> Path:
     """Write the page of a stored run, and its figures as PNG and PDF where they are wanted; return the page's path.
@@ -269,17 +247,14 @@ def write_run_report(
         run: The run.
         fetch: Finds its files.
         out: A folder, or the path of the page.
-        history: Takes a run's id and a metric, gives all its values; for runs whose files lack a curve.
+        history: As `stored_result` takes it.
         has_pictures: Draw the figures as files, too.
 
     Raises:
         FileNotFoundError: the run has no scores.
         StorageError: the folder cannot be written.
     """
-    result = stored_result(run, fetch)
-    if history and result.curves is not None and result.curves.loss_auc is None and LOSS_AUC in run.metrics:
-        curves = dataclasses.replace(result.curves, loss_auc=np.array(history(run.id, LOSS_AUC)))
-        result = dataclasses.replace(result, curves=curves)
+    result = stored_result(run, fetch, history)
     picture = fetch(run, "most_exposed.png") or fetch(run, "figures/most_exposed.png")
     page = run_page(result, title=run.name, command=run.tags.get("mia.command", ""),
                     picture=picture.read_bytes() if picture else b"")  # fmt: skip

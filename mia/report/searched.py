@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from mia.metrics.words import metric_words
 from mia.records import StoredRun
-from mia.report.study import ADAPTIVE, UTILITY, framed, is_number, key_words, value_words
 from mia.report.tables import Cell, Table, number_text
 from mia.stored_result import Fetch
+from mia.study.study import ADAPTIVE, UTILITY, framed, is_number, key_words, value_words
 from mia.tables import number, read_rows
 
 if TYPE_CHECKING:

@@ -3,34 +3,26 @@
 Takes a study, gives files by name; what stands on the page, in which order, is decided here.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mia import __version__
 from mia.metrics.words import FAILED
-from mia.records import StoredRun
 from mia.report import tables
 from mia.report.evidence import Evidence, data_of
 from mia.report.look import Figure, picture_files
 from mia.report.page import NAME, Page, Section, page_html, write_files
 from mia.report.searched import Searched, searched_tables
-from mia.report.study import Study
+from mia.settings import duration_words
+from mia.study.sentences import failure_words, shared_warnings
+from mia.study.study import Study
 from mia.tables import csv_text
 
-FAILED_NOTE = "One run in a hundred fails by chance; more mean that what is shown is not leakage alone."
 FIRST = "grid"  # the figure that stands before the tables: two settings against each other answer at a glance
 MOST_TABLES = 8
-FOUND = (
-    "Nothing tried is better in everything than a point of the front. The best of many look better than they are: "
-    "confirmed values are means over fresh seeds. Importance: the share of a metric's variance that follows from a key."
-)
-EXPOSED = (
-    "Members whose score is too high for a non-member's. Of each list, 5% at most are false on average (conformal "
-    "p-values, over seeds twice their mean, Benjamini and Hochberg); exposed.csv names the records."
-)
 
 
 def write_report(study: Study, out: Path, **about: Any) -> Path:
@@ -65,11 +57,10 @@ def report_files(
 
     evidence = Evidence(study, searched)
     figures = sweep_figures(study, evidence)
-    data = data_of(study, evidence) if figures else {}
-    exposed = evidence.listed.to_numpy().tolist() if figures else []
+    data = data_of(figures, evidence)
     rows = {"summary.csv": tables.run_rows(study), "settings.csv": tables.summary_rows(study),
             "differences.csv": tables.difference_rows(study, evidence.differences),
-            "exposed.csv": tables.exposed_rows(study, exposed)}  # fmt: skip
+            "exposed.csv": tables.exposed_rows(study, evidence.listed)}  # fmt: skip
     files = {name: csv_text(found).encode() for name, found in rows.items() if found or name[:1] == "s"}
     files["table.tex"] = tables.table_latex(tables.summary_table(study)).encode()
     pictures = picture_files(figures, data) if has_pictures else {}
@@ -80,40 +71,36 @@ def report_files(
     code = f"; code {', '.join(commits)}" if commits else ""
     footer = [f"Written by mia {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC from {runs}{code}.",
               f"Beside this file: {', '.join([*files, *(['figures/'] if pictures else [])])}."]  # fmt: skip
-    sections = _sections(study, figures, exposed, searched_tables(evidence.searched))
+    sections = _sections(study, figures, evidence)
     page = Page(title, sections, figures, data, question.strip(), command, _cards(study), footer)
     return files | pictures | {NAME: page_html(page).encode()}
 
 
-def _sections(
-    study: Study,
-    figures: Sequence[Figure],
-    exposed: Sequence[Sequence[Any]],
-    searched: Sequence[tuple[str, tables.Table]],
-) -> list[Section]:
+def _sections(study: Study, figures: Sequence[Figure], evidence: Evidence) -> list[Section]:
     summaries = [(f"leakage under {one}", tables.summary_table(study, one)) for one in study.attacks[:MOST_TABLES]]
     summaries = summaries or [("utility", tables.summary_table(study))]
     summaries += [("AUC of every attack", tables.attack_table(study))] if len(study.attacks) > 1 else []
-    found = [("exposed", tables.exposed_table(study, [(s, attack) for s, attack, *_ in exposed]))] if exposed else []
+    exposed = [("exposed", tables.exposed_table(study, evidence.listed))] if len(evidence.listed) else []
     beside = tables.published_table(study)
     typed = [(study.words(row), [run.tags["mia.command"] for run in row.all_runs if run.tags.get("mia.command")])
              for row in study.rows]  # fmt: skip
     said = [f"{line} ({count} of {len(study.runs)} runs)" for line, count in shared_warnings(study.runs)]
     said += [f"{run.name}: its config.yaml cannot be read, so that it is left out" for run in study.unreadable]
     failed, others = ([line for line in said if (FAILED in line) == wanted] for wanted in (True, False))
-    unfinished = [f"{run.name} {tables.failure_words(run)}" for run in study.unfinished]
+    unfinished = [f"{run.name} {failure_words(run)}" for run in study.unfinished]
     first, rest = ([Section.of(one) for one in figures if (one.name == FIRST) == wanted] for wanted in (True, False))
+    part = partial(Section.on, "sweep")
     return [
-        Section("controls", "Controls that failed", FAILED_NOTE, lines=failed),
+        part("controls", lines=failed),
         *first,
-        Section("summary", "Summary", tables.caption(study), summaries if study.rows else []),
-        Section("searched", "What the search found", FOUND, searched),
-        Section("unfinished", "Not finished", lines=unfinished),
+        part("summary", tables.caption(study), tables=summaries if study.rows else []),
+        part("searched", tables=searched_tables(evidence.searched)),
+        part("unfinished", lines=unfinished),
         *rest,
-        Section("exposed", "How many records are exposed for sure", EXPOSED, found),
-        Section("published", tables.PUBLISHED, tables.PUBLISHED_NOTE, [("published", beside)] if beside else []),
-        Section("reproduce", "How to reproduce each row", commands=[one for one in typed if one[1]]),
-        Section("warnings", "What the runs warned about", lines=[*others, *study.notes]),
+        part("exposed", tables=exposed),
+        part("published", tables=[("published", beside)] if beside else []),
+        part("reproduce", commands=[one for one in typed if one[1]]),
+        part("warnings", lines=[*others, *study.notes]),
     ]
 
 
@@ -131,18 +118,4 @@ def _cards(study: Study) -> list[tuple[str, str]]:
     spent = [
         v for run in study.runs for name, v in run.metrics.items() if name.startswith("time/") and "total" not in name
     ]
-    return [*cards, (tables.duration_words(sum(spent)), "of computing")] if spent else cards
-
-
-def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
-    """Return every warning of runs once, with the number of runs that gave it: failed controls, then the most frequent.
-
-    Warnings that differ in their numbers only are one, however many numbers they list: the first stands for all.
-    """
-    number = r"(?<![\w.])\d+(?:,\d{3})*"
-    said: dict[str, tuple[str, set[str]]] = {}
-    for run in runs:
-        for line in filter(str.strip, run.tags.get("mia.warnings", "").splitlines()):
-            said.setdefault(re.sub(rf"{number}(?:, {number})*", "#", line), (line, set()))[1].add(run.id)
-    found = ((line, len(whose)) for line, whose in said.values())
-    return sorted(found, key=lambda one: (FAILED not in one[0], -one[1]))
+    return [*cards, (duration_words(sum(spent)), "of computing")] if spent else cards

@@ -8,23 +8,22 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mia.attacks import attack_words
 from mia.metrics.estimates import Estimate
 from mia.metrics.words import METRICS, metric_of, metric_words
-from mia.records import StoredRun
+from mia.report.look import templates
 from mia.report.published import FIGURES, SHADOWS, published_cells, published_for
-from mia.report.study import ADAPTIVE, Row, Study, key_words, sort_key, value_words
+from mia.study.sentences import failure_words
+from mia.study.study import ADAPTIVE, Row, Study, key_words, sort_key, value_words
 from mia.tables import Cell as CsvCell
 from mia.tables import number
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 DIGITS = 3
-PUBLISHED = "Beside published figures"
-PUBLISHED_NOTE = (
-    "The sources' networks, services and draws of records are not ours; recall and precision are the attack's."
-)
-EXPOSED = ("attack", "record", "p_value", "q_value", "seeds")  # columns of `exposed.csv`, after the setting
 
 
 @dataclass(frozen=True)
@@ -83,21 +82,6 @@ def number_text(value: float) -> str:
     return f"{round(value, DIGITS) + 0.0:.{DIGITS}f}" if math.isfinite(value) else "-"  # never -0.000
 
 
-def failure_words(run: StoredRun) -> str:
-    """Return what became of an unfinished run, and why, in one line."""
-    reason = " ".join(run.tags.get("mia.error", "").split())
-    status = {"FAILED": "failed", "KILLED": "was interrupted", "RUNNING": "is not finished"}.get(run.status, run.status)
-    return f"{status}: {reason}" if reason else status
-
-
-def duration_words(seconds: float) -> str:
-    """Return a duration in the largest unit that fits."""
-    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.3g} seconds"
-
-
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
@@ -112,13 +96,13 @@ def attack_table(study: Study, metric: str = "auc") -> Table:
     return _table(study, {f"attack/{attack}/{metric}": attack_words(attack) for attack in study.attacks})
 
 
-def exposed_table(study: Study, listed: Sequence[tuple[int, str]]) -> Table:
-    """Return how many members each attack exposes at each setting, given a setting and an attack for each of them."""
+def exposed_table(study: Study, listed: "pd.DataFrame") -> Table:
+    """Return how many members each attack exposes at each setting, of those that are listed."""
     columns = key_columns(study, study.finished)
-    num_keys = len(columns)
-    for attack in [name for name in study.attacks if any(name == one for _, one in listed)]:
-        counts = [listed.count((k, attack)) for k in study.finished]
-        columns[attack_words(attack)] = [Cell(f"{count:,}", count) for count in counts]
+    num_keys, counts = len(columns), listed.groupby(["s", "a"]).size()
+    for attack in [name for name in study.attacks if (listed["a"] == name).any()]:
+        found = [int(counts.get((k, attack), 0)) for k in study.finished]
+        columns[attack_words(attack)] = [Cell(f"{count:,}", count) for count in found]
     return Table(columns, num_keys, [study.words(study.rows[k]) for k in study.finished])
 
 
@@ -243,7 +227,8 @@ def summary_markdown(study: Study) -> str:
         attack = f" Leakage is that of `{study.attacks[0]}`." if study.attacks else ""
         parts.append(f"{caption(study)}{attack}\n\n{table_markdown(summary_table(study))}")
     if table := published_table(study):
-        parts.append(f"{PUBLISHED}. {PUBLISHED_NOTE}\n\n{table_markdown(table)}")
+        said = templates()["sections"]["sweep"]["published"]
+        parts.append(f"{said['title']}. {said['note']}\n\n{table_markdown(table)}")
     if len(study.attacks) > 1:
         parts.append(f"AUC of every attack:\n\n{table_markdown(attack_table(study))}")
     if study.unfinished:
@@ -296,6 +281,7 @@ def difference_rows(study: Study, differences: Sequence[tuple[int, str, Estimate
     ]  # fmt: skip
 
 
-def exposed_rows(study: Study, lines: Sequence[Sequence[Any]]) -> list[dict[str, CsvCell]]:
+def exposed_rows(study: Study, listed: "pd.DataFrame") -> list[dict[str, CsvCell]]:
     """Return a line per exposed member: setting, attack, record, p- and q-value, and how many seeds asked about it."""
-    return [{"setting": study.words(study.rows[s]), **dict(zip(EXPOSED, line, strict=True))} for s, *line in lines]
+    lines = listed.rename(columns={"a": "attack", "p": "p_value", "q": "q_value"}).to_dict("records")
+    return [{"setting": study.words(study.rows[line.pop("s")]), **line} for line in lines]

@@ -139,8 +139,10 @@ class Composer:
         return parsed.value()
 
 
-def check_all(jobs: Iterable[list[str]], composer: Composer, data: LastData) -> list[Configuration]:
-    """Return the configurations of a sweep, each once.
+def check_all(
+    jobs: Iterable[list[str]], composer: Composer, data: LastData, *, is_sweep: bool = True
+) -> list[Configuration]:
+    """Return the configurations of a sweep, or of a single run, each once.
 
     Raises:
         RequestError: one of them cannot work; the message names it.
@@ -161,7 +163,8 @@ def check_all(jobs: Iterable[list[str]], composer: Composer, data: LastData) -> 
                 check_request(options, dataset)
                 possible.add(kind)
         except RequestError as error:
-            raise RequestError(f"{error} (in the sweep's configuration {' '.join(overrides)})") from error
+            where = f" (in the sweep's configuration {' '.join(overrides)})" if is_sweep else ""
+            raise RequestError(f"{error}{where}") from error
         name = fingerprint(run_identity(options, dataset))
         found.setdefault(name, Configuration(overrides, config, name))
     return list(found.values())

@@ -44,6 +44,14 @@ def test_partners_are_found_where_both_are_used_and_anybody_was_trained():
     assert not find_partners(member)[1].any()
 
 
+def test_a_record_that_is_used_nowhere_changes_no_partners():
+    """Where all entries are used, counting takes a shorter way."""
+    unused = np.full((6, 1), UNUSED, np.int8)
+    for design in ("pairs", "coins", "balanced"):
+        member = rows(design, 6)
+        np.testing.assert_array_equal(find_partners(member), find_partners(np.concatenate([member, unused], axis=1)))
+
+
 def test_a_few_records_in_common_prove_nothing():
     assert not find_partners(rows("pairs", 3, records=8)).any()
 

@@ -28,8 +28,8 @@ def main() -> None:
         seeds = range(-(-arguments.runs // 196))
         runs = fake_sweep(Path(folder), sizes, tuple(STRENGTHS), seeds, records=arguments.records)[: arguments.runs]
         start, cpu = time.perf_counter(), time.process_time()
-        from mia.report.frame import read_study
         from mia.report.sweep import write_report
+        from mia.study.frame import read_study
 
         study = read_study(runs, fetch_file)
         page = write_report(study, Path(folder) / "out", title="bench", question="How long?")

@@ -161,6 +161,26 @@ def test_every_form_gives_the_area_of_an_independent_computation(mia, tmp_path, 
     assert not (tmp_path / "mlruns").exists()
 
 
+def test_the_card_counts_each_shadow_once(mia, tmp_path, leaky):
+    out = tmp_path / "out"
+    request = [f"signals={tmp_path}/one.npz", f"out={out}", "attack=[loss,shadow_svm]", "attack.shadow_svm.grid=study"]
+    assert mia(tmp_path / "mlruns", "audit", *request, UNTRACKED)[0] == 0
+    assert "; 4 shadow models stood behind the scores" in (out / "model-card.md").read_text()
+
+
+def test_a_folder_holds_one_audit_alone(mia, shared_home, tmp_path, leaky):
+    out = tmp_path / "out"
+    request = [f"signals={tmp_path}/one.npz", f"out={out}", "attack=[loss,calibration]"]
+    assert mia(shared_home, "audit", *request, "attack.growth=true")[0] == 0
+    names = {path.name for path in out.iterdir()}
+    assert {"growth.csv", "audit.html"} <= names
+    assert "run.html" not in names  # audit.html says the same
+    (out / "run.html").write_text("by an earlier version")
+    (out / "own.txt").write_text("a person's")
+    assert mia(shared_home, "audit", *request, UNTRACKED)[0] == 0
+    assert {path.name for path in out.iterdir()} == names - {"growth.csv"} | {"own.txt"}
+
+
 @pytest.mark.parametrize(
     ("limits", "code", "named"),
     [
@@ -232,6 +252,13 @@ def test_a_request_that_cannot_be_meant_is_refused_before_anything_runs(mia, tmp
     assert named in err
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "mlruns").exists()
+
+
+def test_an_audit_of_nothing_says_what_it_takes(mia, tmp_path):
+    code, _, err = mia(tmp_path / "mlruns", "audit")
+    assert code == 2
+    for word in ("out=DIR", "signals=FILE", "plan=FILE with predictions=DIR", "scores=FILE"):
+        assert word in err
 
 
 def test_a_plan_is_written_and_says_how_it_goes_on(mia, tmp_path):

@@ -259,7 +259,7 @@ def test_a_note_is_kept_replaced_and_taken_away(store, mia):
 def test_rm_says_what_hangs_on_a_run_and_asks(store, mia):
     home, ids, tracker = store
     code, out, err = mia(home, "rm", "large")
-    assert code == 1
+    assert code == 2  # nobody was asked
     assert "counts in the sweep sizes" in out
     assert "pool500" in out
     assert "yes=true" in err

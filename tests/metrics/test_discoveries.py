@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from mia.metrics.discoveries import benjamini_hochberg, combine_p_values, conformal_p_values, exposed_rows, is_exposed
+from mia.metrics.discoveries import (
+    benjamini_hochberg,
+    combine_p_values,
+    conformal_p_values,
+    exposed_members,
+    is_exposed,
+)
 
 
 def test_adjusted_p_values_equal_scipy():
@@ -82,11 +88,21 @@ def test_combined_over_seeds_the_false_share_still_holds():
     assert np.mean(shares) > 0
 
 
-def test_rows_list_members_the_most_exposed_first():
+def test_members_are_listed_the_most_exposed_first():
     score = np.concatenate([np.linspace(-1, 1, 100), [7.0, np.nan, 9.0], np.linspace(-1, 1, 300)])
     is_member = np.arange(403) < 103
-    rows = exposed_rows({"loss": score}, is_member, 1000 + np.arange(403), false_discovery=0.2)
-    assert [row["record"] for row in rows] == [1102.0, 1100.0]
-    assert rows[0]["p_value"] == pytest.approx(1 / 301)
-    assert rows[0]["q_value"] == pytest.approx(102 / 301 / 2)
-    assert rows[0]["score"] == 9.0
+    listed = exposed_members([(1000 + np.arange(403), is_member, score)], false_discovery=0.2)
+    assert [record for record, *_ in listed] == [1100, 1102]  # both above all non-members: the order is the data's
+    for _, p, q, seeds in listed:
+        assert (p, q, seeds) == (pytest.approx(1 / 301), pytest.approx(102 / 301 / 2), 1)
+
+
+def test_who_is_exposed_by_one_seed_of_two_has_half_the_evidence():
+    is_member = np.arange(300) < 100
+    plain = np.concatenate([np.linspace(-1, 1, 100), np.linspace(-1, 1, 200)])
+    high = np.where(np.arange(300) == 3, 9.0, plain)
+    index = np.arange(300)
+    both = {record: p for record, p, _, _ in exposed_members([(index, is_member, high)] * 2, 1.0)}
+    one = {record: p for record, p, _, _ in exposed_members([(index, is_member, high), (index, is_member, plain)], 1.0)}
+    assert both[3] == pytest.approx(2 / 201)
+    assert one[3] > 20 * both[3]

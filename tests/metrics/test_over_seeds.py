@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mia.metrics.over_seeds import agreement, align, found_at_fpr, overlap_rows, repeats
+from mia.metrics.over_seeds import agreement, align, found_at_fpr, overlap_rows, repeats, repeats_at_fpr
 from mia.metrics.roc import roc, tpr_at_low_fpr
 
 
@@ -61,13 +61,22 @@ def test_one_seed_repeats_nothing():
 
 def test_agreement_is_jaccards():
     one, two, none = np.array([[1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 0, 0]], bool)
-    rows = agreement({"a": one, "b": two, "c": none, "d": none})
-    assert [(row["attack"], row["other"]) for row in rows] == [
-        ("a", "b"), ("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"), ("c", "d"),
+    assert agreement({"a": one, "b": two, "none": none}) == [
+        ("a", "a", 1.0, 3), ("b", "b", 1.0, 3), ("a", "b", 0.5, 2), ("b", "a", 0.5, 2),
     ]  # fmt: skip
-    assert rows[0]["jaccard"] == 0.5
-    assert rows[1]["jaccard"] == 0
-    assert "jaccard" not in rows[-1]
+    assert agreement({"a": one, "none": none}) == []
+
+
+def test_repeats_at_a_rate_are_those_of_whom_each_run_finds():
+    rng = np.random.default_rng(0)
+    runs = []
+    for _ in range(3):
+        index, member = rng.permutation(400)[:200], np.arange(200) < 100
+        runs.append((index, member, rng.normal(size=200) + member))
+    found, membership = np.zeros((3, 400), bool), np.full((3, 400), -1, np.int8)
+    for k, (index, member, score) in enumerate(runs):
+        found[k, index], membership[k, index] = found_at_fpr(score, member, 0.05), member
+    assert repeats_at_fpr(runs, 0.05) == repeats(found, membership)
 
 
 def test_overlap_counts_whom_an_attack_finds_alone():

@@ -53,3 +53,8 @@ def test_the_interval_covers_the_slope(weighted):
         found = fit_power_law(examples, alarms + (hits - alarms) * noise, alarms, **counts)
         covered += found.slope.low <= -0.5 <= found.slope.high
     assert 930 <= covered <= 972
+
+
+def test_two_sizes_have_no_slope_however_many_settings_lie_at_them():
+    sizes = np.array([100.0, 100.0, 200.0, 200.0])
+    assert fit_power_law(sizes, np.array([0.4, 0.4, 0.2, 0.2]), np.zeros(4)) is None

@@ -14,8 +14,8 @@ from mia.metrics.roc import exposed
 from mia.report import look
 from mia.report.evidence import Evidence, data_of
 from mia.report.figures import sweep_figures
-from mia.report.frame import read_study
-from mia.report.study import KNOWS_NOT, NO_DEFENCE, UTILITY
+from mia.study.frame import read_study
+from mia.study.study import KNOWS_NOT, NO_DEFENCE, UTILITY
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,15 @@ def figures(study, evidence):
 
 
 @pytest.fixture(scope="module")
-def data(study, evidence):
-    return data_of(study, evidence)
+def data(figures, evidence):
+    return data_of(figures.values(), evidence)
 
 
 def figures_of(*runs):
     study = read_study(runs, fetch_file)
     evidence = Evidence(study)
-    return {one.name: one for one in sweep_figures(study, evidence)}, data_of(study, evidence)
+    figures = {one.name: one for one in sweep_figures(study, evidence)}
+    return figures, data_of(figures.values(), evidence)
 
 
 def items_of(scene, kind):
@@ -347,3 +348,23 @@ def test_who_is_found_again_and_who_is_exposed_follow_from_the_scores(tmp_path) 
     assert set(range(40)) <= set(listed["record"])
     assert len(listed) <= 40 / 0.8
     assert (listed["seeds"] == 3).all()
+
+
+def test_lines_join_settings_that_differ_in_one_strength_only():
+    """A grid of one strength lies on a line; what a search tries of several defences at once has no order."""
+
+    def tried(k, **params):
+        found = {"attack/loss/auc": 0.9 - 0.03 * k, "target/test_accuracy": 0.5 - 0.01 * k}
+        return run_of(f"r{k}", k, found, **params)
+
+    ordered = [tried(k, train__l2=10.0**-k, train__dropout=0.1) for k in (2, 3, 4)]
+    searched = [tried(5 + k, train__l2=10.0**-k, train__mixup=mixup) for k, mixup in ((2, 0.2), (3, 0.8), (4, 0.4))]
+    figures, data = figures_of(tried(0), *ordered, *searched)
+    paths = data["paths"]
+    assert dict(paths.groupby("line")["ordered"].agg(lambda one: set(one).pop())) == {
+        "L2 + dropout": True,
+        "L2 + mixup": False,
+    }
+    for name, width, joined in (("frontier", 1.4, 4), ("leakage_by_strength", 1.5, 4)):
+        items = [item for item, *_ in items_of(scene_of(figures[name], data), "line")]
+        assert len([item for item in items if item["strokeWidth"] == width]) == joined, name

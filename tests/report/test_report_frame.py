@@ -8,8 +8,8 @@ from scipy import stats
 
 from mia.checks import RequestError
 from mia.metrics.rates import clopper_pearson
-from mia.report.frame import read_study
-from mia.report.study import EITHER, KNOWS, KNOWS_NOT, NO_DEFENCE
+from mia.study.frame import read_study
+from mia.study.study import EITHER, KNOWS, KNOWS_NOT, NO_DEFENCE
 from mia.tracking.reading import latest_attempts
 from mia.tracking.where import parse_where
 

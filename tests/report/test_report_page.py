@@ -11,9 +11,10 @@ import pytest
 from report_fakes import failed, fake_run, fake_sweep, fetch_file, run_of
 
 from mia.report import look
-from mia.report.frame import read_study
 from mia.report.page import library
-from mia.report.sweep import report_files, shared_warnings, write_report
+from mia.report.sweep import report_files, write_report
+from mia.study.frame import read_study
+from mia.study.sentences import shared_warnings
 
 EVIL = "<script>alert('x')</script>&\"</pre>{{ 7 * 7 }}"
 

@@ -3,10 +3,10 @@
 import pytest
 from report_fakes import fetch_file, run_of
 
-from mia.report.frame import read_study
 from mia.report.published import FIGURES, published_figures, published_for
 from mia.report.sweep import report_files
 from mia.report.tables import published_table, run_rows, summary_markdown, summary_rows
+from mia.study.frame import read_study
 from mia.tables import csv_text
 
 METRICS = {

@@ -15,10 +15,11 @@ from mia.checks import RequestError
 from mia.cli.terminal import console_table
 from mia.contact_sheet import contact_sheet, most_exposed
 from mia.metrics.slices import slice_rows
+from mia.model_card import About
+from mia.outputs import audit_page
 from mia.records import Result, Scores
 from mia.report import look
 from mia.report.run import (
-    audit_page,
     exposed_table,
     figure,
     run_data,
@@ -139,7 +140,7 @@ def test_an_audit_without_curves_and_attacks_has_a_page(result: Result) -> None:
         result, curves=None, shadow_accuracy=None, scores={}, per_class=[], metrics={}, growth=[]
     )
     assert [one.name for one in run_figures(bare, run_data(bare))] == ["confidence"]
-    assert "No attack could rank these records" in audit_page(bare)
+    assert "No attack could rank these records" in audit_page(bare, About())
     Console(file=io.StringIO()).print(console_table(bare))
 
 
@@ -217,7 +218,7 @@ def test_a_control_that_failed_stands_first_and_loud(result: Result) -> None:
     red, yellow = "\x1b[1;31m! loss: CONTROL FAILED", "\x1b[33m! careful"
     assert red in file.getvalue()
     assert yellow in file.getvalue()
-    page, harmless = audit_page(failed), audit_page(result)
+    page, harmless = audit_page(failed, About()), audit_page(result, About())
     assert page.index("A control failed: do not trust") < page.index("True against false positives")
     assert page.count("loss: CONTROL FAILED: on answers") == 1
     assert "BUT 1 of its controls failed" in page
@@ -246,6 +247,16 @@ def test_the_contact_sheet_is_one_small_picture(result: Result, shape, kind) -> 
                 picture.convert("RGB").crop((2, 0, 74, 72)).resize((32, 32), Image.Resampling.NEAREST), float
             )
             assert np.abs(shown - images[result.index[best]]).mean() < 25  # but for its few colours
+
+
+def test_the_contact_sheet_of_few_shades_is_not_black(result: Result) -> None:
+    from PIL import Image
+
+    images = np.random.default_rng(0).integers(0, 17, (1600, 8, 8, 1)).astype(np.uint8)
+    with Image.open(io.BytesIO(contact_sheet(result, images))) as picture:
+        tile = np.asarray(picture.convert("L").crop((2, 0, 74, 72)))
+    assert tile.max() > 240
+    assert 90 < tile.mean() < 165
 
 
 def test_a_page_names_exposed_members_how_it_was_computed_and_whom_to_cite(result: Result) -> None:

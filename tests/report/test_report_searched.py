@@ -8,9 +8,9 @@ from report_fakes import fake_run, fetch_file
 
 from mia.report.evidence import Evidence
 from mia.report.figures import sweep_figures
-from mia.report.frame import read_study
 from mia.report.searched import _places, read_searched, searched_tables
 from mia.report.sweep import report_files
+from mia.study.frame import read_study
 
 FRONT = [
     {"defences": "l2", "train.l2": "0.003", "found target/test_accuracy": 0.8, "found attack/loss/auc": 0.6,

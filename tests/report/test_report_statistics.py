@@ -7,8 +7,8 @@ from report_fakes import fetch_file, run_of
 from mia.metrics.auc import auc
 from mia.metrics.estimates import Estimate, best_difference, mean_of_intervals, of_mean
 from mia.metrics.rates import Estimate as Interval
-from mia.report.frame import read_study
-from mia.report.sentences import change_words, price_words, slope_words
+from mia.study.frame import read_study
+from mia.study.sentences import change_words, price_words, slope_words
 
 UTILITY, AUC = "target/test_accuracy", "attack/gap/auc"
 

@@ -6,7 +6,6 @@ import pytest
 from report_fakes import failed, fake_sweep, fetch_file, run_of
 
 from mia.metrics.estimates import Estimate
-from mia.report.frame import read_study
 from mia.report.tables import (
     Cell,
     Table,
@@ -18,6 +17,7 @@ from mia.report.tables import (
     summary_table,
     table_latex,
 )
+from mia.study.frame import read_study
 from mia.tables import csv_text, safe_cell
 
 AUC, UTILITY = "attack/gap/auc", "target/test_accuracy"

@@ -6,7 +6,7 @@ from report_fakes import failed, fake_sweep, fetch_file, run_of
 from rich.console import Console
 
 from mia.cli.terminal import sweep_end, sweep_table
-from mia.report.frame import read_study
+from mia.study.frame import read_study
 
 
 def printed(part, width=120, *, is_terminal=False) -> str:

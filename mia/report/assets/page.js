@@ -89,8 +89,9 @@
     views.get(figure)?.finalize();
     const look = themed(config);
     const each = spec.resolve?.scale?.color === "independent" ? (spec.concat ?? [spec])[0].width : width; // of a legend
-    look.legend.columns = Math.max(1, Math.floor(each / 190));
-    look.legend.labelLimit = Math.max(120, width - 80);
+    const longest = Math.max(0, ...(rows.settings ?? []).map((one) => one.label.length)) * 6 + 30; // in pixels, about
+    look.legend.columns = Math.max(1, Math.floor(each / Math.max(190, longest)));
+    look.legend.labelLimit = Math.max(120, each - 80);
     look.axis.labelLimit = Math.min(look.axis.labelLimit, Math.floor(width * 0.45));
     look.title.limit = width;
     const options = { mode: "vega-lite", logLevel: 1, ast: true, renderer: "svg", actions: { export: true, source: false, compiled: false, editor: false }, defaultStyle: false, config: look, patch: patched, tooltip: { theme: isDark.matches ? "dark" : "light" } };

@@ -4,7 +4,7 @@ Built by `frame.read_study`; figures, tables and sentences read it.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -189,6 +189,12 @@ class Study:
     def points(self) -> Iterable[Any]:
         """A line per row and metric: `s`, `a` (the attack, or empty), `m`, value `v`, interval `l` to `h`, `sd`."""
         return [(k, *split_metric(m), e.value, e.low, e.high, e.deviation) for (k, m), e in self.estimates.items()]
+
+
+def is_ordered(settings: Sequence[Sequence[Setting]]) -> bool:
+    """Whether settings of the same defences lie on a line from weak to strong: they differ in one strength only."""
+    ranks = [tuple(one.rank for one in defences) for defences in settings]
+    return len(set(ranks)) == len(ranks) and sum(len(set(each)) > 1 for each in zip(*ranks, strict=True)) < 2
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

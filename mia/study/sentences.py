@@ -1,14 +1,18 @@
-"""The sentences over figures and under tables: the cheapest defence, the slope over sizes, what changed most.
+"""What is said of a study: the cheapest defence, the slope over sizes, what changed most, what runs warned about.
 
-Takes a study, gives text; empty where there is nothing to say for sure.
+Takes a study or its runs, gives text; empty where there is nothing to say for sure.
 """
+
+import re
+from collections.abc import Sequence
 
 import numpy as np
 
 from mia.metrics.estimates import best_difference
 from mia.metrics.power_law import fit_power_law
-from mia.metrics.words import metric_words
-from mia.report.study import SIZE, UTILITY, Study
+from mia.metrics.words import FAILED, metric_words
+from mia.records import StoredRun
+from mia.study.study import SIZE, UTILITY, Study
 
 PRICE = 0.01  # test accuracy that the sentence over the frontier is ready to pay
 MOST_PLACES = 4
@@ -78,3 +82,27 @@ def change_words(study: Study) -> str:
     before, after = study.estimate(high, UTILITY), study.estimate(low, UTILITY)
     cost = f"; test accuracy {before.value:.3f} to {after.value:.3f}" if before.is_known and after.is_known else ""
     return f"What changed most: AUC of {study.attacks[0]} {words}{cost}."
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def failure_words(run: StoredRun) -> str:
+    """Return what became of an unfinished run, and why, in one line."""
+    reason = " ".join(run.tags.get("mia.error", "").split())
+    status = {"FAILED": "failed", "KILLED": "was interrupted", "RUNNING": "is not finished"}.get(run.status, run.status)
+    return f"{status}: {reason}" if reason else status
+
+
+def shared_warnings(runs: Sequence[StoredRun]) -> list[tuple[str, int]]:
+    """Return every warning of runs once, with the number of runs that gave it: failed controls, then the most frequent.
+
+    Warnings that differ in their numbers only are one, however many numbers they list: the first stands for all.
+    """
+    number = r"(?<![\w.])\d+(?:,\d{3})*"
+    said: dict[str, tuple[str, set[str]]] = {}
+    for run in runs:
+        for line in filter(str.strip, run.tags.get("mia.warnings", "").splitlines()):
+            said.setdefault(re.sub(rf"{number}(?:, {number})*", "#", line), (line, set()))[1].add(run.id)
+    found = ((line, len(whose)) for line, whose in said.values())
+    return sorted(found, key=lambda one: (FAILED not in one[0], -one[1]))

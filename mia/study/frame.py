@@ -14,11 +14,13 @@ import numpy as np
 
 from mia.attacks import is_owners
 from mia.config import from_stored
-from mia.metrics.estimates import Estimate, of_mean
+from mia.metrics.estimates import Estimate, of_mean, of_metrics
 from mia.metrics.rates import clopper_pearson
 from mia.metrics.words import is_part, metric_of
 from mia.records import StoredRun
-from mia.report.study import (
+from mia.settings import Setting
+from mia.stored_result import Fetch
+from mia.study.study import (
     ADAPTIVE,
     NO_DEFENCE,
     SIZE,
@@ -31,8 +33,6 @@ from mia.report.study import (
     sort_key,
     split_metric,
 )
-from mia.settings import Setting
-from mia.stored_result import Fetch
 from mia.tracking.reading import CONFIG, latest_attempts
 from mia.tracking.where import Where
 
@@ -196,11 +196,11 @@ def _estimates(row: Row) -> Iterable[tuple[str, Estimate]]:
         if len(having) > 1:
             yield name, of_mean([one[name] for one in having], is_share=about is not None and about.kind != "privacy")
         elif having:
-            value = having[0][name]
-            low, high = having[0].get(f"{name}_low", value), having[0].get(f"{name}_high", value)
-            if about and about.is_over_size and row.size > 0 and 0 <= value <= 1:
-                low, high = clopper_pearson(round(value * row.size), int(row.size))[1:]
-            yield name, Estimate(value, low, high, count=1)
+            one = of_metrics(having[0], name)
+            if about and about.is_over_size and row.size > 0 and 0 <= one.value <= 1:
+                _, low, high = clopper_pearson(round(one.value * row.size), int(row.size))
+                one = dataclasses.replace(one, low=low, high=high)
+            yield name, one
 
 
 def _attacks(estimates: Mapping[tuple[int, str], Estimate]) -> tuple[str, ...]:
