@@ -44,7 +44,7 @@ def prepare(cache: Path | None = None) -> None:
             jax.config.update("jax_num_cpu_devices", core_count())
     if not getattr(jax.config, "jax_compilation_cache_dir", None):
         jax.config.update("jax_compilation_cache_dir", str(cache or cache_folder()))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
 
 
 def mesh() -> Mesh:

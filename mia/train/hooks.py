@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Scalar
 
 from mia.train.defences import TRAIN_DEFENCES, Step, TrainDefence, in_order
@@ -25,9 +25,9 @@ Tree = Any
 class Strengths:
     """The traced numbers of one model's training; see `TrainOptions`. Changing them compiles nothing again."""
 
-    learning_rate: Scalar
-    learning_rate_decay: Scalar
-    epsilon: Scalar
+    learning_rate: Scalar | np.float32  # NumPy's until they are placed on the devices, where code would be compiled
+    learning_rate_decay: Scalar | np.float32
+    epsilon: Scalar | np.float32
     of_defences: dict[str, Any]  # by name: a number, or numbers by field
 
     @classmethod
@@ -36,10 +36,10 @@ class Strengths:
         names = (Defences.of(options) if defences is None else defences).names
         numbers = {name: TRAIN_DEFENCES[name].numbers(getattr(options, name)) for name in names}
         return cls(
-            jnp.float32(options.learning_rate),
-            jnp.float32(options.learning_rate_decay),
-            jnp.float32(options.epsilon),
-            jax.tree.map(jnp.float32, numbers),
+            np.float32(options.learning_rate),
+            np.float32(options.learning_rate_decay),
+            np.float32(options.epsilon),
+            jax.tree.map(np.float32, numbers),
         )
 
 
