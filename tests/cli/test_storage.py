@@ -208,7 +208,7 @@ def test_pools_are_listed_with_their_runs_and_only_unused_ones_are_removed(mia, 
     assert "unknown: pool.json is missing or damaged" in out
 
     code, out, err = mia(home, "pools", "prune")
-    assert (code, "nothing removed" in out, "yes=true" in err) == (0, True, True)
+    assert (code, "nothing removed" in err, "yes=true" in err) == (2, True, True)
     assert unused.exists()
 
     tracker = Tracker.open(TrackingOptions(), home)
