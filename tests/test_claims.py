@@ -2,6 +2,9 @@
 
 import threading
 import time
+from pathlib import Path
+
+import pytest
 
 from mia.store.claims import claimed
 
@@ -25,3 +28,24 @@ def test_a_claim_has_one_holder_at_a_time_and_leaves_nothing(tmp_path):
     assert most == [1]
     assert said
     assert not (tmp_path / "claims").exists()
+
+
+def test_a_folder_that_goes_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    made, calls = Path.mkdir, []
+
+    def mkdir(self, *arguments, **options):
+        calls.append(self)
+        if len(calls) < 3:  # what pathlib says where a folder was there, and was gone when it looked
+            raise FileExistsError(self)
+        return made(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with claimed(tmp_path / "claims", "x", print):
+        assert (tmp_path / "claims" / "x.claim").exists()
+    assert len(calls) > 2
+
+
+def test_a_file_in_the_folders_place_is_an_error(tmp_path):
+    (tmp_path / "claims").write_text("")
+    with pytest.raises(FileExistsError), claimed(tmp_path / "claims", "x", print):
+        pass

@@ -17,15 +17,17 @@ def claimed(folder: Path, name: str, say: Callable[[str], None]) -> Iterator[Non
     path = folder / f"{name}.claim"
     lock = FileLock(path)
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say("another process is at this configuration: waiting for it")
-            with suppress(FileNotFoundError):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                say("another process is at this configuration: waiting for it")
                 lock.acquire()
-        except FileNotFoundError:
-            continue  # the last holder has just removed the folder
+        except (FileNotFoundError, FileExistsError):  # the last holder has just removed the folder
+            if folder.exists() and not folder.is_dir():
+                raise
+            continue
         with suppress(OSError, TypeError):  # removed meanwhile, or not held
             if path.stat().st_ino == lock_inode(lock):
                 break
