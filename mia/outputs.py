@@ -19,6 +19,8 @@ from mia.model_card import About, model_card, verdict
 from mia.records import Result
 from mia.tables import result_tables
 
+ALWAYS = {"metrics.json", "model-card.md", "audit.html"}
+"""Files that every result has: where they lie together, a result was written before."""
 SOMETIMES = {"growth.csv", "slices.csv", "overlap.csv", "run.html"}
 """Files that not every result has."""
 
@@ -77,7 +79,8 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         StorageError: the disk is full, or the folder cannot be written.
     """
     try:
-        for name in SOMETIMES - files.keys():  # of an earlier result
+        is_ours = all((folder / name).exists() for name in files if name in ALWAYS)
+        for name in SOMETIMES - files.keys() if is_ours else ():
             (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
             with whole_file(folder / name) as path:

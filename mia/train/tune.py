@@ -49,6 +49,8 @@ def tuned(
     if not found:
         found = timed({part: replace(plan, part=part) for part in parts}, on, records, job)
         _write(path, found)
+    if not found:  # training will say why
+        return plan, ""
     fixed, (part, seconds) = found.get(plan.part, np.inf), min(found.items(), key=lambda item: item[1])
     if fixed < seconds * GAIN:
         part, seconds = plan.part, fixed

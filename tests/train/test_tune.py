@@ -122,6 +122,10 @@ def test_a_gain_within_the_noise_changes_nothing(monkeypatch, tmp_path):
     assert line.endswith("the fixed choice")
 
 
+def test_where_no_way_runs_training_begins_as_it_is(monkeypatch, tmp_path):
+    assert found(monkeypatch, tmp_path, {})[:2] == (0, "")
+
+
 def test_off_times_nothing(monkeypatch, tmp_path):
     assert found(monkeypatch, tmp_path, {0: 2.0, 32: 1.0}, "off") == (0, "", [])
     assert not list(tmp_path.iterdir())
