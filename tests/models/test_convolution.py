@@ -8,6 +8,7 @@ import pytest
 from mia.models.networks import convolution
 from mia.models.networks.network import Network
 from mia.models.networks.strips import convolve_in_strips
+from mia.models.networks.winograd import convolve_in_tiles
 from mia.models.options import CnnOptions, WideResnetOptions
 
 CASES = [((2, 9, 7, 4), 3, 1), ((3, 12, 13, 3), 5, 2), ((1, 6, 6, 2), 1, 2)]  # shape, kernel, stride or pool
@@ -67,6 +68,27 @@ def test_convolution(shape, size, stride, dtype, tolerance):
             ]
             own = lambda x, kernel, m=margin: convolve_in_strips(x, kernel, (stride, m))  # noqa: E731
             assert_same_function([own, *functions], arrays(shape, size, dtype)[:2], tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+@pytest.mark.parametrize("shape", [(2, 9, 7, 4), (1, 8, 4, 2), (3, 16, 16, 8), (2, 7, 13, 3), (2, 4, 1, 3)])
+def test_convolution_in_tiles(shape, dtype, tolerance):
+    """Whatever is left of a picture beside whole tiles, and with each margin that is possible."""
+    for margin in range(3) if shape[2] >= 3 else (1, 2):
+        with jax.enable_x64(dtype == "float64"):
+            own = lambda x, kernel, m=margin: convolve_in_tiles(x, kernel, m)  # noqa: E731
+            expected = lambda x, kernel, m=margin: by_vendor(padded(x, m), kernel, 1)  # noqa: E731
+            assert_same_function([own, expected], arrays(shape, 3, dtype)[:2], tolerance)
+
+
+def test_how_a_convolution_is_taken_changes_nothing(monkeypatch):
+    """In tiles or in strips, eight pictures at a time or all at once."""
+    x, kernel, _ = arrays((16, 8, 8, 8), 3, "float32")
+    for is_tiled, pictures in ((True, 8), (True, 16), (False, 8), (False, 16)):
+        monkeypatch.setattr(convolution, "takes_tiles", lambda *_, is_tiled=is_tiled: is_tiled)
+        monkeypatch.setattr(convolution, "PICTURES", pictures)
+        own = lambda x, kernel: convolution.convolve(x, kernel, 1, 1)  # noqa: E731
+        assert_same_function([own, lambda x, kernel: by_vendor(padded(x, 1), kernel, 1)], (x, kernel), 2e-5)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)

@@ -25,6 +25,9 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from mia.models.networks.strips import convolve_in_strips
+from mia.models.networks.winograd import convolve_in_tiles, takes_tiles
+
+PICTURES = 8  # at once on a CPU: what is laid out of more leaves the caches
 
 
 def conv_pool_tanh(
@@ -52,9 +55,19 @@ def convolve(
 ) -> Float[Array, "B P Q F"]:
     """Return the convolution of pictures with a margin of zeros."""
     if is_on_cpu():
-        return convolve_in_strips(x, kernel, (stride, margin))
+        own = partial(_on_cpu, kernel=kernel, stride=stride, margin=margin)
+        if len(x) <= PICTURES or len(x) % PICTURES:
+            return own(x)
+        parts = lax.map(own, x.reshape(-1, PICTURES, *x.shape[1:]))
+        return parts.reshape(len(x), *parts.shape[2:])
     sides = (margin, margin)
     return _by_slices(jnp.pad(x, ((0, 0), sides, sides, (0, 0))), kernel, stride)
+
+
+def _on_cpu(x: Array, kernel: Array, stride: int, margin: int) -> Array:
+    if takes_tiles(x.shape, kernel.shape, stride, margin):
+        return convolve_in_tiles(x, kernel, margin)
+    return convolve_in_strips(x, kernel, (stride, margin))
 
 
 def is_on_cpu() -> bool:

@@ -19,19 +19,11 @@ from jaxtyping import Array, Float
 
 Window = tuple[int, int]
 """Stride and margin."""
-PICTURES = 8  # at once: what is laid out of more leaves the caches
-
-
-def convolve_in_strips(x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], window: Window) -> Array:
-    """Return the convolution [B P Q F] of pictures with `margin` zeros around them."""
-    if len(x) <= PICTURES or len(x) % PICTURES:
-        return _convolve(x, kernel, window)
-    parts = lax.map(lambda part: _convolve(part, kernel, window), x.reshape(-1, PICTURES, *x.shape[1:]))
-    return parts.reshape(len(x), *parts.shape[2:])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], window: Window) -> Array:
+def convolve_in_strips(x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], window: Window) -> Array:
+    """Return the convolution [B P Q F] of pictures with `margin` zeros around them."""
     size, _, _, filters = kernel.shape
     rows, width = outputs(x.shape[1], size, window), outputs(x.shape[2], size, window)
     products = _matrix_product(_columns(x, size, width, window), _as_matrix(kernel))
@@ -39,7 +31,7 @@ def _convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], windo
     total = jnp.zeros((len(x), rows, width, filters), x.dtype)
     for i in range(size):
         low, span = window[1] - i, (rows - 1) * window[0] + 1
-        part = _shifted(products[:, :, :, i], 1, low, span, 1)
+        part = shifted(products[:, :, :, i], 1, low, span, 1)
         total = total + (part[:, :: window[0]] if window[0] > 1 else part)
     return total
 
@@ -51,7 +43,7 @@ def outputs(length: int, size: int, window: Window) -> int:
 
 
 def _forward(x: Array, kernel: Array, window: Window) -> tuple[Array, tuple[Array, Array]]:
-    return _convolve(x, kernel, window), (x, kernel)  # columns are laid out again: deep networks keep little
+    return convolve_in_strips(x, kernel, window), (x, kernel)  # columns are laid out again: deep networks keep little
 
 
 def _backward(window: Window, saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
@@ -59,7 +51,7 @@ def _backward(window: Window, saved: tuple[Array, Array], grad: Array) -> tuple[
     size, _, channels, filters = kernel.shape
     stride, margin = window
     height, width = x.shape[1:3]
-    each = [_shifted(grad, 1, i - margin, height, stride) for i in range(size)]
+    each = [shifted(grad, 1, i - margin, height, stride) for i in range(size)]
     grad_products = lax.optimization_barrier(jnp.concatenate(each, axis=3)).reshape(-1, size * filters)
     columns = lax.optimization_barrier(_columns(x, size, grad.shape[2], window))
     # the barrier keeps XLA from turning the product round, which is slower
@@ -70,11 +62,11 @@ def _backward(window: Window, saved: tuple[Array, Array], grad: Array) -> tuple[
     grad_x = jnp.zeros_like(x)
     for j in range(size):
         part = grad_columns[..., j * channels : (j + 1) * channels]
-        grad_x = grad_x + _shifted(part, 2, j - margin, width, stride)
+        grad_x = grad_x + shifted(part, 2, j - margin, width, stride)
     return grad_x, grad_kernel
 
 
-_convolve.defvjp(_forward, _backward)
+convolve_in_strips.defvjp(_forward, _backward)
 
 
 def _as_matrix(kernel: Float[Array, "k k C F"]) -> Float[Array, "kC kF"]:
@@ -97,7 +89,7 @@ def _columns(x: Float[Array, "B H W C"], size: int, width: int, window: Window) 
     return jnp.concatenate([x[:, :, j : j + span : stride] for j in range(size)], axis=3)
 
 
-def _shifted(x: Array, axis: int, low: int, length: int, stride: int) -> Array:
+def shifted(x: Array, axis: int, low: int, length: int, stride: int) -> Array:
     """Return an array of zeros with `length` places along an axis, and `x` from place `low` on, `stride` apart."""
     padding = [(0, 0, 0)] * x.ndim
     padding[axis] = (low, length - low - (x.shape[axis] - 1) * stride - 1, stride - 1)
