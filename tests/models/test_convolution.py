@@ -94,7 +94,9 @@ def test_how_a_convolution_is_taken_changes_nothing(monkeypatch):
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
 @pytest.mark.parametrize(("shape", "size", "pool"), CASES)
 def test_convolution_pool_and_tanh(shape, size, pool, dtype, tolerance):
-    kinds = convolution._pooled_by_patches, convolution._pooled_by_slices, pooled_by_vendor
+    kinds = [pooled("patches"), pooled("slices"), pooled_by_vendor]
+    if size == 3:
+        kinds.insert(0, pooled("tiles"))
     with jax.enable_x64(dtype == "float64"):
         x, kernel, bias = arrays(shape, size, dtype)
         functions = [lambda *three, f=f: f(*three, pool) for f in kinds]
@@ -115,7 +117,7 @@ def test_the_gradient_goes_to_the_first_among_equals(kind):
     assert (np.flatnonzero(grad) == [0, 2, 8, 10]).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "tiles"])
 def test_models_side_by_side_as_alone(kind):
     """Each with pictures and parameters of its own, values and gradients."""
     three = [
