@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dp_accounting.pld import PLDAccountant
+from jax.extend.random import threefry_2x32
 from scipy import stats
 from scipy.special import log_ndtr
 from training import hooks_of
@@ -29,6 +30,7 @@ from mia.train.options import TrainOptions
 from mia.train.privacy import epsilon_of, grid_step, with_noise
 from mia.train.private import (
     clipped_gradient,
+    first_at_least,
     in_microbatches,
     noisy_mean,
     normals,
@@ -159,6 +161,22 @@ def test_poisson_batches_hold_each_record_on_its_own():
     assert 0.7 < counts.var() / (50 * 0.2 * 0.8) < 1.4
     times = np.bincount(np.concatenate([r[:c] for r, c in zip(np.asarray(rows).reshape(400, -1), counts, strict=True)]))
     assert stats.chisquare(times).pvalue > 0.001
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 500])
+def test_searching_in_blocks_finds_the_first_of_equals(count):
+    values = np.sort(np.random.default_rng(count).integers(0, count // 3 + 1, count)).astype(np.int32)
+    wanted = np.arange(-1, values[-1] + 1, dtype=np.int32)
+    np.testing.assert_array_equal(first_at_least(jnp.array(values), jnp.array(wanted)), values.searchsorted(wanted))
+
+
+def test_normal_numbers_are_those_of_the_generator_s_words():
+    """Whatever form XLA is given: the words of JAX's own call, first halves for lengths, second for angles."""
+    words = np.asarray(threefry_2x32(jax.random.key_data(KEY), jnp.arange(14, dtype=jnp.uint32)), np.float64)
+    length = np.sqrt(-2 * np.log((words[:7] // 2**9 + 0.5) / 2**23))
+    angle = 2 * np.pi * words[7:] / 2**32
+    expected = np.concatenate([length * np.sin(angle), length * np.cos(angle)])
+    np.testing.assert_allclose(normals(KEY, 13), expected[:13], atol=2e-6)
 
 
 def test_microbatches_hold_every_record_once():
