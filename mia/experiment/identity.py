@@ -23,8 +23,9 @@ noise is added to the rounded; models of version 1 are not used again. 3: noise 
 VERSION_OF_MODEL = {"cnn": 3, "wide_resnet": 4}
 """The same for models of one name alone.
 
-cnn 3, wide_resnet 4: convolutions of 3 x 3 by Winograd's filtering. cnn 2, wide_resnet 3: gradients of a batch are added
-up from parts of at most eight records. wide_resnet 2: convolutions in strips, and sums over pixels first. The same up to round-off; models of earlier versions are not used again.
+cnn 3, wide_resnet 4: convolutions of 3 x 3 by Winograd's filtering. cnn 2, wide_resnet 3: gradients of a batch are
+added up from parts of at most eight records. wide_resnet 2: convolutions in strips, and sums over pixels first. The
+same up to round-off; models of earlier versions are not used again.
 """
 ANALYSIS_VERSION = 2
 """Raised when the same signals would give other scores or metrics than before, or a run is known by other things.

@@ -108,7 +108,7 @@ def train_alike(
     """
     measure = partial(_bytes_needed, call, plan, jobs[0])
     width = choose_width(call.engine, call.on, len(jobs), measure)
-    plan, line = tuned(call.engine.tune, plan, call.on, width, call.records, jobs[0])
+    plan, width, line = tuned(call.engine, plan, call.on, width, call.records, jobs)
     if line and line not in call.warnings:
         call.warnings += (line,)
     chunks = Chunks(steps_per_epoch(plan, len(jobs[0].members)), call.epochs)

@@ -153,7 +153,7 @@ def normals(key: PRNGKeyArray, count: int) -> Float[Array, "n"]:
         length = jnp.sqrt(-2 * jnp.log(middles))
         return jax.lax.complex(*(length * part for part in sine_and_cosine(second)))
 
-    # What comes in pairs is kept as complex numbers: of two arrays XLA would work out each by itself, both halves twice.
+    # What comes in pairs is kept as complex numbers: of two arrays XLA would work out each by itself, all of it twice.
     made = _in_memory(lambda: twins(_in_memory(pairs, half, data)), half, data)
     return jnp.concatenate([made.real, made.imag])[:count]
 
@@ -161,8 +161,8 @@ def normals(key: PRNGKeyArray, count: int) -> Float[Array, "n"]:
 def _in_memory(make: Callable[[], Complex[Array, "n"]], length: int, key: UInt32[Array, "2"]) -> Complex[Array, "n"]:
     """Return make(), worked out once.
 
-    XLA would work it out anew for each of its uses: ten times slower. It merges nothing across a condition, and does not
-    see that this one always holds.
+    XLA would work it out anew for each of its uses: ten times slower. It merges nothing across a condition, and does
+    not see that this one always holds.
     """
     return jax.lax.cond(key[0] >> 1 < jnp.uint32(2**31), make, lambda: jnp.zeros(length, jnp.complex64))
 
@@ -197,7 +197,7 @@ def poisson_microbatch(
 
 
 def first_at_least(sorted_values: Int[Array, "n"], wanted: Int[Array, "m"]) -> Int[Array, "m"]:
-    """Return where the first of sorted values stands that is not below each wanted one, none of which is above them all.
+    """Return where the first of sorted values stands that is not below each wanted one; none is above all of them.
 
     As `jnp.searchsorted` does in a loop of bisections; this looks at blocks' ends and then into one block each, which
     for a batch takes a tenth of the time.

@@ -6,13 +6,16 @@ Nothing here waits for the host.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
+from mia.models.networks.convolution import convolutions
 from mia.train.devices import MODELS
 from mia.train.one import train_steps
 from mia.train.options import EngineOptions
@@ -22,7 +25,6 @@ SHARED, SHARDED = PartitionSpec(), PartitionSpec(MODELS)
 WIDEST = 256  # models side by side; by then a GPU is busy
 SHARE = 0.85  # of a device's memory that may be planned for
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how XLA's message begins
-WIDE = {"xla_cpu_prefer_vector_width": 512}  # the same bits; heeded where a CPU has AVX-512
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -35,7 +37,6 @@ def initialise(plan: Plan, on: Mesh, models: Model) -> State:
     return jax.shard_map(local, mesh=on, in_specs=SHARDED, out_specs=SHARDED, check_vma=False)(models)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=5, compiler_options=WIDE)
 def advance(
     plan: Plan,
     on: Mesh,
@@ -43,14 +44,27 @@ def advance(
     records: Records,
     models: Model,
     state: State,
-    start: Int[Array, ""],
-    stop: Int[Array, "G"],
+    start: np.int32,
+    stop: Int[np.ndarray, "G"],
 ) -> tuple[State, Float[Array, "M R 4"]]:
     """Take the steps [start, stop) in every model of a group; `stop` has one entry per `width` models.
 
     Returns:
         The new state, and the rows of the learning curves (see `train_steps`).
     """
+    return _program(plan.vectors)(plan, on, width, records, models, state, start, stop)
+
+
+@cache
+def _program(vectors: int) -> Any:
+    """Return `_advance` compiled for vectors of so many bits: the same numbers."""
+    options = {"xla_cpu_prefer_vector_width": vectors}
+    return jax.jit(_advance, static_argnums=(0, 1, 2), donate_argnums=5, compiler_options=options)
+
+
+def _advance(
+    plan: Plan, on: Mesh, width: int, records: Records, models: Model, state: State, start: Array, stop: Array
+) -> tuple[State, Array]:
 
     def local(records: Records, models: Model, state: State, start: Array, stop: Array) -> tuple[State, Array]:
         def side_by_side(arguments: tuple[Model, State, Array]) -> tuple[State, Array]:
@@ -67,7 +81,8 @@ def advance(
 
     specs = (SHARED, SHARDED, SHARDED, SHARED, SHARDED)
     mapped = jax.shard_map(local, mesh=on, in_specs=specs, out_specs=SHARDED, check_vma=False)
-    return mapped(records, models, state, start, stop)
+    with convolutions(plan.convolution):
+        return mapped(records, models, state, start, stop)
 
 
 def bytes_needed(plan: Plan, on: Mesh, width: int, records: Records, model: Model) -> int:
@@ -76,7 +91,7 @@ def bytes_needed(plan: Plan, on: Mesh, width: int, records: Records, model: Mode
     models = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *jnp.shape(leaf)), jnp.result_type(leaf)), model)
     state = jax.eval_shape(partial(initialise, plan, on), models)
     count = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((on.size,), jnp.int32)
-    memory = advance.lower(plan, on, width, records, models, state, *count).compile().memory_analysis()
+    memory = _program(plan.vectors).lower(plan, on, width, records, models, state, *count).compile().memory_analysis()
     assert memory is not None, "XLA tells what a compiled program needs"
     return memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
 

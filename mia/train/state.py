@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar, Shaped, UInt32
 
 from mia.models import model_kind
-from mia.models.networks.convolution import is_on_cpu
+from mia.models.networks.convolution import WAYS, is_on_cpu
 from mia.models.networks.network import Network, Tree
 from mia.train.defences import Step
 from mia.train.hooks import Defences, Hooks, Strengths
@@ -31,6 +31,8 @@ class Plan:
     batch_size: int
     defences: Defences = field(default_factory=Defences)
     part: int = 0  # records of a batch that go through the model at once; 0: all
+    convolution: str = WAYS[0]  # how convolutions are taken
+    vectors: int = 512  # bits of a CPU's vectors, where it has so many
 
     @property
     def may_divide(self) -> bool:

@@ -1,7 +1,8 @@
 """Times the ways in which a step can be taken on this machine, and keeps which was fastest for the next time.
 
-Takes a plan; gives the plan to train by, and a line for a person. All ways give the same training up to round-off. What
-is kept lies beside the compilation cache, by device, versions, model, shapes and batch.
+Takes a plan; gives the plan to train by, how many models stand side by side, and a line for a person. All ways give the
+same training up to round-off. What is kept lies beside the compilation cache, by device, versions, model, shapes, batch
+and number of models.
 """
 
 import contextlib
@@ -9,57 +10,97 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from mia.models import model_kind
 from mia.train.devices import cache_folder
-from mia.train.options import CHOSEN
+from mia.train.options import CHOSEN, EngineOptions
 from mia.train.sharded import advance, initialise
 from mia.train.state import Model, Plan, Records, even_part
 
 PARTS = (8, 32)  # records of a batch that go through the model at once
-STEPS, ROUNDS = 4, 3
+WIDTHS = (4, 16)  # models side by side on a core
+STEPS, SECONDS, ROUNDS = 4, 0.05, 3  # at least, of each try; tries
+MOST_STEPS = 2000
 GAIN = 1.03  # less is not worth another way
 
 
+@dataclass(frozen=True)
+class Way:
+    """How a step is taken."""
+
+    part: int  # records of a batch that go through the model at once; 0: all, or under DP-SGD as caches hold
+    convolution: str
+    vectors: int
+    width: int  # models side by side
+
+    def of(self, plan: Plan) -> Plan:
+        """Return the plan whose steps are taken so."""
+        return replace(plan, part=self.part, convolution=self.convolution, vectors=self.vectors)
+
+
 def tuned(
-    wanted: str, plan: Plan, on: Mesh, width: int, records: Records, job: Model, folder: Path | None = None
-) -> tuple[Plan, str]:
-    """Return the plan whose steps are fastest here, and a line that says so; none where there was nothing to choose.
+    engine: EngineOptions,
+    plan: Plan,
+    on: Mesh,
+    width: int,
+    records: Records,
+    jobs: Sequence[Model],
+    folder: Path | None = None,
+) -> tuple[Plan, int, str]:
+    """Return the plan and the width that are fastest here, and a line that says so; none where nothing was to choose.
 
     Args:
-        wanted: `engine.tune`.
+        engine: What the user asked for.
         plan: The fixed choice.
         on: The devices.
-        width: Models that train side by side on each.
+        width: The fixed choice of models that train side by side on each.
         records: The data set.
-        job: One of the models.
+        jobs: The models.
         folder: Where choices are kept; None: beside the compilation cache.
     """
-    is_cpu = on.devices.flat[0].platform == "cpu"
-    parts = parts_to_try(plan)
-    if wanted == "off" or len(parts) < 2 or width > 1 or not is_cpu:
-        return plan, ""
-    path = (folder or cache_folder().parent / "tuned") / f"{_name(plan, on, job)}.json"
-    found = {} if wanted == "again" else _read(path)
-    if not found:
-        found = timed({part: replace(plan, part=part) for part in parts}, on, records, job)
-        _write(path, found)
-    if not found:  # training will say why
-        return plan, ""
-    fixed, (part, seconds) = found.get(plan.part, np.inf), min(found.items(), key=lambda item: item[1])
-    if fixed < seconds * GAIN:
-        part, seconds = plan.part, fixed
-    gain = f"{fixed / seconds:.2f} times the fixed choice" if part != plan.part else "the fixed choice"
-    gain = "the fixed choice does not run" if np.isinf(fixed) else gain
-    speed = f"{float(f'{on.size * plan.batch_size / seconds:.3g}'):,.0f} records a second"
-    how = f"{part or 'all'} at a time" if plan.may_divide or part else "as many at a time as caches hold"
-    line = f"{CHOSEN}{wanted}: batches of {plan.batch_size} go through {plan.network.options.name} {how}"
-    return replace(plan, part=part), f"{line}, {speed}, {gain}"
+    fixed = Way(plan.part, plan.convolution, plan.vectors, width)
+    most = -(-len(jobs) // on.size) if engine.models_per_batch == "auto" else width
+    dimensions = ways_to_try(plan, on, fixed, most)
+    if engine.tune == "off" or not any(dimensions):
+        return plan, width, ""
+    path = (folder or cache_folder().parent / "tuned") / f"{_name(plan, on, jobs[0], fixed, most)}.json"
+    kept = None if engine.tune == "again" else _read(path)
+    if kept is None:
+        kept = fastest(fixed, dimensions, lambda ways: timed(ways, plan, on, records, jobs[0]))
+        if kept is None:  # training will say why
+            return plan, width, ""
+        _write(path, *kept)
+    way, seconds, gain = kept
+    return way.of(plan), way.width, _line(engine.tune, plan, fixed, way, seconds / on.size, gain)
+
+
+def ways_to_try(plan: Plan, on: Mesh, fixed: Way, most: int) -> list[list[Way]]:
+    """Return the ways that differ from the fixed one in one thing, by what they differ in.
+
+    Args:
+        plan: The fixed choice.
+        on: The devices.
+        fixed: The same, as a way.
+        most: Models that may stand side by side.
+    """
+    takes_pictures = model_kind(plan.network.options).takes == "pictures"
+    if on.devices.flat[0].platform != "cpu":
+        return [[replace(fixed, convolution="vendor")] if takes_pictures else []]
+    parts = [part for part in parts_to_try(plan) if part != fixed.part]
+    widths = {even_part(most, width) or most for width in WIDTHS if fixed.width == 1} - {fixed.width}
+    return [
+        [replace(fixed, part=part) for part in parts if fixed.width == 1],
+        [replace(fixed, convolution="strips")] if takes_pictures else [],
+        [replace(fixed, vectors=256)],
+        [replace(fixed, width=width) for width in sorted(widths)],
+    ]
 
 
 def parts_to_try(plan: Plan) -> list[int]:
@@ -72,50 +113,110 @@ def parts_to_try(plan: Plan) -> list[int]:
     return list(dict.fromkeys([plan.part, 0, *(even_part(plan.batch_size, most) for most in PARTS)]))
 
 
-def timed(plans: dict[int, Plan], on: Mesh, records: Records, job: Model) -> dict[int, float]:
-    """Return the seconds of a step by each plan, in rounds that take turns; what does not run is left out."""
-    models = jax.tree.map(lambda leaf: np.stack([leaf] * on.size), job)
-    best: dict[int, float] = {}
-    stop = np.full(on.size, STEPS, np.int32)
-    for turn in range(1 + ROUNDS):  # the first one compiles
-        for part, plan in plans.items():
-            if turn and part not in best:
+def fastest(
+    fixed: Way, dimensions: list[list[Way]], time_all: Callable[[list[Way]], dict[Way, float]]
+) -> tuple[Way, float, float] | None:
+    """Return the fastest way, the seconds that a step of one model takes by it, and its gain over the fixed one.
+
+    One thing after another is chosen, the others as they are by then; a way that gains little is left. The gain of the
+    last is measured beside the fixed way once more; 0 where that does not run. Nothing where no way runs.
+
+    Args:
+        fixed: The fixed choice.
+        dimensions: Ways that differ from it in one thing, by what they differ in.
+        time_all: (ways) -> seconds of those that run.
+    """
+    best, seconds = fixed, np.inf
+    for others in dimensions:
+        # what an earlier round has chosen stays
+        chosen = {name: value for name, value in vars(best).items() if value != getattr(fixed, name)}
+        ways = [best, *(replace(other, **chosen) for other in others)]
+        if len(ways) > 1:
+            found = time_all(ways)
+            if found:
+                quickest = min(found, key=lambda way: found[way])
+                best = quickest if found.get(best, np.inf) > found[quickest] * GAIN else best
+                seconds = found[best]
+    if best != fixed:
+        found = time_all([fixed, best])
+        if best not in found or found.get(fixed, np.inf) < found[best] * GAIN:
+            return (fixed, found[fixed], 1.0) if fixed in found else None
+        return best, found[best], found[fixed] / found[best] if fixed in found else 0.0
+    return (best, seconds, 1.0) if np.isfinite(seconds) else None
+
+
+def timed(ways: list[Way], plan: Plan, on: Mesh, records: Records, job: Model) -> dict[Way, float]:
+    """Return the seconds of a step of one model by each way, in rounds that take turns, without what does not run."""
+    best: dict[Way, float] = {}
+    steps = dict.fromkeys(ways, STEPS)
+    for turn in range(1 + ROUNDS):  # the first one compiles, the second tells how many steps are long enough
+        for way in ways:
+            if turn and way not in best:
                 continue
             try:
-                state = jax.block_until_ready(initialise(plan, on, models))
-                begun = time.perf_counter()
-                jax.block_until_ready(advance(plan, on, 1, records, models, state, np.int32(0), stop))
+                seconds = _try(way, way.of(plan), on, records, job, steps[way])
             except jax.errors.JaxRuntimeError:
-                best.pop(part, None)
+                best.pop(way, None)
                 continue
-            seconds = (time.perf_counter() - begun) / STEPS
-            best[part] = min(seconds, best[part]) if turn > 1 else seconds
+            best[way] = seconds if turn < 3 else min(best[way], seconds)
+            if turn == 1:
+                steps[way] = int(np.clip(SECONDS / (seconds * way.width), STEPS, MOST_STEPS))
     return best
 
 
-def _name(plan: Plan, on: Mesh, job: Model) -> str:
+def _try(way: Way, plan: Plan, on: Mesh, records: Records, job: Model, steps: int) -> float:
+    models = jax.tree.map(lambda leaf: np.stack([leaf] * (on.size * way.width)), job)
+    state = jax.block_until_ready(initialise(plan, on, models))
+    stop = np.full(on.size, steps, np.int32)
+    begun = time.perf_counter()
+    jax.block_until_ready(advance(plan, on, way.width, records, models, state, np.int32(0), stop))
+    return (time.perf_counter() - begun) / (steps * way.width)
+
+
+def _line(wanted: str, plan: Plan, fixed: Way, way: Way, seconds: float, gain: float) -> str:
+    name = plan.network.options.name
+    how = [f"batches of {plan.batch_size} go through {name} {_at_once(plan, way)}", *_differences(fixed, way)]
+    speed = f"{float(f'{plan.batch_size / seconds:.3g}'):,.0f} records a second"
+    by = "the fixed choice" if way == fixed else f"{gain:.2f} times the fixed choice"
+    return f"{CHOSEN}{wanted}: {', '.join([*how, speed])}, {by if gain else 'the fixed choice does not run'}"
+
+
+def _at_once(plan: Plan, way: Way) -> str:
+    return f"{way.part or 'all'} at a time" if plan.may_divide or way.part else "as many at a time as caches hold"
+
+
+def _differences(fixed: Way, way: Way) -> Iterator[str]:
+    if way.convolution != fixed.convolution:
+        yield {"strips": "convolutions in strips", "vendor": "convolutions by the vendor"}[way.convolution]
+    if way.vectors != fixed.vectors:
+        yield f"vectors of {way.vectors} bits"
+    if way.width != fixed.width:
+        yield f"{way.width} models side by side"
+
+
+def _name(plan: Plan, on: Mesh, job: Model, fixed: Way, most: int) -> str:
     """Return what a choice depends on, as a file's name."""
     device = on.devices.flat[0]
     versions = jax.__version__, jax.lib.__version__
-    shapes = plan.network.shape, plan.batch_size, len(job.members)
+    shapes = plan.network.shape, plan.batch_size, len(job.members), min(most, max(WIDTHS))
     parts = device.device_kind, device.client.platform_version, on.size, os.cpu_count(), versions, shapes
-    text = repr((*parts, repr(plan.network.options), plan.network.num_classes, plan.defences.names, plan.part))
+    text = repr((*parts, repr(plan.network.options), plan.network.num_classes, plan.defences.names, fixed))
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def _read(path: Path) -> dict[int, float]:
+def _read(path: Path) -> tuple[Way, float, float] | None:
     """Return what was kept; nothing where there is none, or none that can be read."""
     try:
         kept = json.loads(path.read_text())
-        return {int(part): float(seconds) for part, seconds in kept["seconds_per_step"].items()}
+        return Way(**kept["way"]), float(kept["seconds_per_step"]), float(kept["gain"])
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return {}
+        return None
 
 
-def _write(path: Path, found: dict[int, float]) -> None:
+def _write(path: Path, way: Way, seconds: float, gain: float) -> None:
     """Keep a choice; the file appears whole. That the next run must time again is no reason to fail."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps({"seconds_per_step": found}))
+        temporary.write_text(json.dumps({"way": vars(way), "seconds_per_step": seconds, "gain": gain}))
         temporary.replace(path)

@@ -81,12 +81,16 @@ def test_convolution_in_tiles(shape, dtype, tolerance):
             assert_same_function([own, expected], arrays(shape, 3, dtype)[:2], tolerance)
 
 
-def test_how_a_convolution_is_taken_changes_nothing(monkeypatch):
-    """In tiles or in strips, eight pictures at a time or all at once."""
-    x, kernel, _ = arrays((16, 8, 8, 8), 3, "float32")
-    for is_tiled, pictures in ((True, 8), (True, 16), (False, 8), (False, 16)):
-        monkeypatch.setattr(convolution, "takes_tiles", lambda *_, is_tiled=is_tiled: is_tiled)
-        monkeypatch.setattr(convolution, "PICTURES", pictures)
+@pytest.mark.parametrize("way", convolution.WAYS)
+@pytest.mark.parametrize("pictures", [8, 16])
+def test_how_a_convolution_is_taken_changes_nothing(way, pictures, monkeypatch):
+    """Whichever way, eight pictures at a time or all at once."""
+    x, kernel, bias = arrays((16, 8, 8, 8), 3, "float32")
+    monkeypatch.setattr(convolution, "PICTURES", pictures)
+    with convolution.convolutions(way):
+        together = lambda x, kernel, bias: convolution.conv_pool_tanh(x, 0.1 * kernel, bias)  # noqa: E731
+        expected = lambda x, kernel, bias: pooled_by_vendor(x, 0.1 * kernel, bias, 2)  # noqa: E731
+        assert_same_function([together, expected], (x, kernel, bias), 2e-5)
         own = lambda x, kernel: convolution.convolve(x, kernel, 1, 1)  # noqa: E731
         assert_same_function([own, lambda x, kernel: by_vendor(padded(x, 1), kernel, 1)], (x, kernel), 2e-5)
 
@@ -107,6 +111,8 @@ KINDS = ["patches", "slices"]
 
 
 def pooled(kind):
+    if kind == "tiles":
+        return lambda x, kernel, bias, pool: convolution._pooled(convolve_in_tiles(x, kernel, 0), bias, pool)
     return getattr(convolution, f"_pooled_by_{kind}")
 
 

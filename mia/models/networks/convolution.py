@@ -11,13 +11,15 @@ pictures, shifted against one another, are laid beside one another and multiplie
 Convolutions of 3 x 3 and stride 1 take half the multiplications on a CPU, see `winograd`.
 
 Where one step of the study's CNN goes (batch 32, one core, ms of 6.3): the first convolution's kernel gradient 1.7, its
-products 1.2 and patches 0.2, the second's three products 0.6, 0.5 and 0.5 and what is laid out for them 0.4, dense layers
-0.4, gradients through tanh and pool 0.3, Adam 0.2, parts added up 0.1, tanh 0.1.
+products 1.2 and patches 0.2, the second's three products 0.6, 0.5 and 0.5 and what is laid out for them 0.4, dense
+layers 0.4, gradients through tanh and pool 0.3, Adam 0.2, parts added up 0.1, tanh 0.1.
 
 Takes and gives float arrays [B height width channels]. Convolutions with a pool never pad: callers do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 
 import jax
@@ -32,6 +34,22 @@ from mia.models.networks.winograd import convolve_in_tiles, takes_tiles
 PICTURES = 8  # at once on a CPU: what is laid out of more leaves the caches
 
 
+WAYS = ("fixed", "strips", "vendor")
+"""How convolutions may be taken: as is fastest where it was measured; on a CPU without saving multiplications; by XLA's
+own, which is naive inside a CPU's loops."""
+_way: ContextVar[str] = ContextVar("way of convolutions", default=WAYS[0])
+
+
+@contextmanager
+def convolutions(way: str) -> Iterator[None]:
+    """Take convolutions one of `WAYS` in what is traced within; all are the same function up to round-off."""
+    token = _way.set(way)
+    try:
+        yield
+    finally:
+        _way.reset(token)
+
+
 def conv_pool_tanh(
     x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], bias: Float[Array, "F"], pool: int = 2
 ) -> Float[Array, "B P Q F"]:
@@ -40,10 +58,13 @@ def conv_pool_tanh(
     That is conv, tanh, max-pool in one, since tanh is monotonic, at a quarter of the tanh work. Rows and columns that
     do not fill a window are left out. Among equals the gradient goes to the first; round-off may tell equals apart.
     """
+    if _way.get() == "vendor":
+        return _pooled(_by_vendor(x, kernel), bias, pool)
     if not is_on_cpu():
         return _pooled_by_slices(x, kernel, bias, pool)
-    by = _pooled_by_tiles if takes_tiles(x.shape, kernel.shape, 1, 0) else _pooled_by_patches
-    return by(x, kernel, bias, pool)
+    if _is_tiled(x, kernel, 1, 0):
+        return _pooled(convolve_in_tiles(x, kernel, 0), bias, pool)
+    return _pooled_by_patches(x, kernel, bias, pool)
 
 
 def conv_pool_tanh_of_each(
@@ -59,6 +80,8 @@ def convolve(
     x: Float[Array, "B H W C"], kernel: Float[Array, "k k C F"], stride: int = 1, margin: int = 0
 ) -> Float[Array, "B P Q F"]:
     """Return the convolution of pictures with a margin of zeros."""
+    if _way.get() == "vendor":
+        return _by_vendor(x, kernel, stride, margin)
     if is_on_cpu():
         own = partial(_on_cpu, kernel=kernel, stride=stride, margin=margin)
         if len(x) <= PICTURES or len(x) % PICTURES:
@@ -70,9 +93,18 @@ def convolve(
 
 
 def _on_cpu(x: Array, kernel: Array, stride: int, margin: int) -> Array:
-    if takes_tiles(x.shape, kernel.shape, stride, margin):
+    if _is_tiled(x, kernel, stride, margin):
         return convolve_in_tiles(x, kernel, margin)
     return convolve_in_strips(x, kernel, (stride, margin))
+
+
+def _is_tiled(x: Array, kernel: Array, stride: int, margin: int) -> bool:
+    return _way.get() != "strips" and takes_tiles(x.shape, kernel.shape, stride, margin)
+
+
+def _by_vendor(x: Array, kernel: Array, stride: int = 1, margin: int = 0) -> Array:
+    sides, numbers = (margin, margin), ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, (stride, stride), (sides, sides), dimension_numbers=numbers)
 
 
 def is_on_cpu() -> bool:
@@ -86,8 +118,7 @@ def _pooled_by_slices(x: Array, kernel: Array, bias: Array, pool: int) -> Array:
     return _pool_tanh(_times(take_slices(x, size, shape, 1), kernel), bias, pool)
 
 
-def _pooled_by_tiles(x: Array, kernel: Array, bias: Array, pool: int) -> Array:
-    products = convolve_in_tiles(x, kernel, 0)
+def _pooled(products: Float[Array, "B H W F"], bias: Array, pool: int) -> Array:
     height, width = products.shape[1] // pool * pool, products.shape[2] // pool * pool
     return _pool_tanh(products[:, :height, :width], bias, pool)
 

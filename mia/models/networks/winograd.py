@@ -55,7 +55,8 @@ def convolve_in_tiles(x: Float[Array, "B H W C"], kernel: Float[Array, "3 3 C F"
     products = lax.optimization_barrier(jnp.einsum("snc,scf->snf", sums, _kernel_sums(kernel)))
     parts = products.reshape(INPUTS, len(x), -1, x.shape[2], SIZE, kernel.shape[3])
     width = _outputs(x.shape[2], margin)
-    added = sum(shifted(parts[..., i, :], 3, margin - i, width, 1) for i in range(SIZE))
+    columns = [shifted(parts[..., i, :], 3, margin - i, width, 1) for i in range(SIZE)]
+    added = sum(columns[1:], start=columns[0])
     return _above_one_another(_sums(OUTPUT_SUMS, added))[:, : _outputs(x.shape[1], margin)]
 
 
