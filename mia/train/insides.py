@@ -19,6 +19,7 @@ from mia.models.networks.layers import Training
 from mia.models.networks.network import Network, Tree
 from mia.models.networks.record_gradients import Layer, squared_norms
 from mia.records import LastLayer
+from mia.train.devices import jit
 from mia.train.loss import cross_entropy
 
 CHUNK = 128  # records that go through the model at once
@@ -98,7 +99,7 @@ def _asking(probe: Any, count: int) -> Training:
     return Training(jax.random.key(0), jnp.float32(0), jnp.ones(count, jnp.float32), probe=probe)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jit, static_argnums=(0, 1))
 def _last(network: Network, scale: float, weights: tuple[Tree, Tree], x: Array) -> tuple[Array, Array, Array]:
     watch = _Watch()
     logits, _ = network.apply(*weights, x.astype(jnp.float32) * jnp.float32(scale), _asking(watch, len(x)))
@@ -107,7 +108,7 @@ def _last(network: Network, scale: float, weights: tuple[Tree, Tree], x: Array) 
     return watch.last
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jit, static_argnums=(0, 1))
 def _norms(network: Network, scale: float, weights: tuple[Tree, Tree], x: Array, labels: Array) -> Array:
     parameters, statistics = weights
     x = x.astype(jnp.float32) * jnp.float32(scale)

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Float, Int, Shaped
 
 from mia.models.networks.network import Network, Tree
-from mia.train.devices import MODELS, mesh
+from mia.train.devices import MODELS, jit, mesh
 
 CHUNK = 128  # records that go through the model at once
 CHUNKS_PER_CALL = (1, 8, 32)  # sizes that are compiled: the smallest that holds all, or the largest again and again
@@ -69,7 +69,7 @@ def _collect(logits: np.ndarray, first: int, count: int, result: jax.Array) -> N
     logits[first : first + count] = np.asarray(result)[:count]
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
+@partial(jit, static_argnums=(0, 1, 2))
 def _logits(network: Network, on: Mesh, scale: float, weights: tuple[Tree, Tree], x: jax.Array) -> jax.Array:
     def chunk(weights: tuple[Tree, Tree], x: jax.Array) -> jax.Array:
         return network.apply(*weights, x.astype(jnp.float32) * jnp.float32(scale))[0]

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from mia.models.networks.convolution import convolutions
-from mia.train.devices import MODELS
+from mia.train.devices import MODELS, PIECES, jit
 from mia.train.one import train_steps
 from mia.train.options import EngineOptions
 from mia.train.state import Model, Plan, Records, State, initial_state
@@ -27,7 +27,7 @@ SHARE = 0.85  # of a device's memory that may be planned for
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how XLA's message begins
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jit, static_argnums=(0, 1))
 def initialise(plan: Plan, on: Mesh, models: Model) -> State:
     """Return the untrained models of a group."""
 
@@ -58,7 +58,7 @@ def advance(
 @cache
 def _program(vectors: int) -> Any:
     """Return `_advance` compiled for vectors of so many bits: the same numbers."""
-    options = {"xla_cpu_prefer_vector_width": vectors}
+    options = PIECES | {"xla_cpu_prefer_vector_width": vectors}
     return jax.jit(_advance, static_argnums=(0, 1, 2), donate_argnums=5, compiler_options=options)
 
 

@@ -26,8 +26,8 @@ from mia.train.state import Model, Plan, Records, even_part
 
 PARTS = (8, 32)  # records of a batch that go through the model at once
 WIDTHS = (4, 16)  # models side by side on a core
-STEPS, SECONDS, ROUNDS = 4, 0.05, 3  # at least, of each try; tries
-MOST_STEPS = 2000
+SECONDS, MOST_STEPS, ROUNDS = 0.05, 2000, 3  # of a try, at least and at most; tries
+HOPELESS = 1.3  # times the fastest in the first try: is not tried again
 GAIN = 1.03  # less is not worth another way
 
 
@@ -148,8 +148,10 @@ def fastest(
 def timed(ways: list[Way], plan: Plan, on: Mesh, records: Records, job: Model) -> dict[Way, float]:
     """Return the seconds of a step of one model by each way, in rounds that take turns, without what does not run."""
     best: dict[Way, float] = {}
-    steps = dict.fromkeys(ways, STEPS)
-    for turn in range(1 + ROUNDS):  # the first one compiles, the second tells how many steps are long enough
+    steps = dict.fromkeys(ways, 1)
+    for turn in range(2 + ROUNDS):  # the first one compiles, the second tells how many steps are long enough
+        if turn == 3:
+            best = {way: seconds for way, seconds in best.items() if seconds < HOPELESS * min(best.values())}
         for way in ways:
             if turn and way not in best:
                 continue
@@ -160,7 +162,7 @@ def timed(ways: list[Way], plan: Plan, on: Mesh, records: Records, job: Model) -
                 continue
             best[way] = seconds if turn < 3 else min(best[way], seconds)
             if turn == 1:
-                steps[way] = int(np.clip(SECONDS / (seconds * way.width), STEPS, MOST_STEPS))
+                steps[way] = int(np.clip(SECONDS / (seconds * way.width), 1, MOST_STEPS))
     return best
 
 
@@ -182,7 +184,9 @@ def _line(wanted: str, plan: Plan, fixed: Way, way: Way, seconds: float, gain: f
 
 
 def _at_once(plan: Plan, way: Way) -> str:
-    return f"{way.part or 'all'} at a time" if plan.may_divide or way.part else "as many at a time as caches hold"
+    if way.part:
+        return f"{way.part} at a time"
+    return "all at once" if plan.may_divide else "as many at a time as caches hold"
 
 
 def _differences(fixed: Way, way: Way) -> Iterator[str]:

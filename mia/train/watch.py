@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from mia.models.networks.network import Tree
-from mia.train.devices import MODELS
+from mia.train.devices import MODELS, jit
 from mia.train.loss import cross_entropy
 from mia.train.state import Model, Plan, Records, State, features, initial_state
 
@@ -68,7 +68,7 @@ def losses(
     return np.asarray(found)[: len(index)]
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jit, static_argnums=(0, 1))
 def _losses(
     plan: Plan, on: Mesh, records: Records, models: tuple[Tree, Tree], which: Int[Array, ""], index: Int[Array, "n"]
 ) -> Float[Array, "n"]:
