@@ -32,7 +32,7 @@ from mia.train.options import EngineOptions, TrainOptions
 if TYPE_CHECKING:
     from mia.train.group import Progress, Trained
 
-SIZES = {"cnn": (2500, 3, 3), "mlp": (1200, 300, 30), "wide_resnet": (320, 2, 2)}  # records, epochs, epochs beside
+SIZES = {"cnn": (2500, 3, 3), "mlp": (1200, 300, 30), "wide_resnet": (320, 3, 2)}  # records, epochs, epochs beside
 OPTIONS: dict[str, ModelOptions] = {"cnn": CnnOptions(), "mlp": MlpOptions(), "wide_resnet": WideResnetOptions()}
 
 

@@ -225,6 +225,22 @@ def test_what_does_not_run_is_left_out_and_each_way_is_timed(monkeypatch):
     assert all(0 < seconds < 10 for seconds in times.values())
 
 
+def test_what_is_far_behind_is_not_tried_for_long(monkeypatch):
+    tries = []
+
+    def one(way, plan, on, records, job, steps):
+        tries.append((way.part, steps))
+        return {0: 1e-4, 8: 1.2e-4, 32: 1e-3}[way.part]
+
+    monkeypatch.setattr(tune, "_try", one)
+    plan, records, model = parts_of(TrainOptions())
+    ways = [replace(FIXED, part=part) for part in (0, 8, 32)]
+    assert tune.timed(ways, plan, mesh(), records, model) == {ways[0]: 1e-4, ways[1]: 1.2e-4}
+    counts = {part: [steps for own, steps in tries if own == part] for part in (0, 8, 32)}
+    assert {part: len(own) for part, own in counts.items()} == {0: 2 + tune.ROUNDS, 8: 2 + tune.ROUNDS, 32: 3}
+    assert counts[0][:3] == [1, 1, 500]  # long enough, once it is known how long a step takes
+
+
 def test_models_trained_by_the_fastest_way_are_the_same(monkeypatch, table, split, tmp_path):
     """The real thing, chosen on this machine: whatever it is, models differ by round-off alone."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
