@@ -89,7 +89,7 @@ def bytes_needed(plan: Plan, on: Mesh, width: int, records: Records, model: Mode
     """Return the memory that one device needs to train `width` models like `model` side by side, data set included."""
     size = width * on.size
     models = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *jnp.shape(leaf)), jnp.result_type(leaf)), model)
-    state = jax.eval_shape(partial(initialise, plan, on), models)
+    state = jax.eval_shape(partial(initialise.__wrapped__, plan, on), models)  # compiler options bear no nesting
     count = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((on.size,), jnp.int32)
     memory = _program(plan.vectors).lower(plan, on, width, records, models, state, *count).compile().memory_analysis()
     assert memory is not None, "XLA tells what a compiled program needs"
