@@ -126,6 +126,6 @@ def curve(logits: Float[Array, "B C"], batch: Batch, weights: Float[Array, "B"])
 
 
 def first_largest(logits: Float[Array, "B C"]) -> Int[Array, "B"]:
-    """Return what `argmax` does, whose loop XLA's CPU backend takes one number at a time."""
+    """Return what `argmax` does, where there is no NaN; XLA's CPU backend looks for it one number at a time."""
     is_largest = logits == logits.max(axis=-1, keepdims=True)
     return jnp.where(is_largest, jnp.arange(logits.shape[-1]), logits.shape[-1]).min(axis=-1)

@@ -27,7 +27,7 @@ from mia.train.state import Model, Plan, Records, even_part
 PARTS = (8, 32)  # records of a batch that go through the model at once
 WIDTHS = (4, 16)  # models side by side on a core
 SECONDS, MOST_STEPS, ROUNDS = 0.05, 2000, 3  # of a try, at least and at most; tries
-HOPELESS = 1.3  # times the fastest in the first try: is not tried again
+HOPELESS = 1.3  # times the fastest: is not tried again
 GAIN = 1.03  # less is not worth another way
 
 
@@ -148,21 +148,21 @@ def fastest(
 def timed(ways: list[Way], plan: Plan, on: Mesh, records: Records, job: Model) -> dict[Way, float]:
     """Return the seconds of a step of one model by each way, in rounds that take turns, without what does not run."""
     best: dict[Way, float] = {}
-    steps = dict.fromkeys(ways, 1)
-    for turn in range(2 + ROUNDS):  # the first one compiles, the second tells how many steps are long enough
-        if turn == 3:
-            best = {way: seconds for way, seconds in best.items() if seconds < HOPELESS * min(best.values())}
+    steps, is_hopeless = dict.fromkeys(ways, 1), dict.fromkeys(ways, False)
+    for turn in range(3 + ROUNDS):  # the first one compiles, two more tell how many steps are long enough
         for way in ways:
-            if turn and way not in best:
+            if (turn and way not in best) or is_hopeless[way]:
                 continue
             try:
                 seconds = _try(way, way.of(plan), on, records, job, steps[way])
             except jax.errors.JaxRuntimeError:
                 best.pop(way, None)
                 continue
-            best[way] = seconds if turn < 3 else min(best[way], seconds)
-            if turn == 1:
+            best[way] = seconds if turn <= 3 else min(best[way], seconds)
+            if turn in (1, 2):
                 steps[way] = int(np.clip(SECONDS / (seconds * way.width), 1, MOST_STEPS))
+        if turn >= 3:
+            is_hopeless = {way: seconds > HOPELESS * min(best.values()) for way, seconds in best.items()}
     return best
 
 

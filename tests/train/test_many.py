@@ -16,7 +16,7 @@ from mia.train import devices, group, many
 from mia.train.defence_options import DistillationOptions
 from mia.train.defences import Batch
 from mia.train.hooks import Strengths
-from mia.train.loss import training_loss
+from mia.train.loss import first_largest, training_loss
 from mia.train.many import DivergedError, train_many
 from mia.train.options import EngineOptions, TrainOptions
 from mia.train.state import optimiser
@@ -253,3 +253,9 @@ def test_requests_that_cannot_work(table, split):
         train(table, members, nonmembers, options=[SHORT, replace(SHORT, epochs=4)])
     with pytest.raises(RequestError, match="model=cnn"):
         train(table, members, nonmembers, model=CnnOptions())
+
+
+def test_the_largest_is_the_first_among_equals():
+    logits = np.random.default_rng(0).integers(0, 3, (500, 7)).astype(np.float32)
+    logits[0] = -np.inf
+    np.testing.assert_array_equal(first_largest(jnp.array(logits)), logits.argmax(axis=1))

@@ -235,9 +235,9 @@ def test_what_is_far_behind_is_not_tried_for_long(monkeypatch):
     monkeypatch.setattr(tune, "_try", one)
     plan, records, model = parts_of(TrainOptions())
     ways = [replace(FIXED, part=part) for part in (0, 8, 32)]
-    assert tune.timed(ways, plan, mesh(), records, model) == {ways[0]: 1e-4, ways[1]: 1.2e-4}
+    assert tune.timed(ways, plan, mesh(), records, model) == dict(zip(ways, (1e-4, 1.2e-4, 1e-3), strict=True))
     counts = {part: [steps for own, steps in tries if own == part] for part in (0, 8, 32)}
-    assert {part: len(own) for part, own in counts.items()} == {0: 2 + tune.ROUNDS, 8: 2 + tune.ROUNDS, 32: 3}
+    assert {part: len(own) for part, own in counts.items()} == {0: 3 + tune.ROUNDS, 8: 3 + tune.ROUNDS, 32: 4}
     assert counts[0][:3] == [1, 1, 500]  # long enough, once it is known how long a step takes
 
 
