@@ -27,14 +27,16 @@ SHARE = 0.85  # of a device's memory that may be planned for
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # how XLA's message begins
 
 
-@partial(jit, static_argnums=(0, 1))
-def initialise(plan: Plan, on: Mesh, models: Model) -> State:
+def _initialise(plan: Plan, on: Mesh, models: Model) -> State:
     """Return the untrained models of a group."""
 
     def local(models: Model) -> State:
         return jax.lax.map(partial(initial_state, plan), models)
 
     return jax.shard_map(local, mesh=on, in_specs=SHARDED, out_specs=SHARDED, check_vma=False)(models)
+
+
+initialise = jit(_initialise, static_argnums=(0, 1))
 
 
 def advance(
@@ -89,7 +91,7 @@ def bytes_needed(plan: Plan, on: Mesh, width: int, records: Records, model: Mode
     """Return the memory that one device needs to train `width` models like `model` side by side, data set included."""
     size = width * on.size
     models = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *jnp.shape(leaf)), jnp.result_type(leaf)), model)
-    state = jax.eval_shape(partial(initialise.__wrapped__, plan, on), models)  # compiler options bear no nesting
+    state = jax.eval_shape(partial(_initialise, plan, on), models)  # compiler options bear no nesting
     count = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((on.size,), jnp.int32)
     memory = _program(plan.vectors).lower(plan, on, width, records, models, state, *count).compile().memory_analysis()
     assert memory is not None, "XLA tells what a compiled program needs"

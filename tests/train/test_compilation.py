@@ -43,6 +43,6 @@ def run(table, split, options=OPTIONS, seeds=SEEDS):
 
 def test_a_run_compiles_one_program_of_each_kind_whatever_its_models_and_strengths(programs, table, split):
     assert run(table, split) == 3
-    assert sorted(programs) == [f"jit({name})" for name in ("_advance", "_logits", "_losses", "initialise")]
+    assert sorted(programs) == [f"jit({name})" for name in ("_advance", "_initialise", "_logits", "_losses")]
     run(table, split, replace(OPTIONS, l2=0.01, label_smoothing=0.1, weight_decay=0.1, learning_rate=0.1), SEEDS + 5)
     assert len(programs) == 4
