@@ -5,7 +5,6 @@ the sum of what clipping leaves of them, a few records at a time: as many as cac
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import jax
@@ -14,6 +13,7 @@ from jax.extend.random import threefry2x32_p
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray, Scalar, UInt32
 
 from mia.models.networks.convolution import is_on_cpu
+from mia.models.networks.in_memory import in_memory
 from mia.models.networks.layers import Training
 from mia.models.networks.network import Network, Tree
 from mia.models.networks.record_gradients import Probe, shapes_of, weighted_gradient
@@ -154,17 +154,8 @@ def normals(key: PRNGKeyArray, count: int) -> Float[Array, "n"]:
         return jax.lax.complex(*(length * part for part in sine_and_cosine(second)))
 
     # What comes in pairs is kept as complex numbers: of two arrays XLA would work out each by itself, all of it twice.
-    made = _in_memory(lambda: twins(_in_memory(pairs, half, data)), half, data)
+    made = in_memory(lambda: twins(in_memory(pairs, data)), data)
     return jnp.concatenate([made.real, made.imag])[:count]
-
-
-def _in_memory(make: Callable[[], Complex[Array, "n"]], length: int, key: UInt32[Array, "2"]) -> Complex[Array, "n"]:
-    """Return make(), worked out once.
-
-    XLA would work it out anew for each of its uses: ten times slower. It merges nothing across a condition, and does
-    not see that this one always holds.
-    """
-    return jax.lax.cond(key[0] >> 1 < jnp.uint32(2**31), make, lambda: jnp.zeros(length, jnp.complex64))
 
 
 def sine_and_cosine(turns: UInt32[Array, "n"]) -> tuple[Float[Array, "n"], Float[Array, "n"]]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -67,13 +68,13 @@ def tuned(
     """
     fixed = Way(plan.part, plan.convolution, plan.vectors, width)
     most = -(-len(jobs) // on.size) if engine.models_per_batch == "auto" else width
-    dimensions = ways_to_try(plan, on, fixed, most)
-    if engine.tune == "off" or not any(dimensions):
+    others = ways_to_try(plan, on, fixed, most)
+    if engine.tune == "off" or not any(others.values()):
         return plan, width, ""
     path = (folder or cache_folder().parent / "tuned") / f"{_name(plan, on, jobs[0], fixed, most)}.json"
     kept = None if engine.tune == "again" else _read(path)
     if kept is None:
-        kept = fastest(fixed, dimensions, lambda ways: timed(ways, plan, on, records, jobs[0]))
+        kept = fastest(fixed, others, lambda ways: timed(ways, plan, on, records, jobs[0]))
         if kept is None:  # training will say why
             return plan, width, ""
         _write(path, *kept)
@@ -81,8 +82,8 @@ def tuned(
     return way.of(plan), way.width, _line(engine.tune, plan, fixed, way, seconds / on.size, gain)
 
 
-def ways_to_try(plan: Plan, on: Mesh, fixed: Way, most: int) -> list[list[Way]]:
-    """Return the ways that differ from the fixed one in one thing, by what they differ in.
+def ways_to_try(plan: Plan, on: Mesh, fixed: Way, most: int) -> dict[str, list[Any]]:
+    """Return what else each field of a way may be.
 
     Args:
         plan: The fixed choice.
@@ -92,15 +93,15 @@ def ways_to_try(plan: Plan, on: Mesh, fixed: Way, most: int) -> list[list[Way]]:
     """
     takes_pictures = model_kind(plan.network.options).takes == "pictures"
     if on.devices.flat[0].platform != "cpu":
-        return [[replace(fixed, convolution="vendor")] if takes_pictures else []]
-    parts = [part for part in parts_to_try(plan) if part != fixed.part]
-    widths = {even_part(most, width) or most for width in WIDTHS if fixed.width == 1} - {fixed.width}
-    return [
-        [replace(fixed, part=part) for part in parts if fixed.width == 1],
-        [replace(fixed, convolution="strips")] if takes_pictures else [],
-        [replace(fixed, vectors=256)],
-        [replace(fixed, width=width) for width in sorted(widths)],
-    ]
+        return {"convolution": ["vendor"] if takes_pictures else []}
+    is_alone = fixed.width == 1
+    widths = {even_part(most, width) or most for width in WIDTHS} - {1}
+    return {
+        "part": [part for part in parts_to_try(plan) if part != fixed.part] if is_alone else [],
+        "convolution": ["strips"] if takes_pictures else [],
+        "vectors": [256],
+        "width": sorted(widths) if is_alone else [],
+    }
 
 
 def parts_to_try(plan: Plan) -> list[int]:
@@ -114,29 +115,25 @@ def parts_to_try(plan: Plan) -> list[int]:
 
 
 def fastest(
-    fixed: Way, dimensions: list[list[Way]], time_all: Callable[[list[Way]], dict[Way, float]]
+    fixed: Way, others: dict[str, list[Any]], time_all: Callable[[list[Way]], dict[Way, float]]
 ) -> tuple[Way, float, float] | None:
     """Return the fastest way, the seconds that a step of one model takes by it, and its gain over the fixed one.
 
-    One thing after another is chosen, the others as they are by then; a way that gains little is left. The gain of the
-    last is measured beside the fixed way once more; 0 where that does not run. Nothing where no way runs.
+    One field after another is chosen; what gains little is left. The gain is measured beside the fixed way once more; 0
+    where that does not run. Nothing where no way runs.
 
     Args:
         fixed: The fixed choice.
-        dimensions: Ways that differ from it in one thing, by what they differ in.
+        others: What else each field may be.
         time_all: (ways) -> seconds of those that run.
     """
     best, seconds = fixed, np.inf
-    for others in dimensions:
-        # what an earlier round has chosen stays
-        chosen = {name: value for name, value in vars(best).items() if value != getattr(fixed, name)}
-        ways = [best, *(replace(other, **chosen) for other in others)]
-        if len(ways) > 1:
-            found = time_all(ways)
-            if found:
-                quickest = min(found, key=lambda way: found[way])
-                best = quickest if found.get(best, np.inf) > found[quickest] * GAIN else best
-                seconds = found[best]
+    for name, values in others.items():
+        found = time_all([best, *(replace(best, **{name: value}) for value in values)]) if values else {}
+        if found:
+            quickest = min(found, key=lambda way: found[way])
+            best = quickest if found.get(best, np.inf) > found[quickest] * GAIN else best
+            seconds = found[best]
     if best != fixed:
         found = time_all([fixed, best])
         if best not in found or found.get(fixed, np.inf) < found[best] * GAIN:
@@ -202,7 +199,7 @@ def _name(plan: Plan, on: Mesh, job: Model, fixed: Way, most: int) -> str:
     """Return what a choice depends on, as a file's name."""
     device = on.devices.flat[0]
     versions = jax.__version__, jax.lib.__version__
-    shapes = plan.network.shape, plan.batch_size, len(job.members), min(most, max(WIDTHS))
+    shapes = plan.network.shape, plan.batch_size, len(job.members), most
     parts = device.device_kind, device.client.platform_version, on.size, os.cpu_count(), versions, shapes
     text = repr((*parts, repr(plan.network.options), plan.network.num_classes, plan.defences.names, fixed))
     return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -15,13 +15,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from train import OPTIONS, rows_of, synthetic, train
+from train import OPTIONS, by_convolution, rows_of, synthetic, train
 
 from mia.models.options import WideResnetOptions
 from mia.train.defence_options import DpOptions
@@ -151,36 +150,9 @@ def wide(sizes: Sizes) -> Iterator[Line]:
 
 def vendor(sizes: Sizes) -> Iterator[Line]:
     """Train with the vendor's convolution in place of ours."""
-    with by_vendor():
+    with by_convolution("vendor"):
         yield from rates("cnn", dict(list(sizes.cnn.items())[-2:-1]), sizes.records)
         yield from wide(sizes)
-
-
-@contextmanager
-def by_vendor() -> Iterator[None]:
-    """Let the vendor's convolution stand in for ours."""
-    import jax
-
-    from mia.models.networks import convolution
-
-    def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-        return jax.lax.conv_general_dilated(
-            x, kernel, (stride, stride), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-
-    def pooled(x: jax.Array, kernel: jax.Array, bias: jax.Array, pool: int) -> jax.Array:
-        window = (1, pool, pool, 1)
-        y = jax.lax.reduce_window(convolve(x, kernel, 1), -jax.numpy.inf, jax.lax.max, window, window, "VALID")
-        return jax.numpy.tanh(y + bias)
-
-    kept = convolution._by_slices, convolution._pooled_by_slices
-    convolution._by_slices, convolution._pooled_by_slices = convolve, pooled
-    jax.clear_caches()
-    try:
-        yield
-    finally:
-        convolution._by_slices, convolution._pooled_by_slices = kept
-        jax.clear_caches()
 
 
 def memory(sizes: Sizes) -> Iterator[Line]:

@@ -19,6 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +66,7 @@ def train(
     side_by_side: str = "auto",
     model: object = None,
     tune: str = "off",
+    convolution: str = "fixed",
 ) -> tuple[list["Trained"], float, float]:
     """Train models of one kind on random records of theirs.
 
@@ -83,10 +87,24 @@ def train(
     seeds, every = np.arange(num_models, dtype=np.uint32), [options] * num_models
     rows = rows_of(num_models, size)
     chosen = model or OPTIONS[kind]
-    trained = list(train_many(data, *rows, seeds, chosen, every, EngineOptions(side_by_side, tune=tune), report))
+    with by_convolution(convolution):
+        trained = list(train_many(data, *rows, seeds, chosen, every, EngineOptions(side_by_side, tune=tune), report))
     work = num_models * options.epochs * size
     done = [one.fraction * work for one in reports]
     return trained, fastest(done, arrivals, min(size * len(jax.devices()), work / 3)), reports[-1].seconds
+
+
+@contextmanager
+def by_convolution(way: str) -> Iterator[None]:
+    """Let convolutions be taken one way, without a choice."""
+    from mia.train import many
+
+    plan = many.Plan
+    many.Plan = partial(plan, convolution=way)  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        many.Plan = plan  # type: ignore[misc]
 
 
 def main() -> None:
@@ -100,6 +118,7 @@ def main() -> None:
     parser.add_argument("--test-records", type=int, default=0)
     parser.add_argument("--models-per-batch", default="auto")
     parser.add_argument("--tune", default="off", choices=("off", "auto", "again"))
+    parser.add_argument("--convolution", default="fixed", choices=("fixed", "strips", "vendor"))
     parser.add_argument("--norm", default="group", choices=("group", "batch"), help="of wide_resnet")
     parser.add_argument("--dp", action="store_true", help="DP-SGD: each record's gradient clipped, noise added")
     parser.add_argument("--beside", nargs=2, metavar=("PYTHON", "SCRIPT"), help="interpreter and script for PyTorch")
@@ -126,7 +145,14 @@ def alone(chosen: argparse.Namespace) -> dict[str, object]:
     options = TrainOptions(epochs=chosen.epochs, batch_size=chosen.batch, test_records=chosen.test_records, dp=private)
     model = WideResnetOptions(norm=chosen.norm) if chosen.model == "wide_resnet" else None
     trained, rate, seconds = train(
-        chosen.model, chosen.models, chosen.size, options, chosen.models_per_batch, model, chosen.tune
+        chosen.model,
+        chosen.models,
+        chosen.size,
+        options,
+        chosen.models_per_batch,
+        model,
+        chosen.tune,
+        chosen.convolution,
     )
     return {
         "model": chosen.model,
@@ -143,7 +169,7 @@ def beside(chosen: argparse.Namespace) -> dict[str, object]:
     """Return medians over rounds in which this engine and PyTorch take turns: first ours, then each mode of theirs."""
     work = ["--model", chosen.model, "--models", chosen.models, "--size", chosen.size, "--batch", chosen.batch]
     how = ["--epochs", chosen.epochs, "--tune", chosen.tune, "--models-per-batch", chosen.models_per_batch]
-    how += ["--test-records", chosen.test_records, "--norm", chosen.norm]
+    how += ["--test-records", chosen.test_records, "--norm", chosen.norm, "--convolution", chosen.convolution]
     commands = {"ours": [sys.executable, __file__, *work, *how, "--cache", chosen.cache or tempfile.mkdtemp()]}
     theirs = [*chosen.beside, *work, "--epochs", min(chosen.epochs, SIZES[chosen.model][2])]
     if chosen.dp:

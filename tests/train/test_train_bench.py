@@ -30,6 +30,7 @@ def measured(bench, monkeypatch, rates, dp):
     monkeypatch.setattr(bench.subprocess, "run", run)
     given = {"model": "mlp", "models": 2, "size": 64, "batch": 32, "epochs": 300, "tune": "off", "norm": "group"}
     given |= {"models_per_batch": "auto", "test_records": 0, "cache": Path("kept"), "beside": ["torch/python", "it.py"]}
+    given |= {"convolution": "fixed"}
     return bench.beside(argparse.Namespace(**given, dp=dp, rounds=3)), commands
 
 

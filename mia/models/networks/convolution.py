@@ -17,7 +17,7 @@ layers 0.4, gradients through tanh and pool 0.3, Adam 0.2, parts added up 0.1, t
 Takes and gives float arrays [B height width channels]. Convolutions with a pool never pad: callers do.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -28,6 +28,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from mia.models.networks.in_memory import in_memory
 from mia.models.networks.strips import convolve_in_strips
 from mia.models.networks.winograd import convolve_in_tiles, takes_tiles
 
@@ -275,17 +276,7 @@ def take_patches(x: Float[Array, "B H W C"], size: int, corners: Int[np.ndarray,
         numbers = lax.GatherDimensionNumbers((1,), (), (0,))
         return lax.gather(x.reshape(-1), starts, numbers, (length,), mode="promise_in_bounds")
 
-    return _in_memory(gather, (len(starts), length), x).reshape(batch * len(corners), size * length)
-
-
-def _in_memory(compute: Callable[[], Array], shape: tuple[int, ...], probe: Array) -> Array:
-    """Return compute(), copied run by run instead of element by element.
-
-    XLA would merge the gather with the change of shape that follows, and then compute every element's address: ten
-    times slower. It merges nothing across a condition. This one holds unless `probe` is not a number.
-    """
-    first = probe.reshape(-1)[0]
-    return lax.cond(first == first, compute, lambda: jnp.full(shape, jnp.nan, probe.dtype))  # noqa: PLR0124
+    return in_memory(gather, x).reshape(batch * len(corners), size * length)
 
 
 def add_patches(patches: Float[Array, "B P Q k k C"], shape: tuple[int, ...], stride: int) -> Float[Array, "B H W C"]:
