@@ -7,8 +7,9 @@ comes once in every epoch, in fresh order; under DP-SGD with Poisson sampling ea
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Scalar
+from jaxtyping import Array, Float, Int, Scalar, UInt32
 
+from mia.models.networks.convolution import is_on_cpu
 from mia.train.compatible import part_sizes
 from mia.train.defences import Batch
 from mia.train.hooks import Hooks
@@ -39,8 +40,21 @@ def steps_per_epoch(plan: Plan, num_members: int) -> int:
 
 def epoch_order(plan: Plan, model: Model, epoch: Scalar) -> tuple[Int[Array, "steps B"], Float[Array, "steps B"]]:
     """Return positions among the members for each step of an epoch, and weights 0 for padding in the last."""
-    order = jnp.argsort(jax.random.bits(key_of(model, ORDER, epoch), (len(model.members),)))
-    return padded(order, plan.batch_size)
+    return padded(order_of(jax.random.bits(key_of(model, ORDER, epoch), (len(model.members),))), plan.batch_size)
+
+
+def order_of(words: UInt32[Array, "n"]) -> Int[Array, "n"]:
+    """Return the positions that sort the words, those of equal ones in their order.
+
+    As `jnp.argsort` does, which for CPUs becomes a sort that calls a function for every comparison. Here each word and
+    its position are one number of 64 bits; XLA sorts those by itself, in a quarter of the time.
+    """
+    if not is_on_cpu():
+        return jnp.argsort(words)
+    with jax.enable_x64(True):
+        high = jax.lax.shift_left(jax.lax.convert_element_type(words, jnp.uint64), np.uint64(32))
+        numbers = jax.lax.sort(high | jax.lax.iota(jnp.uint64, len(words)), is_stable=False)
+        return jax.lax.convert_element_type(numbers & np.uint64(2**32 - 1), jnp.int32)
 
 
 def padded(index: Int[Array, "n"], batch_size: int) -> tuple[Int[Array, "steps B"], Float[Array, "steps B"]]:
