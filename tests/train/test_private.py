@@ -29,13 +29,14 @@ from mia.train.many import train_many
 from mia.train.options import TrainOptions
 from mia.train.privacy import epsilon_of, grid_step, with_noise
 from mia.train.private import (
+    PoissonBatch,
     clipped_gradient,
-    first_at_least,
     in_microbatches,
     noisy_mean,
     normals,
     poisson_batch,
     poisson_microbatch,
+    positions_in,
 )
 from mia.train.sharded import bytes_needed
 from mia.train.state import Model, Plan, Records
@@ -146,13 +147,13 @@ def test_no_noise_is_drawn_at_zero():
 
 def test_poisson_batches_hold_each_record_on_its_own():
     keys = jax.random.split(KEY, 400)
-    running = jax.vmap(lambda key: poisson_batch(key, 50, 10))(keys)
+    drawn = jax.vmap(lambda key: poisson_batch(key, 50, 10))(keys)
     of_one = jax.vmap(poisson_microbatch, in_axes=(None, 0, None))
-    rows, weights = jax.vmap(of_one, in_axes=(0, None, None))(running, jnp.arange(13), 4)
+    rows, weights = jax.vmap(of_one, in_axes=(0, None, None))(drawn, jnp.arange(13), 4)
     assert rows.shape == (400, 13, 4)
     flat = weights.reshape(400, -1)
     counts = np.asarray(flat.sum(axis=1)).astype(int)
-    np.testing.assert_array_equal(running[:, -1], counts)
+    np.testing.assert_array_equal(drawn.counts[:, -1], counts)
     assert (np.diff(flat, axis=1) <= 0).all()  # padding stands at the end
     assert ((rows >= 0) & (rows < 50)).all()
     for row, count in zip(np.asarray(rows).reshape(400, -1), counts, strict=True):
@@ -163,11 +164,21 @@ def test_poisson_batches_hold_each_record_on_its_own():
     assert stats.chisquare(times).pvalue > 0.001
 
 
-@pytest.mark.parametrize("count", [1, 63, 64, 65, 500])
-def test_searching_in_blocks_finds_the_first_of_equals(count):
-    values = np.sort(np.random.default_rng(count).integers(0, count // 3 + 1, count)).astype(np.int32)
-    wanted = np.arange(-1, values[-1] + 1, dtype=np.int32)
-    np.testing.assert_array_equal(first_at_least(jnp.array(values), jnp.array(wanted)), values.searchsorted(wanted))
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 500])
+@pytest.mark.parametrize("share", [1, 30, 100])
+def test_the_records_of_a_poisson_batch_are_those_that_were_drawn(count, share):
+    rate = share * count / 100  # of it the draw below depends, whatever form the batch has
+    batch = poisson_batch(KEY, count, rate)
+    drawn = np.flatnonzero(np.asarray(jax.random.uniform(KEY, (count,))) < rate / count)
+    assert batch.counts[-1] == len(drawn)
+    np.testing.assert_array_equal(positions_in(batch, jnp.arange(len(drawn)) + 1), drawn)
+
+
+def test_of_an_empty_batch_every_place_is_padding():
+    batch = PoissonBatch(jnp.zeros(3, jnp.uint32), jnp.zeros(3, jnp.int32))
+    rows, weights = poisson_microbatch(batch, jnp.int32(0), 5)
+    np.testing.assert_array_equal(rows, 0)
+    np.testing.assert_array_equal(weights, 0)
 
 
 def test_normal_numbers_are_those_of_the_generator_s_words():
