@@ -28,7 +28,7 @@ from mia.data import DATASETS
 from mia.defences import DEFENCES
 from mia.limits import spell_limits
 from mia.models import MODELS
-from mia.overrides import CHOICES, GROUPS, key_of, parsed, spell_out, tidy
+from mia.overrides import CHOICES, GROUPS, key_of, parsed, refuse_path, spell_out, tidy
 from mia.registry import Registry
 from mia.sweep_files import SweepFile, asked_for, read_sweep, sweep_paths
 from mia.sweep_options import SWEEPERS
@@ -173,6 +173,8 @@ def compose_with(
     Raises:
         RequestError: whatever Hydra or a schema has against them, in one line.
     """
+    for one in overrides:  # whoever wrote it, and wherever
+        refuse_path(one)
     try:
         composed = loader.load_configuration(name, overrides, RunMode.RUN, from_shell=False)
     except (HydraException, OmegaConfBaseException) as error:
@@ -232,6 +234,8 @@ def _explain(error: Exception, overrides: Iterable[str], name: str, loader: Conf
 def _unknown_key(key: str, overrides: Iterable[str], name: str, loader: ConfigLoader) -> str:
     if key in GROUPS and name == "config":
         return f"{key} is a group: choose by name, {key}=NAME, or set one of its keys, {key}.KEY=VALUE"
+    if key.startswith("hydra.sweeper.params"):
+        return f"{key} is added, not changed: mia -m KEY=1,2,3, or +{key}=... with a plus"
     choice = re.compile(rf"({'|'.join(GROUPS)})=(\w+|\[[\w, ]*\])")
     chosen = [one for one in overrides if choice.fullmatch(one) and name == "config"]
     known = config.keys(compose_with(loader, chosen, name))

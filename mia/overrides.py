@@ -81,6 +81,16 @@ def refuse_code(override: str) -> None:
         raise RequestError(f"{override}: {root[1]} cannot be set; of Hydra itself: {', '.join(HYDRA_KEYS)}")
     if "@" in key:
         raise RequestError(f"{override}: {key} must be a plain config key, without @")
+    refuse_path(override)
+
+
+def refuse_path(override: str) -> None:
+    """Refuse a choice by path: of the file that lies there Hydra would take all that it says, its own settings too.
+
+    Raises:
+        RequestError: the override is such a choice.
+    """
+    key, _, value = override.lstrip("+~").removeprefix("hydra.sweeper.params.").partition("=")
     if (key in CHOICES or "/" in key) and re.search(r"/|\.\.|\$\{", value):
         raise RequestError(f"{override}: choose by name, without a path")
 

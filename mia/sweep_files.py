@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mia.checks import RequestError, did_you_mean
-from mia.overrides import quote
+from mia.overrides import quote, refuse_code
 from mia.sweep_options import SWEEPERS
 
 MOST_BYTES, MOST_NODES, DEEPEST = 256 * 1024, 50_000, 10
@@ -245,6 +245,7 @@ def _variants(found: Any, rules: _Rules) -> dict[str, list[str]]:
             if not is_pair:
                 raise RequestError(f"variants: {name}: {one!r} is not KEY=VALUE")
             rules.check_key(key)
+            refuse_code(one)
             if key in rules.groups and not re.fullmatch(r"[\w.-]+|\[[\w.,-]*\]", value):
                 raise RequestError(f"variants: {name}: {one} must choose a name")
             _refuse_hidden(key, read_bounded(f"value: {value}"))
@@ -261,6 +262,7 @@ def _hydra(found: Any, rules: _Rules) -> dict[str, Any]:
                 rules.check_key(re.sub(r"^\+{1,2}", "", str(name)))
                 if not isinstance(values, str | int | float | bool | None):
                     raise RequestError(f"hydra.sweeper.params: {name} must list values, such as 1,2,3")
+                refuse_code(f"{name}={values}")
         elif part == "sweeper" and key in _sweeper_options():
             _refuse_hidden(f"hydra.sweeper.{key}", value)
         elif not (part == "launcher" and key in LAUNCHER_OPTIONS and _is_plain(value)):

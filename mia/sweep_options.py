@@ -8,14 +8,14 @@ from typing import Any
 class GridOptions:
     """The grid: every combination of the values that are listed."""
 
-    params: dict[str, Any] | None = None  # key -> values, as one would type them: 1,2,3
+    params: dict[str, Any] = field(default_factory=dict)  # key -> values, as one would type them: 1,2,3
 
 
 @dataclass
 class OptunaOptions:
     """The search: trials that a sampler of Optuna's chooses."""
 
-    params: dict[str, Any] | None = None  # key -> values or ranges, as one would type them: tag(log,interval(1e-5,1))
+    params: dict[str, Any] = field(default_factory=dict)  # key -> values or ranges, as one would type them: tag(log,interval(1e-5,1))
     n_trials: int = 20
     maximize: list[str] = field(default_factory=list)  # metrics, such as target/test_accuracy
     minimize: list[str] = field(default_factory=list)  # metrics, such as attack/loss/auc_high

@@ -19,7 +19,7 @@ class GridSweeper(ResumingSweeper):
 
     def jobs(self, arguments: list[str]) -> list[list[str]]:
         """Return the overrides of every combination, variants spelt out."""
-        params = self.options.params or {}
+        params = self.options.params
         listed = [f"{key}={'null' if value is None else value}" for key, value in params.items()]
         parser = OverridesParser.create(self._context.config_loader)
         axes = {

@@ -118,7 +118,7 @@ class SearchSweeper(ResumingSweeper):
         return self.task.home / "studies" / f"{name}.db"
 
     def _space(self, arguments: list[str]) -> Space:
-        params = self.options.params or {}
+        params = self.options.params
         listed = [f"{key}={'null' if value is None else value}" for key, value in params.items()]
         parser = OverridesParser.create(self._context.config_loader)
         variants = {

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from mia.checks import RequestError
+from mia.composition import HOME, compose_with, open_hydra
 from mia.overrides import GROUPS
 from mia.sweep_files import MOST_BYTES, asked_for, header, read_bounded, read_sweep
 
@@ -27,6 +28,9 @@ HOSTILE = {
     "search path": "defaults: [{/evil: code}]\nhydra: {searchpath: ['file://FOLDER']}\n",
     "a path as a choice": "defaults: [{override /data: ../../../../../../../../FOLDER/evil}]\n",
     "a path as a variant": "variants: {a: data=../../../../../../../../FOLDER/evil}\n",
+    "a path in params": "hydra: {sweeper: {params: {data: ../../../../../../../../FOLDER/evil}}}\n",
+    "a path among params": "hydra: {sweeper: {params: {data: 'digits,../../../../../../../../FOLDER/evil'}}}\n",
+    "a path added to params": "hydra: {sweeper: {params: {++model: ../../../../../../../../FOLDER/evil}}}\n",
     "another package": "defaults: [{/data@hydra.callbacks.x: digits}]\n",
     "environment": "hydra: {job: {env_set: {LD_PRELOAD: HARMED}}}\n",
     "sweep folder": "hydra: {sweep: {dir: HARMED}}\n",
@@ -143,6 +147,8 @@ def test_what_is_no_file_is_refused_rather_than_read_for_ever(mia, hostile, tmp_
         "attack=[../../evil]",
         "hydra/launcher=../../evil",
         "data=${oc.env:SECRET}",
+        "+hydra.sweeper.params.data=../../evil",
+        "hydra.sweeper.params.data=../../evil",
     ],
 )
 def test_the_command_line_cannot_name_code_either(mia, hostile, tmp_path, override):
@@ -152,6 +158,14 @@ def test_the_command_line_cannot_name_code_either(mia, hostile, tmp_path, overri
         assert override in err
         assert "my-password" not in err
         assert unharmed(tmp_path)
+
+
+@pytest.mark.parametrize("override", ["data=PATH", "+data=PATH", "data=[digits,PATH]", "attack=[loss,PATH]"])
+def test_whoever_wrote_an_override_a_choice_by_path_is_refused_before_it_is_read(hostile, tmp_path, override):
+    (tmp_path / "evil.yaml").write_text("# @package _global_\nhydra: {job_logging: {filters: {f: {(): os.mkdir}}}}\n")
+    above = "../" * len((HOME / "conf" / "data").parts)
+    with pytest.raises(RequestError, match="choose by name, without a path"):
+        compose_with(open_hydra().config_loader, [override.replace("PATH", f"{above}{tmp_path}/evil".replace("//", "/"))])
 
 
 @pytest.mark.parametrize("option", ["--config-dir", "--config-path", "--config-name", "--experimental-rerun"])
