@@ -8,14 +8,20 @@ be imported hides nothing else: it is named in `broken`, and refused when it is 
 
 import importlib
 import pkgutil
+import types
 from collections.abc import Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from mia.checks import RequestError, one_of
 
 Entry = TypeVar("Entry")
+PLAIN = (bool, int, float, str, Path)
+"""What a config can hold, beside lists and dictionaries of it, choices of an `Enum`, and dataclasses."""
 
 
 class Registry(Generic[Entry]):
@@ -35,17 +41,20 @@ class Registry(Generic[Entry]):
         self._owners: dict[str, str] = {}
         self._is_loaded = False
 
-    def add(self, name: str, entry: Entry, owner: str) -> None:
+    def add(self, name: str, entry: Entry, owner: str, options: type | None = None) -> None:
         """Enter an extension, from its decorator.
 
         Args:
             name: What it is called in configs.
             entry: What the registry gives for the name.
             owner: The module that the extension lives in.
+            options: The dataclass of what can be set about it.
 
         Raises:
-            RequestError: another module has taken the name.
+            RequestError: another module has taken the name, or a config cannot hold the options.
         """
+        if options is not None:
+            check_options(f"{self.key}={name}", options)
         taken = self._owners.setdefault(name, owner)
         if taken != owner:
             raise RequestError(f"{self.key}={name} of {owner} is taken by {taken}: give it another name")
@@ -85,6 +94,16 @@ class Registry(Generic[Entry]):
         self._load()
         return self._owners[name].startswith(f"{self.package}.")
 
+    def package_of(self, name: str) -> str:
+        """Return the package that an entry comes from."""
+        self._load()
+        return self._owners[name].partition(".")[0]
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Take an entry out again, since it cannot be used."""
+        self.broken[name] = f"the installed package's {self._owners[name]} cannot be used: {reason}"
+        del self._entries[name]
+
     @cached_property
     def points(self) -> list[EntryPoint]:
         """The entry points of other packages."""
@@ -103,9 +122,44 @@ class Registry(Generic[Entry]):
         for point in self.points:
             try:
                 point.load()
-            except Exception as error:  # noqa: BLE001 - somebody else's module: it may raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's module: it may raise anything
                 reason = " ".join(str(error).split()) or type(error).__name__
                 self.broken[point.name] = f"the installed package's {point.value} cannot be used: {reason}"
             else:
                 if point.name not in self._entries:
                     self.broken[point.name] = f"the installed package's {point.value} registers no {point.name}"
+
+
+def check_options(where: str, options: type) -> None:
+    """Check that a config can hold an extension's options.
+
+    Args:
+        where: What the message begins with.
+        options: The dataclass.
+
+    Raises:
+        RequestError: it is no dataclass; or a field has no default, or a type that no config can hold.
+    """
+    if not (isinstance(options, type) and is_dataclass(options)):
+        raise RequestError(f"{where}: options={options!r} must be a dataclass")
+    try:
+        types_of = get_type_hints(options)
+    except Exception as error:
+        raise RequestError(f"{where}: a type of {options.__name__} cannot be found: {error}") from error
+    for one in fields(options):
+        if one.default is MISSING and one.default_factory is MISSING:
+            raise RequestError(f"{where}: {options.__name__}.{one.name} must have a default")
+        if not _can_be_set(types_of[one.name]):
+            kind = getattr(types_of[one.name], "__name__", types_of[one.name])
+            raise RequestError(f"{where}: {options.__name__}.{one.name} is of type {kind}, which no config can hold")
+
+
+def _can_be_set(kind: Any) -> bool:
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return all(_can_be_set(one) for one in inner)
+    if origin in (list, dict, tuple):
+        return all(one is Ellipsis or _can_be_set(one) for one in inner)
+    if kind in (Any, type(None), list, dict, tuple):
+        return True
+    return isinstance(kind, type) and (issubclass(kind, (*PLAIN, Enum)) or is_dataclass(kind))

@@ -15,7 +15,7 @@ class GridOptions:
 class OptunaOptions:
     """The search: trials that a sampler of Optuna's chooses."""
 
-    params: dict[str, Any] = field(default_factory=dict)  # key -> values or ranges, as one would type them: tag(log,interval(1e-5,1))
+    params: dict[str, Any] = field(default_factory=dict)  # key -> values or ranges, as one types them: interval(1,2)
     n_trials: int = 20
     maximize: list[str] = field(default_factory=list)  # metrics, such as target/test_accuracy
     minimize: list[str] = field(default_factory=list)  # metrics, such as attack/loss/auc_high

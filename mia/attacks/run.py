@@ -5,7 +5,7 @@ Takes a name, signals and options; gives scores. Trains no model.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -163,12 +163,22 @@ def _call(spec: AttackSpec, signals: Signals, options: Any, seed: int, more: dic
     if ATTACKS.is_ours(spec.name):
         return spec.function(signals, options, seed, **more)
     try:
-        return spec.function(signals, options, seed, **more)
+        return spec.function(read_only(signals), options, seed, **more)
     except (RequestError, MemoryError):
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise AttackError(f"attack={spec.name} of {spec.function.__module__} failed: {reason}") from error
+
+
+def read_only(signals: Signals) -> Signals:
+    """Return the same signals, of which an attack cannot change what other attacks and the caller see."""
+    views: dict[str, Any] = {}
+    for one in fields(signals):
+        if isinstance(value := getattr(signals, one.name), np.ndarray):
+            views[one.name] = value.view()
+            views[one.name].flags.writeable = False
+    return replace(signals, **views)
 
 
 def _as_scores(name: str, given: Any, count: int) -> Scores:
@@ -191,6 +201,9 @@ def _as_scores(name: str, given: Any, count: int) -> Scores:
             raise RequestError(
                 f"attack={name} gave {what} of shape {np.shape(values)}, not ({count},): one value per candidate record"
             )
+    if scores.is_predicted is not None and np.asarray(scores.is_predicted).dtype != bool:
+        kind = np.asarray(scores.is_predicted).dtype
+        raise RequestError(f"attack={name} gave is_predicted of type {kind}, not bool: whether a member is predicted")
     return scores
 
 

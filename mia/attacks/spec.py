@@ -5,7 +5,7 @@ Takes functions; gives `ATTACKS`. Imports nothing heavy and runs nothing.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mia.checks import RequestError, one_of
@@ -99,8 +99,6 @@ def attack(
     if not name.isidentifier() or name in SHARED_KEYS:
         taken = " and ".join(SHARED_KEYS)
         raise RequestError(f"attack={name!r} must be one word of letters, digits and _; {taken} are options of all")
-    if not (isinstance(options, type) and is_dataclass(options)):
-        raise RequestError(f"attack={name}: options={options!r} must be a dataclass")
     for need in needs:
         one_of(f"attack={name}: needs", need, NEEDS)
     one_of(f"attack={name}: view", view, VIEWS)
@@ -122,7 +120,7 @@ def attack(
             is_slow,
             version,
         )
-        ATTACKS.add(name, spec, function.__module__)
+        ATTACKS.add(name, spec, function.__module__, options)
         return function
 
     return enter

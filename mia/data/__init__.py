@@ -43,7 +43,7 @@ def dataset(name: str, options: type) -> Callable[[Loader], Loader]:
     """
 
     def enter(loader: Loader) -> Loader:
-        DATASETS.add(name, DatasetEntry(name, options, loader), loader.__module__)
+        DATASETS.add(name, DatasetEntry(name, options, loader), loader.__module__, options)
         return loader
 
     return enter

@@ -42,12 +42,13 @@ class DefenceKind:
     options: type
     make: Make
     needs_fit: bool  # on what its model says of its own members and of others
+    version: int = 1
 
 
 DEFENCES: Registry[DefenceKind] = Registry("defence", "mia.defences", "mia.defences")
 
 
-def defence(name: str, *, options: type, needs_fit: bool = False) -> Callable[[Function], Function]:
+def defence(name: str, *, options: type, needs_fit: bool = False, version: int = 1) -> Callable[[Function], Function]:
     """Enter an output defence: stands on its maker, (options, seed, fit_on) -> (logits -> (outputs, is_probability)).
 
     The maker is not called at the neutral strength, which leaves the very logits.
@@ -58,19 +59,25 @@ def defence(name: str, *, options: type, needs_fit: bool = False) -> Callable[[F
             `strength`.
         needs_fit: Whether the maker looks at `fit_on`, the model's logits on members and on non-members; else it gets
             None.
+        version: Raised when the same options give other answers than before: runs of an older one are not used again.
     """
 
     def enter(make: Function) -> Function:
         if not hasattr(options, "name"):
             options.name = name  # type: ignore[attr-defined]  # so that an instance says what it is
-        DEFENCES.add(name, DefenceKind(name, options, make, needs_fit), make.__module__)
+        DEFENCES.add(name, DefenceKind(name, options, make, needs_fit, version), make.__module__, options)
         return make
 
     return enter
 
 
 def setting(options: Any) -> Setting | None:
-    """Return how strong a defence is, for people; None where it changes nothing."""
+    """Return how strong a defence is, for people; None where it changes nothing.
+
+    Of one that is not known today, as a stored run may have it, its name alone.
+    """
+    if options.name not in DEFENCES:
+        return Setting(f"defence.{options.name}", str(options.name))
     kind = DEFENCES[options.name]
     strength = getattr(kind.options, "strength", Strength(kind.name))
     return None if strength is None else setting_of(options, strength, f"defence.{kind.name}")
@@ -85,18 +92,27 @@ def make_defence(options: Any, *, seed: int = 0, fit_on: "Own | None" = None) ->
     """Return the defence of one model: a function from logits to (outputs, whether these are probabilities).
 
     Each record is answered by itself and always in the same way: the same logits get the same answer, whatever else is
-    asked. At its neutral strength a defence returns the very logits.
+    asked; of MemGuard, up to the round-off of matrix products. At its neutral strength a defence returns the very
+    logits. One of another package gets logits that it cannot write into, and its answers are checked.
 
     Args:
         options: Which defence, and how strong.
         seed: Of random answers and of MemGuard's classifier; one of its own for every model.
         fit_on: The model's logits on members and non-members that its owner knows, if `needs_fit`.
+
+    Raises:
+        RequestError: a defence of another package failed, or gave something else than outputs for each record.
     """
     if setting(options) is None:
         return lambda logits: (logits, False)
     kind = DEFENCES[options.name]
     assert fit_on is not None or not kind.needs_fit, f"{kind.name} is fitted on the model's own members and non-members"
-    defended: Defence = kind.make(options, seed, fit_on if kind.needs_fit else None)
+    known = fit_on if kind.needs_fit else None
+    if not DEFENCES.is_ours(kind.name):
+        from mia.defences.answers import checked
+
+        return checked(f"defence={kind.name} of {kind.make.__module__}", lambda: kind.make(options, seed, known))
+    defended: Defence = kind.make(options, seed, known)
     return defended
 
 

@@ -4,12 +4,16 @@ Takes options and a data set; gives plain mappings. A pool's identity holds exac
 number of shadows (they can be added), nor attacks, output defences or the machine.
 """
 
-from dataclasses import MISSING, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from typing import Any
 
 from mia.attacks import ATTACKS
+from mia.defences import DEFENCES
 from mia.experiment.options import ExperimentOptions
+from mia.models import MODELS
 from mia.records import Dataset, array_digest
+from mia.registry import Registry
+from mia.train.defences import TRAIN_DEFENCES
 from mia.train.options import TrainOptions
 
 TRAINING_VERSION = 1
@@ -46,8 +50,8 @@ def pool_identity(options: ExperimentOptions, data: Dataset, train: TrainOptions
         | ({"overlap": True} if options.split.overlap else {})
         | ({"canaries": options.split.canaries} if options.split.protocol == "canary" else {})
         | _people(data),
-        "model": {"name": options.model.name} | distinct(options.model),
-        "train": distinct(replace(train.effective(), trace=False)),  # the weights are the same
+        "model": {"name": options.model.name} | _of(MODELS, options.model.name, options.model),
+        "train": _train(replace(train, trace=False)),  # the weights are the same
         "seed": options.seed,
     }
 
@@ -67,7 +71,7 @@ def own_pool_identity(
 
 def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
     """Return all that can change the numbers of a run."""
-    attacks = {name: distinct(chosen) | _version(name) for name, chosen in options.attack.chosen.items()}
+    attacks = {name: _of(ATTACKS, name, chosen) for name, chosen in options.attack.chosen.items()}
     shadow_data = {"name": options.shadow_data.name} | distinct(options.shadow_data)
     return {
         "training_version": TRAINING_VERSION,
@@ -78,9 +82,9 @@ def run_identity(options: ExperimentOptions, data: Dataset) -> dict[str, Any]:
         "split": {"protocol": options.split.protocol, "size": options.split.size}
         | distinct(options.split)
         | _people(data),
-        "model": {"name": options.model.name} | distinct(options.model),
-        "train": distinct(options.train.effective()),
-        "defence": {"name": options.defence.name} | distinct(options.defence),
+        "model": {"name": options.model.name} | _of(MODELS, options.model.name, options.model),
+        "train": _train(options.train),
+        "defence": {"name": options.defence.name} | _of(DEFENCES, options.defence.name, options.defence),
         "attacker": distinct(options.attacker) if options.is_defended else {},
         "attack": attacks,
         "prior": options.attack.prior,
@@ -98,10 +102,22 @@ def _special_versions(options: ExperimentOptions, train: TrainOptions) -> dict[s
     )
 
 
-def _version(name: str) -> dict[str, int]:
-    """Return what tells an attack from what it was; nothing of one that never changed."""
-    version = ATTACKS[name].version
-    return {"version": version} if version > 1 else {}
+def _of(registry: Registry[Any], name: str, options: Any) -> dict[str, Any]:
+    """Return what makes an extension: its options, and its version where that is above 1.
+
+    Of another package's all options and the package: whoever changes a default there can raise no version here.
+    """
+    version = {"version": found} if (found := registry[name].version) > 1 else {}
+    if registry.is_ours(name):
+        return distinct(options) | version
+    every = {"value": options} if isinstance(options, int | float) else asdict(options)
+    return {"package": registry.package_of(name)} | every | version
+
+
+def _train(train: TrainOptions) -> dict[str, Any]:
+    """Return what makes a training: the options that count and differ from their defaults."""
+    others = [one for one in train.defences() if not TRAIN_DEFENCES.is_ours(one.name) or one.version > 1]
+    return distinct(train.effective()) | {one.name: _of(TRAIN_DEFENCES, one.name, train.given(one)) for one in others}
 
 
 def _people(data: Dataset) -> dict[str, str]:

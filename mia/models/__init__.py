@@ -36,6 +36,7 @@ class ModelKind:
     mixes: Callable[[Any], str]  # options -> what makes it mix the records of a batch, or nothing
     tells_norms: bool  # all its layers heed `training.probe`, see `networks.record_gradients`
     records_at_once: int = 0  # in training on a CPU, where a batch may be divided; 0: all
+    version: int = 1
 
 
 MODELS: Registry[ModelKind] = Registry("model", "mia.models", "mia.models")
@@ -49,6 +50,7 @@ def model(
     mixes: Callable[[Any], str] | bool = False,
     tells_norms: bool = False,
     records_at_once: int = 0,
+    version: int = 1,
 ) -> Callable[[Function], Function]:
     """Enter a model: stands on its builder, (options, shape, num_classes, rngs) -> a Flax nnx module.
 
@@ -64,13 +66,15 @@ def model(
         tells_norms: All its layers with parameters heed `training.probe`; DP-SGD is slower without.
         records_at_once: How many records of a batch go through it at once on a CPU, so many that what it keeps of them
             stays in the caches; 0: the whole batch. `engine.tune=auto` tries others.
+        version: Raised when the same options build another network: models of an older one are not used again.
     """
 
     def enter(build: Function) -> Function:
         if not hasattr(options, "name"):
             options.name = name  # type: ignore[attr-defined]  # so that an instance says what it is
         says = mixes if callable(mixes) else lambda _: f"model={name}" if mixes else ""
-        MODELS.add(name, ModelKind(name, options, build, takes, says, tells_norms, records_at_once), build.__module__)
+        kind = ModelKind(name, options, build, takes, says, tells_norms, records_at_once, version)
+        MODELS.add(name, kind, build.__module__, options)
         return build
 
     return enter

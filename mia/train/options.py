@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mia.checks import RequestError, at_least, non_negative, one_of, positive
 from mia.settings import Setting
-from mia.train.defences import Number, TrainDefence, in_order
+from mia.train.defences import TRAIN_DEFENCES, Number, TrainDefence, in_order
 
 
 @dataclass
@@ -96,13 +96,13 @@ class TrainSetup:
 def train_schema() -> type[TrainSetup]:
     """Return the dataclass of all that can be chosen about training, with a field for each known defence.
 
-    Raises:
-        RequestError: an installed package calls its defence as a part of training is called.
+    One that an installed package calls as a part of training is called cannot be used.
     """
     own: list[Any] = []
     for defence in in_order():
         if hasattr(TrainSetup, defence.name) or defence.name in {one.name for one in fields(TrainSetup)}:
-            raise RequestError(f"{defence.key} is a part of training: a defence needs another name")
+            TRAIN_DEFENCES.refuse(defence.name, f"{defence.key} is a part of training, it needs another name")
+            continue
         if isinstance(defence.options, Number):
             own.append((defence.name, float, field(default=defence.options.default)))
         else:

@@ -163,9 +163,9 @@ def test_the_command_line_cannot_name_code_either(mia, hostile, tmp_path, overri
 @pytest.mark.parametrize("override", ["data=PATH", "+data=PATH", "data=[digits,PATH]", "attack=[loss,PATH]"])
 def test_whoever_wrote_an_override_a_choice_by_path_is_refused_before_it_is_read(hostile, tmp_path, override):
     (tmp_path / "evil.yaml").write_text("# @package _global_\nhydra: {job_logging: {filters: {f: {(): os.mkdir}}}}\n")
-    above = "../" * len((HOME / "conf" / "data").parts)
+    path = "../" * len((HOME / "conf" / "data").parts) + str(tmp_path / "evil").lstrip("/")
     with pytest.raises(RequestError, match="choose by name, without a path"):
-        compose_with(open_hydra().config_loader, [override.replace("PATH", f"{above}{tmp_path}/evil".replace("//", "/"))])
+        compose_with(open_hydra().config_loader, [override.replace("PATH", path)])
 
 
 @pytest.mark.parametrize("option", ["--config-dir", "--config-path", "--config-name", "--experimental-rerun"])

@@ -63,6 +63,7 @@ class TrainDefence:
 
     name: str  # set by `@train_defence`, as `options` is
     options: type | Number
+    version: int = 1
     strength: Strength  # what it is called, which field says how strong, which value is none
     rank: int = 1000  # hooks run, parts are cut and keys are listed in the order of ranks
     is_always_compiled: bool = False  # at strength zero, too, so that switching it on compiles nothing
