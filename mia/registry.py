@@ -6,6 +6,7 @@ imported before somebody asks for an entry; `installed` lists names without impo
 be imported hides nothing else: it is named in `broken`, and refused when it is asked for.
 """
 
+import contextlib
 import importlib
 import pkgutil
 import types
@@ -22,6 +23,30 @@ from mia.checks import RequestError, one_of
 Entry = TypeVar("Entry")
 PLAIN = (bool, int, float, str, Path)
 """What a config can hold, beside lists and dictionaries of it, choices of an `Enum`, and dataclasses."""
+
+
+class ExtensionError(RuntimeError):
+    """Code of another package failed: the message names it, the cause is what it raised."""
+
+
+@contextlib.contextmanager
+def naming(who: str, *passing: type[Exception]) -> Iterator[None]:
+    """Name another package's code in what it raises.
+
+    Args:
+        who: The code, as messages begin with it; empty: none of another package is at work.
+        passing: Errors that say enough by themselves, beside `RequestError`.
+
+    Raises:
+        ExtensionError: the code failed.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not who or isinstance(error, (RequestError, ExtensionError, MemoryError, *passing)):
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ExtensionError(f"{who} failed: {reason}") from error
 
 
 class Registry(Generic[Entry]):
@@ -98,6 +123,10 @@ class Registry(Generic[Entry]):
         """Return the package that an entry comes from."""
         self._load()
         return self._owners[name].partition(".")[0]
+
+    def outside(self, name: str) -> str:
+        """Return what an entry of another package is called in messages; of our own nothing."""
+        return "" if self.is_ours(name) else f"{self.key}={name} of {self._owners[name]}"
 
     def refuse(self, name: str, reason: str) -> None:
         """Take an entry out again, since it cannot be used."""

@@ -6,7 +6,7 @@ its default, what is unknown is left out, what is refused today takes its defaul
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +32,7 @@ class Stored:
     options: ExperimentOptions
     unknown: tuple[str, ...] = ()  # keys that are no longer known, and KEY=VALUE that is refused today
     missing: tuple[str, ...] = ()  # keys that there were not yet, which took their defaults
+    others: Mapping[str, Any] = field(default_factory=dict)  # values that `options` have no place for, by key
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,22 @@ class _Rebuilding:
         self.schema = schema
         self.unknown: list[str] = []
         self.missing: list[str] = []
+        self.others: dict[str, Any] = {}
 
     def all(self, found: Mapping[str, Any]) -> Stored:
         known = {one.name for one in fields(self.schema.config)}
         self.unknown += [str(key) for key in found if key not in known]
         parts = {one.name: self.part(one.name, one.type, found) for one in fields(ExperimentOptions)}
-        return Stored(self.construct(ExperimentOptions, parts, ""), tuple(self.unknown), tuple(self.missing))
+        options = self.construct(ExperimentOptions, parts, "")
+        return Stored(options, tuple(self.unknown), tuple(self.missing), self.others)
+
+    def keep(self, key: str, value: Any) -> None:
+        """Keep what there is no place for today, value by value."""
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                self.keep(f"{key}.{name}", inner)
+        else:
+            self.others[key] = tuple(value) if isinstance(value, list) else value
 
     def part(self, name: str, kind: Any, found: Mapping[str, Any]) -> Any:
         """Return one part of the options."""
@@ -121,6 +132,7 @@ class _Rebuilding:
                 chosen[name] = self.build(ATTACKS[name].options, options, f"attack.{name}.")
             else:
                 self.unknown.append(f"attack.{name}")
+                self.keep(f"attack.{name}", options)
         own = {name: self.value(attack_schema(), name, values[name], "attack.") for name in shared & set(values)}
         return self.construct(AttackOptions, {**own, "chosen": chosen}, "attack.")
 
@@ -130,7 +142,10 @@ class _Rebuilding:
             self.unknown.append(f"{prefix[:-1]}={given}")
             given = {}
         names = {one.name for one in fields(kind)}
-        self.unknown += [f"{prefix}{key}" for key in given if key not in names]
+        for key in given:
+            if key not in names:
+                self.unknown.append(f"{prefix}{key}")
+                self.keep(f"{prefix}{key}", given[key])
         values: dict[str, Any] = {}
         for one in fields(kind):
             if one.name not in given:

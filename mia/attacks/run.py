@@ -17,11 +17,12 @@ from mia.attacks.placebo import placebo_signals
 from mia.attacks.spec import ATTACKS, AttackSpec
 from mia.checks import RequestError
 from mia.records import IN, OUT, Scores, Signals
+from mia.registry import ExtensionError, naming
 
 Progress = Callable[[int, int], None]
 
 
-class AttackError(RuntimeError):
+class AttackError(ExtensionError):
     """An attack of another package failed: the message names it, the cause is what it raised."""
 
 
@@ -163,12 +164,10 @@ def _call(spec: AttackSpec, signals: Signals, options: Any, seed: int, more: dic
     if ATTACKS.is_ours(spec.name):
         return spec.function(signals, options, seed, **more)
     try:
-        return spec.function(read_only(signals), options, seed, **more)
-    except (RequestError, MemoryError):
-        raise
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise AttackError(f"attack={spec.name} of {spec.function.__module__} failed: {reason}") from error
+        with naming(ATTACKS.outside(spec.name)):
+            return spec.function(read_only(signals), options, seed, **more)
+    except ExtensionError as error:
+        raise AttackError(str(error)) from error.__cause__
 
 
 def read_only(signals: Signals) -> Signals:

@@ -72,7 +72,8 @@ def values_of(run: StoredRun, fetch: "Fetch") -> Mapping[str, Any]:
     path = fetch(run, "config.yaml")
     try:
         if path is not None:
-            return flat(from_stored(path.read_text(encoding="utf-8")).options)
+            stored = from_stored(path.read_text(encoding="utf-8"))
+            return {**flat(stored.options), **stored.others}
     except (RequestError, OSError, ValueError):
         pass  # somebody else's, or an audit's
     values = Values(run)

@@ -59,6 +59,8 @@ def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     fetch, children = fetcher(tracker), [tracker.children(sweep.id) for sweep in sweeps]
     runs = [run for found in children for run in found]
     study = read_study(runs, fetch, where)
+    for line in study.notes:
+        print(f"mia: warning: {line}", file=sys.stderr)
     known = {f"{sweep.tags.get('mia.sweep', sweep.name)} ({sweep.id[:6]})": (sweep, found)
              for sweep, found in zip(sweeps, children, strict=True)}  # fmt: skip
     if where and not study.rows:

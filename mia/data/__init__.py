@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mia.checks import RequestError
 from mia.data.options import DataOptions, Progress
-from mia.registry import Registry
+from mia.registry import Registry, naming
 
 if TYPE_CHECKING:
     from mia.records import Dataset
@@ -58,9 +58,11 @@ def load(options: Any, progress: Progress | None = None) -> "Dataset":
 
     Raises:
         RequestError: the data are missing, damaged or of another kind than they should be.
+        ExtensionError: the loader of another package failed.
     """
     entry = entry_of(options)
-    loaded = entry.load(options, progress)
+    with naming(DATASETS.outside(entry.name)):
+        loaded = entry.load(options, progress)
     if DATASETS.is_ours(entry.name):
         return loaded
     from mia.data.validate import validate

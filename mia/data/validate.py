@@ -31,8 +31,8 @@ def validate(dataset: Dataset, where: str) -> Dataset:
         where: the config key and value that the messages begin with, such as `data.path='x.npz'`.
 
     Raises:
-        RequestError: lengths differ, records are too few, values are not finite, or labels are not 0 .. C-1 with
-            every class present and at least two classes.
+        RequestError: lengths differ, records are too few, values are not finite, labels are not 0 .. C-1 with
+            every class present and at least two classes, or groups or slices are not one value per record.
     """
     if not isinstance(dataset, Dataset):
         raise RequestError(f"{where} must become a Dataset; its loader returned {type(dataset).__name__}")
@@ -51,6 +51,7 @@ def validate(dataset: Dataset, where: str) -> Dataset:
         raise RequestError(f"{where} holds {len(x)} records; the smallest experiment needs {SMALLEST}")
     _check_finite(x, where)
     _check_labels(dataset, where)
+    _check_beside(dataset, where)
     return dataset
 
 
@@ -84,6 +85,16 @@ def _check_labels(dataset: Dataset, where: str) -> None:
         raise RequestError(
             f"{where} holds {len(dataset.class_names)} class names for {num_classes} classes; they must be as many"
         )
+
+
+def _check_beside(dataset: Dataset, where: str) -> None:
+    """Refuse groups and slices that do not stand beside the records."""
+    groups = {} if dataset.groups is None else {"groups": dataset.groups}
+    for name, values in {**groups, **{f"slice {one}": values for one, values in dataset.slices.items()}}.items():
+        if np.shape(values) != dataset.y.shape:
+            raise RequestError(f"{where} holds {name} of shape {np.shape(values)}; they must be {dataset.y.shape}")
+    if groups and (dataset.groups.dtype.kind not in "iu" or dataset.groups.min() < 0):  # type: ignore[union-attr]
+        raise RequestError(f"{where} holds groups that are not integers from 0; they say whose each record is")
 
 
 def finish(dataset: Dataset, where: str, duplicates: str = "keep") -> Dataset:

@@ -101,7 +101,8 @@ def make_defence(options: Any, *, seed: int = 0, fit_on: "Own | None" = None) ->
         fit_on: The model's logits on members and non-members that its owner knows, if `needs_fit`.
 
     Raises:
-        RequestError: a defence of another package failed, or gave something else than outputs for each record.
+        RequestError: a defence of another package gave something else than outputs for each record.
+        ExtensionError: it failed.
     """
     if setting(options) is None:
         return lambda logits: (logits, False)
@@ -111,7 +112,7 @@ def make_defence(options: Any, *, seed: int = 0, fit_on: "Own | None" = None) ->
     if not DEFENCES.is_ours(kind.name):
         from mia.defences.answers import checked
 
-        return checked(f"defence={kind.name} of {kind.make.__module__}", lambda: kind.make(options, seed, known))
+        return checked(DEFENCES.outside(kind.name), lambda: kind.make(options, seed, known))
     defended: Defence = kind.make(options, seed, known)
     return defended
 

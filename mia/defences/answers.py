@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mia.checks import RequestError
+from mia.registry import naming
 
 Answers = tuple[Float[np.ndarray, "*R C"], bool]
 """Outputs, and whether these are probabilities."""
@@ -25,26 +26,19 @@ def checked(who: str, make: Callable[[], Any]) -> Defence:
         make: Its maker.
 
     Raises:
-        RequestError: it fails. So does the defence where its answers are no outputs.
+        RequestError: it makes no function. The defence raises it where its answers are no outputs.
+        ExtensionError: it fails. So does the defence.
     """
-
-    def call(function: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return function(*arguments)
-        except (RequestError, MemoryError):
-            raise
-        except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise RequestError(f"{who} failed: {reason}") from error
-
-    made = call(make)
+    with naming(who):
+        made = make()
     if not callable(made):
         raise RequestError(f"{who} gave {type(made).__name__}, not a function from logits to (outputs, is_probability)")
 
     def answer(logits: Float[np.ndarray, "*R C"]) -> Answers:
         seen = logits.view()
         seen.flags.writeable = False
-        given = call(made, seen)
+        with naming(who):
+            given = made(seen)
         if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], bool | np.bool_)):
             raise RequestError(f"{who} answered with {type(given).__name__}, not with (outputs, is_probability)")
         outputs = np.asarray(given[0])

@@ -14,10 +14,13 @@ from jaxtyping import Int
 from mia.experiment.epochs import Behind, Epochs, find_behind, read_trace, wants_trace
 from mia.experiment.observer import Observe, PoolNeeded, Trained
 from mia.experiment.places import Places
+from mia.files import StorageError
 from mia.records import Dataset, Split
+from mia.registry import naming
 from mia.seeds import stage_seed
 from mia.split import EMPTY
 from mia.store import TrainedModel
+from mia.train.compatible import outside_parts
 from mia.train.privacy import with_noise
 
 FEW = 8192
@@ -84,6 +87,8 @@ def _train(
     observe: Observe,
     told: list[str],
 ) -> None:
+    from jax.errors import JaxRuntimeError
+
     from mia.train import group, many
     from mia.train.predict import predict
 
@@ -102,21 +107,24 @@ def _train(
     records = np.arange(len(given.trained_on.x))
     kept = {one.row: one.kept for one in models}
     collected = Epochs(places, split, rows, last, kept, records, behind, save)
-    finished = many.train_many(
-        trained_on,
-        members,
-        split.nonmembers[rows] - np.int32(given.first),
-        np.array([stage_seed(options.seed, "train", row) for row in rows], np.uint32),
-        options.model,
-        [with_noise(places.train(row, last), options.split.size) for row in rows],
-        options.engine,
-        lambda progress: observe(Trained(progress)),
-        collected.watch(),
-        {position: behind[row].start for position, row in enumerate(rows) if row in behind},
-    )
-    for trained in finished:
-        save(rows[trained.position], last, trained)
-        told += trained.warnings
+    trainings = [with_noise(places.train(row, last), options.split.size) for row in rows]
+    passing = (group.DivergedError, StorageError, JaxRuntimeError)
+    with naming(outside_parts(options.model, trainings), *passing):
+        finished = many.train_many(
+            trained_on,
+            members,
+            split.nonmembers[rows] - np.int32(given.first),
+            np.array([stage_seed(options.seed, "train", row) for row in rows], np.uint32),
+            options.model,
+            trainings,
+            options.engine,
+            lambda progress: observe(Trained(progress)),
+            collected.watch(),
+            {position: behind[row].start for position, row in enumerate(rows) if row in behind},
+        )
+        for trained in finished:
+            save(rows[trained.position], last, trained)
+            told += trained.warnings
 
 
 def with_empty_places(data: Dataset, members: Int[np.ndarray, "M n"]) -> tuple[Dataset, Int[np.ndarray, "M n"]]:

@@ -18,7 +18,6 @@ from mia.metrics.estimates import Estimate, of_mean, of_metrics
 from mia.metrics.rates import clopper_pearson
 from mia.metrics.words import is_part, metric_of
 from mia.records import StoredRun
-from mia.settings import Setting
 from mia.stored_result import Fetch
 from mia.study.study import (
     ADAPTIVE,
@@ -38,7 +37,30 @@ from mia.tracking.where import Where
 
 NEVER = ("seed", "engine", "data.root", "attack.gap", ADAPTIVE)  # no axes: they change no numbers, or are named apart
 FIRST = ("data.name", "model.name", "split.protocol", SIZE)  # axes that are named first, in this order
-Known = tuple[StoredRun, Any]  # a run and its options
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """A run as the typed config that it was."""
+
+    run: StoredRun
+    options: Any
+    others: Values  # values that the options have no place for today, such as those of a package that is not there
+
+    def setup(self) -> dict[str, Hashable]:
+        """Return the values of everything but defences and what the attacker knows of them."""
+        values = {k: value for k, value in flat(self.options).items() if not k.startswith(("train.", "defence"))}
+        values |= {**flat(self.options.train.undefended(), "train"), **self.others}
+        return {k: v for k, v in values.items() if not any(k == name or k.startswith(f"{name}.") for name in NEVER)}
+
+    def effective(self) -> dict[str, Hashable]:
+        """Return all values that count: those of a defence only where it is on."""
+        values, defences = self.setup(), self.options.settings()
+        if any(one.key.startswith("train.") for one in defences):
+            values |= flat(self.options.train.effective(), "train")
+        if any(one.key.startswith("defence.") for one in defences):
+            values |= flat(self.options.defence, "defence")
+        return values | {ADAPTIVE: bool(self.options.attacker.adaptive) or not defences}
 
 
 def read_study(runs: Iterable[StoredRun], fetch: Fetch, where: Where | None = None) -> Study:
@@ -64,14 +86,17 @@ def read_study(runs: Iterable[StoredRun], fetch: Fetch, where: Where | None = No
             unreadable.append(run)
         else:
             notes |= dict.fromkeys(f"{key} of a stored run is not known today" for key in stored.unknown)
-            known.append((run, stored.options))
+            known.append(Known(run, stored.options, stored.others))
     if where is not None:
-        values = [{**flat(options), **run.metrics, "status": run.status, "name": run.name} for run, options in known]
+        values = [
+            {**flat(one.options), **one.others, **one.run.metrics, "status": one.run.status, "name": one.run.name}
+            for one in known
+        ]
         where.check({name for one in values for name in one})
-        known = [pair for pair, one in zip(known, values, strict=True) if where(one)]
+        known = [run for run, one in zip(known, values, strict=True) if where(one)]
     rows, axes, varying = _rows(known)
     estimates = {(k, name): one for k, row in enumerate(rows) for name, one in _estimates(row)}
-    seeds = {run.id: options.seed for run, options in known}
+    seeds = {one.run.id: one.options.seed for one in known}
     return Study(
         tuple(rows), axes, varying, _attacks(estimates), estimates, seeds, fetch, tuple(unreadable), tuple(notes)
     )
@@ -100,14 +125,14 @@ def flat(options: Any, prefix: str = "") -> dict[str, Hashable]:
 
 def _rows(known: Sequence[Known]) -> tuple[list[Row], tuple[str, ...], tuple[str, ...]]:
     """Return the settings, the axes of the set-up, and everything that varies."""
-    defences = [tuple(options.settings()) for _, options in known]
+    defences = [tuple(one.options.settings()) for one in known]
     shared = set(defences[0]).intersection(*defences) if defences else set()
-    full = [_effective(options, found) for (_, options), found in zip(known, defences, strict=True)]
+    full = [one.effective() for one in known]
     varying = _varying(full)
     groups: dict[tuple[Hashable, ...], list[int]] = {}
     for k, values in enumerate(full):
         groups.setdefault(tuple(values.get(key) for key in varying), []).append(k)
-    setups = _varying([_setup(options) for _, options in known])
+    setups = _varying([one.setup() for one in known])
     axes = _naming(setups, [full[members[0]] for members in groups.values()])
     rows = []
     for first, *rest in groups.values():
@@ -125,23 +150,6 @@ def _rows(known: Sequence[Known]) -> tuple[list[Row], tuple[str, ...], tuple[str
     return sorted(_told_apart(rows, axes), key=order), axes, varying
 
 
-def _setup(options: Any) -> dict[str, Hashable]:
-    """Return the values of everything but defences and what the attacker knows of them."""
-    values = {key: value for key, value in flat(options).items() if not key.startswith(("train.", "defence"))}
-    values |= flat(options.train.undefended(), "train")
-    return {key: v for key, v in values.items() if not any(key == name or key.startswith(f"{name}.") for name in NEVER)}
-
-
-def _effective(options: Any, defences: Sequence[Setting]) -> dict[str, Hashable]:
-    """Return all values that count: those of a defence only where it is on."""
-    values = _setup(options)
-    if any(one.key.startswith("train.") for one in defences):
-        values |= flat(options.train.effective(), "train")
-    if any(one.key.startswith("defence.") for one in defences):
-        values |= flat(options.defence, "defence")
-    return values | {ADAPTIVE: bool(options.attacker.adaptive) or not defences}
-
-
 def _varying(values: Sequence[Values]) -> tuple[str, ...]:
     """Return the keys whose values differ where there are any; of defences, also where only some have them."""
     keys = dict.fromkeys(key for one in values for key in one)
@@ -153,10 +161,10 @@ def _varying(values: Sequence[Values]) -> tuple[str, ...]:
 def _by_seed(known: Sequence[Known]) -> tuple[Runs, Runs, Runs]:
     """Return the finished runs, one per seed and by seed; those that repeat one; and those not finished."""
     finished: dict[int, StoredRun] = {}
-    for run, options in sorted(known, key=lambda pair: pair[1].seed):
-        if run.status == "FINISHED":
-            finished.setdefault(options.seed, run)
-    rest = [run for run, _ in known if run not in finished.values()]
+    for one in sorted(known, key=lambda one: one.options.seed):
+        if one.run.status == "FINISHED":
+            finished.setdefault(one.options.seed, one.run)
+    rest = [one.run for one in known if one.run not in finished.values()]
     repeats, unfinished = (tuple(run for run in rest if (run.status == "FINISHED") == done) for done in (True, False))
     return tuple(finished.values()), repeats, unfinished
 

@@ -1,7 +1,11 @@
 """Which trainings cannot work: checked from options alone, before anything is trained. Imports nothing heavy."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from mia.checks import RequestError
-from mia.models import check_fits, model_kind
+from mia.models import MODELS, check_fits, model_kind
+from mia.train.defences import TRAIN_DEFENCES
 from mia.train.options import TrainOptions
 
 
@@ -40,3 +44,9 @@ def part_sizes(options: TrainOptions, num_members: int) -> dict[str, int]:
         given = ", ".join(said.values())
         raise RequestError(f"{given} leave none of {num_members} records to train on; give smaller shares")
     return {defence.name: count for defence, count in counts.items()}
+
+
+def outside_parts(model: Any, options: Iterable[TrainOptions]) -> str:
+    """Return what of other packages has a part in a training, for messages; nothing where all is ours."""
+    named = {TRAIN_DEFENCES.outside(one.name) for each in options for one in each.defences()}
+    return " and ".join(sorted(filter(None, [MODELS.outside(model.name), *named])))

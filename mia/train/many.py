@@ -18,7 +18,7 @@ from mia.checks import RequestError
 from mia.models.networks.network import Network
 from mia.records import Dataset
 from mia.train.batches import TRAINED_ON, divide
-from mia.train.compatible import check_compatible
+from mia.train.compatible import check_compatible, outside_parts
 from mia.train.defences import TrainDefence
 from mia.train.devices import mesh, place_shared
 from mia.train.group import Call, DivergedError, Progress, Trained, train_alike
@@ -65,7 +65,7 @@ def train_many(
         engine or EngineOptions(),
         common.epochs,
         sum(1 + any(defence.teaches for defence in option.defences()) for option in options),
-        _likely_cause(data),
+        _likely_cause(data, outside_parts(model, options)),
         progress or (lambda _: None),
         time.perf_counter(),
     )
@@ -163,8 +163,8 @@ def _test_records(nonmembers: np.ndarray, seed: int, options: TrainOptions) -> I
     return np.random.default_rng(int(seed)).permutation(nonmembers)[: options.test_records].astype(np.int32)
 
 
-def _likely_cause(data: Dataset) -> str:
+def _likely_cause(data: Dataset, others: str) -> str:
     largest = float(np.abs(np.asarray(data.x[:1000], np.float32)).max(initial=0)) * data.scale
     if largest > LARGE:
         return f"features are as large as {largest:.3g}; scale them to about 1, or lower train.learning_rate"
-    return "train.learning_rate, train.l2 or train.weight_decay is too large"
+    return "train.learning_rate, train.l2 or train.weight_decay is too large" + (f", or {others}" if others else "")
