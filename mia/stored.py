@@ -79,7 +79,10 @@ class _Rebuilding:
 
     def all(self, found: Mapping[str, Any]) -> Stored:
         known = {one.name for one in fields(self.schema.config)}
-        self.unknown += [str(key) for key in found if key not in known]
+        for key in found:
+            if key not in known:
+                self.unknown.append(str(key))
+                self.keep(str(key), found[key])
         parts = {one.name: self.part(one.name, one.type, found) for one in fields(ExperimentOptions)}
         options = self.construct(ExperimentOptions, parts, "")
         return Stored(options, tuple(self.unknown), tuple(self.missing), self.others)

@@ -149,6 +149,7 @@ def test_an_older_schema_takes_defaults_and_is_named():
     assert set(stored.unknown) == {
         "train.momentum", "attack.oracle_of_delphi", "budget", "train.dropout=7.0", "train.epochs=many",
     }  # fmt: skip
+    assert stored.others == {"train.momentum": 0.9, "attack.oracle_of_delphi.fee": 1, "budget": 3}
     assert {"train.relaxloss", "train.dp.microbatch", "attack.growth", "shadow_data.name"} <= set(stored.missing)
 
 

@@ -9,6 +9,7 @@ from scipy.stats import kstest, laplace, norm
 from mia.checks import RequestError
 from mia.defences import DEFENCES, defend, make_defence, needs_fit, setting
 from mia.defences.answer_noise import record_uniforms
+from mia.defences.answers import checked
 from mia.defences.memguard import fit_classifier
 from mia.defences.options import (
     LabelOnlyOptions,
@@ -21,6 +22,7 @@ from mia.defences.options import (
 )
 from mia.metrics.auc import auc
 from mia.probabilities import softmax
+from mia.registry import ExtensionError
 
 PUBLISHED = Path(__file__).parents[1] / "../shared/conformance/location30.npz"
 
@@ -291,6 +293,39 @@ def test_memguard_does_to_published_predictions_what_the_published_memguard_does
     plain, guarded = ([(side[kind], *side[2:]) for side in given] for kind in (0, 1))
     assert accuracy_of_class_thresholds(*plain) == pytest.approx(0.763, abs=0.003)
     assert accuracy_of_class_thresholds(*guarded) == pytest.approx(0.691, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda logits: logits, "answered with ndarray, not with (outputs, is_probability)"),
+        (lambda logits: (logits, "yes"), "answered with tuple, not with (outputs, is_probability)"),
+        (lambda logits: (logits[:, :1], False), "of shape (40, 1), not with floats of (40, 5)"),
+        (lambda logits: (logits > 0, False), "answered with bool"),
+        (lambda logits: (logits * np.nan, False), "answered with values that are no numbers"),
+        (lambda logits: (logits, True), "answered with probabilities that are below 0 or do not sum to 1"),
+    ],
+)
+def test_answers_of_another_package_s_defence_are_checked(answer, said):
+    logits = np.random.default_rng(0).normal(size=(40, 5))
+    with pytest.raises(RequestError) as error:
+        checked("defence=theirs of them", lambda: answer)(logits)
+    assert str(error.value).startswith("defence=theirs of them ")
+    assert said in str(error.value)
+
+
+def test_another_package_s_defence_cannot_change_what_a_model_said_and_is_named_where_it_fails():
+    logits = np.ones((4, 3))
+    with pytest.raises(ExtensionError, match="defence=theirs failed: ValueError: output array is read-only"):
+        checked("defence=theirs", lambda: lambda seen: (np.negative(seen, out=seen), False))(logits)
+    assert (logits == 1).all()
+    with pytest.raises(ExtensionError, match="defence=theirs failed: ZeroDivisionError"):
+        checked("defence=theirs", lambda: 1 / 0)
+    with pytest.raises(RequestError, match="defence=theirs gave int, not a function"):
+        checked("defence=theirs", lambda: 1)
+    outputs, is_probability = checked("defence=theirs", lambda: lambda seen: (seen / 3, True))(logits)
+    np.testing.assert_array_equal(outputs, 1 / 3)
+    assert is_probability is True
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,10 @@ def wrong(signals: Signals, options: WrongOptions, seed: int, progress=None) -> 
         return np.array(["member"] * count)
     if options.gives == "too few":
         return np.zeros(count - 1)
+    if options.gives == "numbers":
+        return Scores(np.zeros(count), np.arange(count), np.zeros(count, int), np.zeros(count, int))
+    if options.gives == "harm":
+        signals.target_outputs[:] = 0
     return Scores(np.zeros(count), np.zeros((count, 2), bool), np.zeros(count, int), np.zeros(count, int))
 '''
 POINTS = "[mia.attacks]\nconfident = guest_of_mia\nwrong = guest_of_mia\n"
@@ -66,8 +70,8 @@ def _guest(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: guest-of-mia\nVersion: 1.0\n")
     (folder / "entry_points.txt").write_text(POINTS)
+    ours = ATTACKS.names()  # before the package is there
     monkeypatch.syspath_prepend(tmp_path)
-    ours = ATTACKS.names()
     for name, value in (("_entries", dict(ATTACKS._entries)), ("_owners", dict(ATTACKS._owners)), ("broken", {})):
         monkeypatch.setattr(ATTACKS, name, value)
     monkeypatch.setattr(ATTACKS, "_is_loaded", False)
@@ -118,6 +122,7 @@ def test_what_it_needs_is_checked_too():
         ("words", "attack=wrong gave an array of <U6, not Scores"),
         ("too few", r"attack=wrong gave score of shape \(59,\), not \(60,\): one value per candidate record"),
         ("scores", r"attack=wrong gave is_predicted of shape \(60, 2\)"),
+        ("numbers", "attack=wrong gave is_predicted of type int64, not bool"),
     ],
 )
 def test_what_is_no_score_per_record_is_refused(gives, message):
@@ -131,6 +136,15 @@ def test_its_exception_is_a_failure_that_names_it():
     with pytest.raises(AttackError, match="attack=wrong of guest_of_mia failed: KeyError: 'a slip of theirs'") as error:
         run_attack("wrong", random_signals()[0], ATTACKS["wrong"].options("error"), 0, lambda *_: None)
     assert isinstance(error.value.__cause__, KeyError)
+
+
+def test_it_cannot_change_what_others_see():
+    signals, _ = random_signals()
+    before = signals.target_outputs.copy()
+    with pytest.raises(AttackError, match="failed: ValueError: assignment destination is read-only"):
+        run_attack("wrong", signals, ATTACKS["wrong"].options("harm"), 0, lambda *_: None)
+    np.testing.assert_array_equal(signals.target_outputs, before)
+    assert signals.target_outputs.flags.writeable, "it is the caller's array"
 
 
 def test_a_broken_one_hides_no_other(monkeypatch):

@@ -112,6 +112,82 @@ def test_a_broken_package_is_one_line_of_warning_and_hides_nothing_else(broken_s
     assert refused.stderr.splitlines()[-1] == f"mia: error: {reason}"
 
 
+IDENTITY = """
+import numpy as np
+from mia.composition import compose_config
+from mia.config import Config, to_options
+from mia.experiment.identity import pool_identity, run_identity
+from mia.records import Dataset
+
+data = Dataset("x", np.zeros((8, 2), np.float32), np.arange(8, dtype=np.int32) % 2, 2)
+options = to_options(compose_config(CHOSEN), Config).experiment()
+for train in (options.train, options.train.undefended()):
+    identity = pool_identity(options, data, train)
+    print(identity["model"], identity["train"].get("focal"))
+print(run_identity(options, data)["attack"]["confident"], run_identity(options, data)["defence"])
+"""
+
+
+def test_what_it_adds_is_known_by_its_package_all_its_options_and_its_version(site, tmp_path):
+    code = IDENTITY.replace("CHOSEN", repr([one for one in CHOSEN if "hidden" not in one and "records" not in one]))
+    read = run(site, code=code)
+    assert read.stdout.splitlines() == [
+        "{'name': 'narrow', 'package': 'narrow_model', 'hidden': 4} {'package': 'focal_training', 'value': 0.5}",
+        "{'name': 'narrow', 'package': 'narrow_model', 'hidden': 4} None",
+        "{'package': 'confident_attack', 'power': 2.0} {'name': 'clamp', 'package': 'clamp_defence', 'range': 2.5}",
+    ], read.stderr
+    changed = install(tmp_path, POINTS.items())
+    narrow = (changed / "narrow_model.py").read_text()
+    narrow = narrow.replace("hidden: int = 4", "hidden: int = 8").replace(
+        '@model("narrow"', '@model("narrow", version=2'
+    )
+    (changed / "narrow_model.py").write_text(narrow)
+    read = run(changed, code=code)
+    assert read.stdout.startswith("{'name': 'narrow', 'package': 'narrow_model', 'hidden': 8, 'version': 2} "), (
+        read.stderr
+    )
+
+
+def test_a_defence_that_is_on_by_default_or_takes_a_part_s_name_is_not_used(tmp_path):
+    folder = install(tmp_path, {"mia.train_defences": {"focal": "focal_training", "epochs": "epochs"}}.items())
+    text = (folder / "focal_training.py").read_text()
+    (folder / "epochs.py").write_text(text.replace('"focal"', '"epochs"'))
+    (folder / "focal_training.py").write_text(text.replace("Number()", "Number(default=0.5)"))
+    done = run(folder, "--cfg", "job")
+    assert done.returncode == 0, done.stderr
+    reasons = {
+        "epochs": "epochs cannot be used: train.epochs is a part of training, it needs another name",
+        "focal": "focal_training cannot be used: train.focal=0.5 is its default; it must be 0, no defence",
+    }
+    said = [f"mia: warning: train={name}: the installed package's {reason}" for name, reason in reasons.items()]
+    assert sorted(done.stderr.splitlines()) == said
+
+
+@pytest.mark.parametrize(
+    ("file", "instead", "said"),
+    [
+        ("narrow_model", ("return Narrow()", "return None"), "model=narrow of narrow_model"),
+        ("focal_training", ("import jax.numpy as jnp", "raise KeyError('a slip')"), "train=focal of focal_training"),
+        ("rings_data", ("return Dataset", "raise KeyError('a slip')\n    return Dataset"), "data=rings of rings_data"),
+        (
+            "clamp_defence",
+            ("return np.maximum", "raise KeyError('a slip')\n        return np.maximum"),
+            "defence=clamp of",
+        ),
+    ],
+)
+def test_whose_code_failed_is_said(tmp_path, empty_home, file, instead, said):
+    folder = install(tmp_path, POINTS.items())
+    text = (folder / f"{file}.py").read_text()
+    assert instead[0] in text
+    (folder / f"{file}.py").write_text(text.replace(*instead))
+    done = run(folder, *CHOSEN, "split.size=30", "split.num_shadows=1", "train.epochs=1", home=empty_home)
+    assert done.returncode == 1, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "error" in line]
+    assert said in line
+    assert " failed: " in line
+
+
 @pytest.mark.slow
 def test_it_runs_from_the_command_line_and_is_read_back_as_it_was(site, empty_home):
     chosen = [*CHOSEN, "split.size=30", "split.num_shadows=1", "train.epochs=2"]

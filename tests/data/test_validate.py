@@ -36,6 +36,9 @@ BAD = {
     "no record of class 1; labels must be 0 .. 2 without gaps": make(y=[0, 2, 0, 2, 0, 2], num_classes=3),
     "no record of class 2": make(num_classes=3),
     "3 class names for 2 classes": make(class_names=("a", "b", "c")),
+    "groups of shape (5,); they must be (6,)": make(groups=np.zeros(5, np.int32)),
+    "groups that are not integers from 0": make(groups=np.full(6, -1, np.int32)),
+    "slice age of shape (6, 1); they must be (6,)": make(slices={"age": np.zeros((6, 1))}),
 }
 
 

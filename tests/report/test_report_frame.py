@@ -45,6 +45,22 @@ def test_a_single_run_keeps_its_own_interval_as_stored() -> None:
     assert (accuracy.low, accuracy.high) == tuple(clopper_pearson(100, 200)[1:])
 
 
+def test_settings_of_a_package_that_is_gone_are_told_apart_by_what_is_stored() -> None:
+    runs = [run_of(f"{gamma}", train__of_theirs=gamma, metrics={AUC: gamma}) for gamma in (0.5, 0.75)]
+    study = study_of(*runs)
+    assert [(row.place, study.estimate(k, AUC).value) for k, row in enumerate(study.rows)] == [
+        ("of theirs 0.5", 0.5), ("of theirs 0.75", 0.75),
+    ]  # fmt: skip
+    assert study.notes == ("train.of_theirs of a stored run is not known today",)
+
+
+def test_an_output_defence_of_a_package_that_is_gone_keeps_its_name() -> None:
+    runs = [run_of(f"{limit}", defence__name="theirs", defence__limit=limit) for limit in (1, 2)]
+    study = study_of(run_of("none"), *runs)
+    assert [row.defence for row in study.rows] == [NO_DEFENCE, "theirs", "theirs"]
+    assert len({row.words + row.detail for row in study.rows}) == 3
+
+
 @pytest.mark.parametrize(
     ("name", "key", "weaker", "stronger"),
     [
