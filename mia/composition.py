@@ -26,7 +26,7 @@ from mia.attacks import ATTACKS
 from mia.checks import RequestError, did_you_mean, one_of
 from mia.data import DATASETS
 from mia.defences import DEFENCES
-from mia.limits import spell_limits
+from mia.limits import spell_limits, spoken
 from mia.models import MODELS
 from mia.overrides import CHOICES, GROUPS, key_of, parsed, refuse_path, spell_out, tidy
 from mia.registry import Registry
@@ -93,6 +93,8 @@ def read_request(typed: Iterable[str]) -> Request:
     overrides, paths = tidy(spell_limits(typed)), sweep_paths(HOME)
     for one in overrides:
         name = one.partition("=")[2].strip("'\"")
+        if key_of(one) == "sweeps" and not one.startswith("+"):
+            raise RequestError(f"{one}: a sweep file is added to the config: +sweeps={name}")
         if key_of(one) == "sweeps" and name not in paths:
             if "," in name or "(" in name:
                 raise RequestError(f"{one} must name one sweep; mia report sweep=A,B takes several")
@@ -179,11 +181,14 @@ def compose_with(
         composed = loader.load_configuration(name, overrides, RunMode.RUN, from_shell=False)
     except (HydraException, OmegaConfBaseException) as error:
         raise RequestError(_explain(error, overrides, name, loader)) from error
+    except AssertionError as error:  # of OmegaConf, at a key below one that holds nothing
+        raise RequestError(_below_nothing(overrides)) from error
     except ValueError as error:
         if not str(error).startswith("Config group override must be"):
             raise
-        wrong = [one for one in overrides if key_of(one) in CHOICES and not re.search(r"=\[?[a-z_]", one)]
-        raise RequestError(f"{' '.join(wrong)}: choose by name, a list of names as [A,B]") from error
+        wrong = [one for one in overrides if key_of(one) in CHOICES and not re.fullmatch(r"[^=]*=\[?[a-z_].*", one)]
+        wrong = wrong or [one for one in overrides if re.search(r"=(null|nan|true|false)$", one, re.IGNORECASE)]
+        raise RequestError(f"{' '.join(wrong or overrides)}: choose by name, a list of names as [A,B]") from error
     if name == "config":
         one_of("hydra/sweeper", composed.hydra.runtime.choices["hydra/sweeper"], SWEEPERS)
     if composed.hydra.callbacks:
@@ -231,6 +236,15 @@ def _explain(error: Exception, overrides: Iterable[str], name: str, loader: Conf
     return _wrong_value(key, chain, overrides)
 
 
+def _below_nothing(overrides: Iterable[str]) -> str:
+    """Return one line for an override of an option whose owner is not there: an attack that does not run."""
+    for one in overrides:
+        parts = key_of(one).split(".")
+        if parts[0] == "attack" and len(parts) > 2 and parts[1] in ATTACKS:
+            return f"{one}: attack={parts[1]} does not run here; choose it, attack=[{parts[1]}], where it is possible"
+    return f"{' '.join(overrides)}: a key stands below one that holds nothing"
+
+
 def _unknown_key(key: str, overrides: Iterable[str], name: str, loader: ConfigLoader) -> str:
     if key in GROUPS and name == "config":
         return f"{key} is a group: choose by name, {key}=NAME, or set one of its keys, {key}.KEY=VALUE"
@@ -244,7 +258,8 @@ def _unknown_key(key: str, overrides: Iterable[str], name: str, loader: ConfigLo
     close = did_you_mean(key, siblings) or did_you_mean(key, known)
     listed = siblings if parent or name != "config" else []
     values = ", ".join(listed) or "mia --cfg job shows all"
-    return f"{key} is not a config key{close or ';'} known: {values}".replace("?;", "?")
+    text = f"{key} is not a config key{close or ';'} known: {values}".replace("?;", "?")
+    return spoken(text)
 
 
 def _wrong_value(key: str, chain: list[Exception], overrides: Iterable[str]) -> str:
@@ -264,6 +279,8 @@ def _unknown_choice(text: str) -> str:
         return f"{group}={choice} is not installed: pip install '.[{LAUNCHERS[choice]}]'"
     if (registry := EXTENSIONS.get(group)) is not None and choice in registry.broken:
         return f"{group}={choice}: {registry.broken[choice]}"
+    if group == "attack" and choice in ("quick", "full"):
+        return f"attack={choice} stands alone, without brackets"
     choices = choices_of(group)
     if not group or not choices:
         wrong, groups = group or choice, CHOICES

@@ -246,7 +246,7 @@ def to_options(composed: DictConfig, kind: type) -> Any:
     Raises:
         RequestError: an unknown key, a missing or impossible value.
     """
-    _refuse_unknown(composed, kind, "")
+    refuse_unknown(composed, kind)
     return kind(**{one.name: to_part(composed, one.name) for one in fields(kind)})
 
 
@@ -264,7 +264,7 @@ def to_part(composed: DictConfig, name: str) -> Any:
             return value
         if isinstance(value, DictConfig):
             if is_dataclass(inner := OmegaConf.get_type(value)):
-                _refuse_unknown(value, inner, f"{name}.")
+                refuse_unknown(value, inner, f"{name}.")
             for key in OmegaConf.missing_keys(value):
                 raise RequestError(f"{name}.{key} is not given: add {name}.{key}=...")
         found = OmegaConf.to_object(value)
@@ -275,8 +275,12 @@ def to_part(composed: DictConfig, name: str) -> Any:
         raise RequestError(_one_line(error)) from error
 
 
-def _refuse_unknown(node: DictConfig, kind: type, prefix: str) -> None:
-    """Refuse keys that no dataclass has: an override with + gets past OmegaConf's own check."""
+def refuse_unknown(node: DictConfig, kind: type, prefix: str = "") -> None:
+    """Refuse keys that no dataclass has: an override with + gets past OmegaConf's own check.
+
+    Raises:
+        RequestError: there is one.
+    """
     known = [f"{prefix}{one.name}" for one in fields(kind)]
     for name in map(str, node):
         key = f"{prefix}{name}"
@@ -285,7 +289,7 @@ def _refuse_unknown(node: DictConfig, kind: type, prefix: str) -> None:
             raise RequestError(f"{key} is not a config key{meant or '; known: ' + ', '.join(known)}")
         value = None if OmegaConf.is_missing(node, name) else node[name]
         if prefix and isinstance(value, DictConfig) and is_dataclass(inner := OmegaConf.get_type(value)):
-            _refuse_unknown(value, inner, f"{key}.")
+            refuse_unknown(value, inner, f"{key}.")
 
 
 def from_stored(text: str) -> "Stored":

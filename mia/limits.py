@@ -100,8 +100,20 @@ def _why(metric: str) -> str:
 
 def spell_limits(overrides: Iterable[str]) -> list[str]:
     """Return overrides in which `limit.tpr_at_0.1pct_fpr` has the name of its field."""
-    spelt = {metric: name for name, metric in METRICS.items()}
+    names = "|".join(map(re.escape, METRICS.values()))
     return [
-        re.sub(rf"^([+~]*limit\.)({'|'.join(map(re.escape, spelt))})(?==|$)", lambda one: one[1] + spelt[one[2]], text)
+        re.sub(rf"^([+~]*limit\.)({names})(?==|$)", lambda one: one[1] + limit_field(one[2]), text)
         for text in overrides
     ]
+
+
+def spoken(text: str) -> str:
+    """Return a text with limits called as people write them."""
+    for field, name in METRICS.items():
+        text = text.replace(field, name)
+    return text
+
+
+def limit_field(metric: str) -> str:
+    """Return the name of a limit's field."""
+    return next((field for field, name in METRICS.items() if name == metric), metric)

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mia.checks import RequestError, did_you_mean
+from mia.limits import limit_field, spell_limits
 from mia.overrides import quote, refuse_code
 from mia.sweep_options import SWEEPERS
 
@@ -199,7 +200,7 @@ def _checked(name: str, question: str, found: dict[Any, Any], rules: _Rules) -> 
     node: dict[str, Any] = {}
     variants: dict[str, list[str]] = {}
     own: list[str] = []
-    for key, value in found.items():
+    for key, value in _limits_spelt(found).items():
         if key == "defaults":
             elements = value if isinstance(value, list) else [value]
             for element in elements:
@@ -219,11 +220,25 @@ def _checked(name: str, question: str, found: dict[Any, Any], rules: _Rules) -> 
         else:
             rules.check_key(str(key))
             _refuse_hidden(str(key), value)
+            if key in rules.groups and not isinstance(value, dict):
+                raise RequestError(f"{key}: {value} sets no key; to choose, write 'defaults: [override /{key}: NAME]'")
             node[str(key)] = value
     if variants:
         sweeper = node.setdefault("hydra", {}).setdefault("sweeper", {})
         sweeper["params"] = {**sweeper.get("params", {}), f"+{name}": ",".join(variants)}
     return SweepFile(name, question, node, variants, tuple(own))
+
+
+def _limits_spelt(found: dict[Any, Any]) -> dict[Any, Any]:
+    """Return what a file says, with limits called as their fields are: a dot divides keys elsewhere."""
+    if isinstance(limits := found.get("limit"), dict):
+        found = found | {"limit": {limit_field(str(name)): value for name, value in limits.items()}}
+    hydra: Any = found.get("hydra")
+    sweeper: Any = hydra.get("sweeper") if isinstance(hydra, dict) else None
+    if isinstance(sweeper, dict) and isinstance(sweeper.get("params"), dict):
+        params = {spell_limits([str(name)])[0]: value for name, value in sweeper["params"].items()}
+        found = found | {"hydra": {**hydra, "sweeper": {**sweeper, "params": params}}}
+    return found
 
 
 def _spelt(value: Any) -> str:
@@ -236,7 +251,7 @@ def _spelt(value: Any) -> str:
 def _variants(found: Any, rules: _Rules) -> dict[str, list[str]]:
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise RequestError("variants must map names to overrides, NAME: 'KEY=VALUE KEY=VALUE'")
-    variants = {str(name): text.split() for name, text in found.items()}
+    variants = {str(name): spell_limits(text.split()) for name, text in found.items()}
     for name, overrides in variants.items():
         if not NAME.fullmatch(name):
             raise RequestError(f"variants: {name!r} must be a name of letters, digits, '.', '-' and '_'")

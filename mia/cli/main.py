@@ -4,11 +4,14 @@ Exit codes: 0 all is well, 1 some run failed, 2 the request was wrong (nothing r
 person is one line on stderr; the traceback comes with MIA_DEBUG=1.
 """
 
+import _thread
 import atexit
+import contextlib
 import gc
 import importlib
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 COMMANDS = {name: name for name in ("ui", "report", "audit", "plan", "pools", "runs", "status", "diff", "note", "rm")}
 OBJECTS_PER_COLLECTION = 100_000
 """Objects made between two searches for cycles: Python's own 700 cost a tenth of a start, which makes a million."""
+SOON = 0.05  # seconds
 ALL_IS_WELL, A_RUN_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -25,7 +29,29 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     gc.set_threshold(OBJECTS_PER_COLLECTION, 20, 20)
     atexit.register(gc.freeze)  # at its end Python looks for cycles among all there is, just before it is gone
-    sys.exit(dispatch(sys.argv[1:]))
+    sys.unraisablehook = interrupt_again
+    code = dispatch(sys.argv[1:])
+    if code == INTERRUPTED:
+        leave(code)
+    sys.exit(code)
+
+
+def interrupt_again(ignored: "sys.UnraisableHookArgs") -> None:
+    """Let an interrupt come once more that was raised where Python ignores errors, as while it collects garbage."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        again = threading.Timer(SOON, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(ignored)
+
+
+def leave(code: int) -> None:
+    """End this process at once: XLA may still be compiling, and crashes where Python is taken down around it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)
 
 
 def dispatch(arguments: list[str]) -> int:

@@ -59,7 +59,7 @@ def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     fetch, children = fetcher(tracker), [tracker.children(sweep.id) for sweep in sweeps]
     runs = [run for found in children for run in found]
     study = read_study(runs, fetch, where)
-    for line in study.notes:
+    for line in (*study.notes, *study.left_out):
         print(f"mia: warning: {line}", file=sys.stderr)
     known = {f"{sweep.tags.get('mia.sweep', sweep.name)} ({sweep.id[:6]})": (sweep, found)
              for sweep, found in zip(sweeps, children, strict=True)}  # fmt: skip

@@ -1,5 +1,6 @@
 """The summary of a sweep: a table as the note of its run, CSV, figures and the report as its artifacts."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -41,6 +42,8 @@ def write_summary(swept: Swept, failures: Mapping[str, str], line: str) -> None:
     tracker, sweep, task = swept.tracker, swept.run, swept.task
     runs = swept.counted
     study = read_study(runs, fetcher(tracker))
+    for message in study.left_out:
+        print(f"mia: warning: {message}", file=sys.stderr)
     browse = browse_words(sweep.where)
     end = sweep_end(study, report=report_path(sweep), sweep_id=sweep.id, browse=browse)
     Console(stderr=True).print(end, crop=False)

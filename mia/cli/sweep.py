@@ -65,7 +65,11 @@ def run_sweep_job(task: Task, composed: DictConfig) -> None:
     number, overrides = int(hydra.job.num), list(hydra.overrides.task)
     total = (task.total or Total(len(task.launched))).onwards(number, time.time())
     print(f"[{total.done + 1}/{total.whole}{_left(total)}] {' '.join(overrides)}", file=sys.stderr, flush=True)
-    job = Job.of(composed, overrides, task.home, task.sweep_id)
+    try:
+        job = Job.of(composed, overrides, task.home, task.sweep_id)
+    except Exception as error:  # noqa: BLE001 - launchers keep what is raised here to themselves
+        complain(error, A_RUN_FAILED)
+        return
     try:
         if _has_failed_enough(job):
             print("not begun: stop_after_failures", file=sys.stderr)

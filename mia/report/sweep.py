@@ -85,7 +85,7 @@ def _sections(study: Study, figures: Sequence[Figure], evidence: Evidence) -> li
     typed = [(study.words(row), [run.tags["mia.command"] for run in row.all_runs if run.tags.get("mia.command")])
              for row in study.rows]  # fmt: skip
     said = [f"{line} ({count} of {len(study.runs)} runs)" for line, count in shared_warnings(study.runs)]
-    said += [f"{run.name}: its config.yaml cannot be read, so that it is left out" for run in study.unreadable]
+    said += study.left_out
     failed, others = ([line for line in said if (FAILED in line) == wanted] for wanted in (True, False))
     unfinished = [f"{run.name} {failure_words(run)}" for run in study.unfinished]
     first, rest = ([Section.of(one) for one in figures if (one.name == FIRST) == wanted] for wanted in (True, False))

@@ -124,6 +124,11 @@ class Study:
         return [k for k, row in enumerate(self.rows) if row.runs]
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """A line for each run that is left out."""
+        return tuple(f"{run.name}: its config.yaml cannot be read, so that it is left out" for run in self.unreadable)
+
+    @property
     def runs(self) -> list[StoredRun]:
         """All finished runs, repeats among them."""
         return [run for row in self.rows for run in (*row.runs, *row.repeats)]

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mia.checks import RequestError
 from mia.composition import compose_with, spell_attacks
-from mia.config import Config, to_options, to_part
+from mia.config import Config, refuse_unknown, to_options, to_part
 from mia.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Composer:
             base, values = split
             try:
                 return Config(**{one.name: self._part(base, one.name, values) for one in fields(Config)})
-            except (RequestError, OmegaConfBaseException):
+            except (RequestError, OmegaConfBaseException, AssertionError):
                 pass  # Hydra says below what is wrong
         config: Config = to_options(compose_with(self._loader, overrides), Config)
         return config
@@ -115,7 +115,9 @@ class Composer:
 
     def _base(self, base: Values) -> DictConfig:
         if base not in self._bases:
-            self._bases[base] = compose_with(self._loader, list(base))
+            composed = compose_with(self._loader, list(base))
+            refuse_unknown(composed, Config)
+            self._bases[base] = composed
         return self._bases[base]
 
     def _part(self, base: Values, name: str, values: Mapping[str, Values]) -> Any:

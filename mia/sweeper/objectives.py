@@ -1,10 +1,12 @@
 """What a search seeks, read from `hydra.sweeper.*` and checked before anything runs."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan, nan
 
 from mia.checks import RequestError, at_least, did_you_mean, one_of
+from mia.metrics.words import METRICS, metric_of
 from mia.sweep_options import OptunaOptions
 from mia.sweeper.check import Configuration
 
@@ -72,7 +74,7 @@ def read_floor(options: OptunaOptions) -> tuple[str, float] | None:
 
 
 def check_metrics(objectives: Objectives, example: Configuration) -> None:
-    """Refuse metrics of attacks that do not run.
+    """Refuse metrics that no run of a search would have: those of attacks that do not run, and misspelt ones.
 
     Raises:
         RequestError: one of them is.
@@ -83,3 +85,18 @@ def check_metrics(objectives: Objectives, example: Configuration) -> None:
         if parts[0] == "attack" and (len(parts) != 3 or parts[1] not in attacks):
             meant = did_you_mean(parts[1], attacks) if len(parts) > 1 else ""
             raise RequestError(f"{name} is no metric of these runs{meant}; attacks: {', '.join(attacks)}")
+        if not is_metric(name):
+            own = f"attack/{parts[1]}/" if parts[0] == "attack" else ""
+            known = [own + one.name for one in METRICS if ("/" in one.name) != bool(own)]
+            listed = ", ".join(known)
+            raise RequestError(f"{name} is no metric of these runs{did_you_mean(name, known)}; known: {listed}")
+
+
+def is_metric(name: str) -> bool:
+    """Tell whether runs may have a metric of this name."""
+    whole = re.sub(r"_(low|high|sd)$", "", name)
+    tail = whole.split("/", 2)[-1] if whole.startswith("attack/") else whole
+    about = metric_of(whole)
+    if about is not None:
+        return whole.startswith("attack/") != ("/" in about.name)
+    return whole.startswith("time/") or (tail != whole and tail.startswith(("precision_at_", "null_", "hindsight_")))

@@ -15,8 +15,8 @@ from typing import Any
 from hydra.types import HydraContext
 from omegaconf import OmegaConf
 
-from mia.composition import compose_with, is_preset, open_hydra
-from mia.overrides import parsed, quote
+from mia.composition import compose_with, open_hydra
+from mia.overrides import key_of, parsed, quote
 from mia.sweeper.grid import GridSweeper
 from mia.sweeper.resuming import ResumingSweeper, Task
 from mia.sweeper.search import SearchSweeper
@@ -47,7 +47,8 @@ def run_request(overrides: list[str], task: Task) -> int:
     loader = open_hydra().config_loader
     with sweep_folder(task.home) as folder:
         own = [f"hydra.sweep.dir={quote(str(folder))}", "hydra.sweep.subdir=."]
-        known = [one for one in fixed if not task.is_variant(one) and not is_preset(one)]
+        # Of attacks only the sweeper knows which are chosen where; what is wrong with one it says of a configuration.
+        known = [one for one in fixed if not task.is_variant(one) and key_of(one).partition(".")[0] != "attack"]
         config = compose_with(loader, [*known, *own], with_hydra=True)
         context = HydraContext(config_loader=loader, callbacks=NoCallbacks())  # type: ignore[arg-type]
         chosen = SWEEPERS[config.hydra.runtime.choices["hydra/sweeper"]]
