@@ -4,12 +4,12 @@ Exit codes: 0 all is well, 1 some run failed, 2 the request was wrong (nothing r
 person is one line on stderr; the traceback comes with MIA_DEBUG=1.
 """
 
-import _thread
 import atexit
 import contextlib
 import gc
 import importlib
 import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ def main() -> None:
 def interrupt_again(ignored: "sys.UnraisableHookArgs") -> None:
     """Let an interrupt come once more that was raised where Python ignores errors, as while it collects garbage."""
     if issubclass(ignored.exc_type, KeyboardInterrupt):
-        again = threading.Timer(SOON, _thread.interrupt_main)
+        again = threading.Timer(SOON, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
         again.daemon = True
         again.start()
     else:

@@ -24,7 +24,12 @@ WRONG = [
     ("+sweeep=data_size", "did you mean 'sweeps'"),
     ("+sweeps=data_sise", "did you mean 'data_size'"),
     ("+sweeps=digits,dp", "must name one sweep"),
-    ("sweeps=digits", "sweeps"),
+    ("sweeps=digits", "sweeps=digits: a sweep file is added to the config: +sweeps=digits"),
+    ("attack=[quick,full]", "stands alone, without brackets"),
+    ("attack=null", "attack=null: choose by name"),
+    ("limit.foo=1", "limit.tpr_at_0.1pct_fpr"),
+    ("attack.lira_online.variance=global", "attack=lira_online does not run here; choose it, attack=[lira_online]"),
+    ("attack=full attack.lira_online.variance=global", "attack=lira_online does not run here"),
     ("hydra/sweeper=basic", "hydra/sweeper"),
     ("+nothing=1", "nothing"),
     ("defence=temperature defence.temprature=5", "did you mean 'defence.temperature'"),
@@ -144,6 +149,31 @@ def test_a_wrong_request_is_refused_in_one_line(mia, tmp_path, request_, named):
     assert named in err
     assert "Traceback" not in err
     assert left_behind(home) == []
+
+
+WRONG_SWEEPS = [
+    ("+nosuch=1,2", "nosuch is not a config key"),
+    ("+l2=0,1e-3 seed=1,2", "l2 is not a config key"),
+    ("sweeps=digits", "+sweeps=digits"),
+    ("attack.lira_online.variance=global,per_record", "attack=lira_online does not run here"),
+    ("attack=[loss],[gap] attack.lira_online.variance=global", "attack=lira_online does not run here"),
+    ("hydra.sweeper.params={seed:1}", "hydra.sweeper.params is added, not changed"),
+]
+
+
+@pytest.mark.parametrize(("request_", "named"), WRONG_SWEEPS)
+def test_a_wrong_sweep_is_refused_in_one_line(mia, tmp_path, request_, named):
+    code, out, err = mia(tmp_path / "mlruns", "-m", *request_.split())
+    assert (code, out) == (2, ""), err
+    assert err.startswith("mia: error: ")
+    assert err.count("\n") == 1
+    assert named in err
+    assert left_behind(tmp_path) == []
+
+
+def test_what_is_swept_can_be_added_one_by_one(mia, tmp_path):
+    code, _, err = mia(tmp_path / "mlruns", "-m", "split.size=60", "+hydra.sweeper.params.seed='1,2'", "dry_run=true")
+    assert code == 0, err
 
 
 def test_one_impossible_configuration_refuses_the_whole_sweep(mia, tmp_path):

@@ -176,6 +176,32 @@ def test_configs_come_from_nowhere_else(mia, hostile, tmp_path, option):
     assert unharmed(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "override"),
+    [
+        ("limit: {tpr_at_0.1pct_fpr: 0.25}\n", "+sweeps=x"),
+        ("variants: {a: limit.tpr_at_0.1pct_fpr=0.25}\n", "+x=a"),
+    ],
+)
+def test_limits_are_called_as_their_metrics_in_a_file_too(mia, hostile, tmp_path, text, override):
+    hostile(text)
+    code, out, err = mia(tmp_path / "mlruns", "--cfg", "job", override)
+    assert (code, err) == (0, "")
+    assert "tpr_at_0_1pct_fpr: 0.25" in out
+
+
+def test_limits_are_swept_by_a_file(hostile, tmp_path):
+    hostile("hydra: {sweeper: {params: {limit.tpr_at_0.1pct_fpr: '0.1,0.2'}}}\n")
+    read = read_sweep("x", tmp_path, [*KEYS, "limit"], GROUPS)
+    assert read.node["hydra"]["sweeper"]["params"] == {"limit.tpr_at_0_1pct_fpr": "0.1,0.2"}
+
+
+def test_a_group_in_a_file_must_hold_keys(hostile, tmp_path):
+    hostile("data: digits\n")
+    with pytest.raises(RequestError, match="data: digits sets no key; to choose, write 'defaults:"):
+        read_sweep("x", tmp_path, KEYS, GROUPS)
+
+
 def test_a_file_in_the_place_of_the_projects_own_is_said(mia, hostile, tmp_path):
     hostile("# Question: mine?\nsplit:\n  size: 7\n", "digits")
     code, out, err = mia(tmp_path / "mlruns", "--cfg", "job", "+sweeps=digits")

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from mia.checks import RequestError
 from mia.sweep_options import OptunaOptions
 from mia.sweeper.front import Confirmed, front_rows, front_words
-from mia.sweeper.objectives import SAMPLERS, Objectives, read_floor, read_objectives
+from mia.sweeper.objectives import SAMPLERS, Objectives, is_metric, read_floor, read_objectives
 from mia.sweeper.space import Interval, Names, Ordered, read_space
 from mia.sweeper.study import Point, Study
 
@@ -318,3 +318,23 @@ def test_a_key_of_a_variant_is_judged_among_the_trials_of_its_variant():
     assert "accuracy" not in rows["top_k: defence.k"]
     assert rows["top_k: defence.k"]["why"] == "of 10 trials that it takes"
     assert rows["defences"]["why"] == "the only key of all trials"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_known"),
+    [
+        ("target/test_accuracy", True),
+        ("privacy/epsilon", True),
+        ("attack/loss/auc", True),
+        ("attack/loss/auc_high", True),
+        ("attack/loss/hindsight_balanced_accuracy", True),
+        ("time/train_seconds", True),
+        ("target/test_acuracy", False),
+        ("attack/loss/auk", False),
+        ("attack/loss/target/test_accuracy", False),
+        ("auc", False),
+        ("nosuch", False),
+    ],
+)
+def test_metrics_that_no_run_has_are_told(name, is_known):
+    assert is_metric(name) is is_known
