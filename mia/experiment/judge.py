@@ -17,7 +17,7 @@ from mia.metrics.controls import numbers_control
 from mia.metrics.decision import confusion
 from mia.metrics.evaluation import evaluate
 from mia.metrics.groups import GROUP_SCORES, group_metrics
-from mia.metrics.privacy_bounds import audit_privacy, bayesian_epsilon, learn_on_half, why_no_bound
+from mia.metrics.privacy_bounds import CLAIMED_FAIR, FAIR, audit_privacy, bayesian_epsilon, learn_on_half, why_no_bound
 from mia.records import IN, OUT, AttackTask, Scores, Signals
 from mia.seeds import stage_seed
 from mia.train.options import TrainOptions
@@ -41,6 +41,8 @@ class Terms:
             raise RequestError(f"audit.delta={self.delta!r} must lie in [0, 1)")
         if not 0.5 < self.confidence < 1:
             raise RequestError(f"audit.confidence={self.confidence!r} must lie between 0.5 and 1, both excluded")
+        if not 0 < self.prior < 1:
+            raise RequestError(f"attack.prior={self.prior!r} must lie between 0 and 1, both excluded")
         one_of("audit.group_score", self.group_score, GROUP_SCORES)
 
 
@@ -100,7 +102,9 @@ def _bounds(
     coins = np.broadcast_to(task.is_independent, len(task.is_member))
     if not coins.any():
         return {}, []
-    if reason := why_no_bound(task.is_member[coins]):
+    is_claimed = isinstance(task.is_independent, np.ndarray)  # else the coins were ours
+    whose = None if task.groups is None else task.groups[coins]
+    if reason := why_no_bound(task.is_member[coins], whose, fair=CLAIMED_FAIR if is_claimed else FAIR):
         return {}, [reason]
     found = audit_privacy(
         {name: one.score[coins] for name, one in scores.items()},

@@ -84,9 +84,12 @@ def placebo(scores: Scores, task: AttackTask, *, num_attacks: int, seed: int) ->
     if scores.placebo is None or model is None:
         has_answers = task.signals.num_classes > 0  # scores made elsewhere come without
         return {}, [NO_SHADOW if model is None else NO_PLACEBO] if has_answers else []
-    membership = task.signals.shadow_membership[model, task.signals.candidates]
-    kept = unrelated_records(task.is_member, membership, np.random.default_rng(seed))
-    if not kept.any() and len(kept) >= FEWEST and task.is_member.any() and not task.is_member.all():
+    # Where a record is in few models, it depends on both memberships whether it can be scored: of those that were,
+    # one must say nothing of the other.
+    scored = np.flatnonzero(~np.isnan(scores.placebo))
+    membership = task.signals.shadow_membership[model, task.signals.candidates[scored]]
+    kept = scored[unrelated_records(task.is_member[scored], membership, np.random.default_rng(seed))]
+    if not len(kept) and len(scored) >= FEWEST and task.is_member.any() and not task.is_member.all():
         return {}, [GIVEN_AWAY]
     metrics, lines = placebo_control(
         scores.placebo[kept],

@@ -4,6 +4,7 @@ A group's records are in or out of the training set together, and are judged tog
 on both sides have no membership of their own: counted and left out.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,8 @@ def group_scores(
 ) -> GroupScores:
     """Return one score per group; records of NaN are left out, but count when it is asked whether a group is mixed.
 
+    A group whose scores hold both infinities has no sum, and is left out.
+
     Args:
         score: of the records, high = member.
         is_member: of the records.
@@ -57,10 +60,16 @@ def group_scores(
         found = np.full(len(names), -np.inf)
         np.maximum.at(found, codes[kept], score[kept])
     else:
-        found = np.bincount(codes[kept], score[kept], len(names))
+        found = _sums(score[kept], codes[kept], len(names))
         found = found / np.maximum(sizes, 1) if how == "mean" else found
-    use = ~is_mixed & (sizes > 0)
+    use = ~is_mixed & (sizes > 0) & ~np.isnan(found)
     return GroupScores(names[use], found[use], members[use] > 0, sizes[use], int(is_mixed.sum()))
+
+
+def _sums(score: Float[np.ndarray, "S"], codes: Shaped[np.ndarray, "S"], count: int) -> Float[np.ndarray, "G"]:
+    """Return the sum of each group's scores, rounded once: the same in whatever order; NaN where both infinities are."""
+    parts = np.split(score[np.argsort(codes, kind="stable")], np.cumsum(np.bincount(codes, minlength=count))[:-1])
+    return np.array([math.fsum(part) if np.isfinite(part).all() else np.sum(part) for part in parts], np.float64)
 
 
 def group_metrics(

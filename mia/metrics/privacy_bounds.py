@@ -18,15 +18,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from scipy.special import betainc, betaincinv, ndtri
 
 from mia.checks import RequestError
+from mia.metrics.clusters import group_codes
 from mia.metrics.decision import Confusion, confusion
 from mia.metrics.rates import Estimate, upper_limit
 
 FAIR = 1e-6
 """Coins whose heads are this unlikely, on either side, are not fair ones."""
+CLAIMED_FAIR = 0.01
+"""The same of coins that somebody else says were fair: so unlikely numbers make a bound of themselves."""
+ALIKE = 4.0
+"""Standard deviations by which more people are wholly in or wholly out than coins for single records would give."""
 NODES = 400
 """Of the quadrature for the Bayesian interval."""
 
@@ -78,16 +83,40 @@ def audit_privacy(
     return found | {"privacy/epsilon_lower_bound": best}
 
 
-def why_no_bound(is_member: Bool[np.ndarray, "Q"]) -> str | None:
-    """Return why memberships cannot have come from fair independent coins, if they cannot; None if they may."""
+def why_no_bound(
+    is_member: Bool[np.ndarray, "Q"], groups: Shaped[np.ndarray, "Q"] | None = None, *, fair: float = FAIR
+) -> str | None:
+    """Return why memberships cannot have come from fair independent coins, if they cannot; None if they may.
+
+    Args:
+        is_member: how each canary's coin fell.
+        groups: whose record each is; None: nobody said.
+        fair: how unlikely a number of members may be.
+    """
     members, number = int(is_member.sum()), len(is_member)
     fewer = min(members, number - members)
-    if number and 2 * betainc(number - fewer, fewer + 1, 0.5) < FAIR:
+    if groups is not None and (shared := _coins_for_several(is_member, groups)):
+        return (
+            f"all records of {shared:,} people with several are in or out together: a bound on epsilon needs each "
+            "canary in or out by its own coin"
+        )
+    if number and 2 * betainc(number - fewer, fewer + 1, 0.5) < fair:
         return (
             f"{members:,} of {number:,} records are members, which fair coins do not give: "
             "a bound on epsilon needs each canary in or out by its own coin"
         )
     return None
+
+
+def _coins_for_several(is_member: Bool[np.ndarray, "Q"], groups: Shaped[np.ndarray, "Q"]) -> int:
+    """Return how many groups of several records are in or out as one, if that many cannot be by chance; else 0."""
+    codes = group_codes(groups)
+    sizes, members = np.bincount(codes), np.bincount(codes, is_member)
+    several = sizes > 1
+    is_whole = several & ((members == 0) | (members == sizes))
+    chance = 2.0 ** (1 - sizes[several])
+    most = chance.sum() + ALIKE * math.sqrt((chance * (1 - chance)).sum())
+    return int(is_whole.sum()) if is_whole.sum() > most or (several.any() and is_whole.sum() == several.sum()) else 0
 
 
 def _check(is_member: np.ndarray, delta: float, confidence: float, threshold: str) -> None:

@@ -53,7 +53,16 @@ def value_names(values: Shaped[np.ndarray, "Q"]) -> Shaped[np.ndarray, "Q"]:
     is_number = np.issubdtype(values.dtype, np.number)
     if is_number and len(np.unique(values)) > 2 * PARTS:
         return quantile_names(values.astype(np.float64))
-    return np.array([f"{value:g}" if is_number else str(value) for value in values.tolist()], dtype=object).astype(str)
+    said = number_name if is_number else str
+    return np.array([said(value) for value in values.tolist()], dtype=object).astype(str)
+
+
+def number_name(value: float) -> str:
+    """Return a number as text that no other number has; NaN is `missing`."""
+    if value != value:  # noqa: PLR0124 - NaN
+        return "missing"
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def quantile_names(values: Float[np.ndarray, "Q"], parts: int = PARTS) -> Shaped[np.ndarray, "Q"]:

@@ -27,7 +27,7 @@ from mia.checks import RequestError, did_you_mean
 from mia.plans import find_complements
 from mia.predictions.audit import BESIDE, Audit, Beside, check_both_sides, make_signals, read_beside
 from mia.predictions.reversed import warn_reversed
-from mia.predictions.tidy import tidy_labels, tidy_member, tidy_names, tidy_outputs
+from mia.predictions.tidy import as_array, tidy_labels, tidy_member, tidy_names, tidy_outputs
 from mia.records import IN, OUT, AttackTask, Signals
 
 SUFFIX = {"logits": "logits", "probabilities": "probabilities", "losses": "loss"}
@@ -111,7 +111,7 @@ def one_target(
     """
     check_both_sides("target_member", member)
     labels, names = _labels(arrays, kind, target.shape, notes)
-    population = _population(arrays, kind, len(shadows), target.shape[1], names, notes)
+    population = _population(arrays, kind, len(shadows), target.shape, names, notes)
     shadows, membership, population, dropped = _without_complements(member, shadows, membership, population)
     signals = make_signals(target, shadows, member, membership, kind=kind, labels=labels)
     if population is not None:
@@ -152,7 +152,12 @@ def _shadows(arrays: Mapping[str, Any], kind: str, target: np.ndarray, notes: li
 
 
 def _population(
-    arrays: Mapping[str, Any], kind: str, num_shadows: int, classes: int, names: Sequence[str], notes: list[str]
+    arrays: Mapping[str, Any],
+    kind: str,
+    num_shadows: int,
+    shape: tuple[int, int],
+    names: Sequence[str],
+    notes: list[str],
 ) -> tuple[np.ndarray, np.ndarray] | None:
     given = [ending for ending in SUFFIX.values() if f"population_{ending}" in arrays]
     if not given and "population_labels" not in arrays:
@@ -160,7 +165,7 @@ def _population(
     name = f"population_{SUFFIX[kind]}"
     if name not in arrays or ("population_labels" not in arrays and kind != "losses"):
         raise RequestError(f"{name} and population_labels must be there together, of the same kind as the target's")
-    outputs = tidy_outputs(name, arrays[name], kind, 3, notes)
+    outputs, classes = tidy_outputs(name, arrays[name], kind, 3, notes), shape[1]
     if outputs.shape[0] != num_shadows + 1 or outputs.shape[2] != classes:
         raise RequestError(
             f"{name} has shape {outputs.shape}, it must be ({num_shadows + 1}, Z, {classes}): shadows, then the target"
@@ -168,7 +173,14 @@ def _population(
     if kind == "losses":
         return outputs, np.zeros(outputs.shape[1], np.int32)
     count = outputs.shape[1]
-    labels, _ = tidy_labels("population_labels", arrays["population_labels"], count, classes, names, notes)
+    own = [as_array(one, arrays[one]) for one in ("labels", "population_labels")]
+    if [one.shape for one in own] == [(shape[0],), (count,)] and own[0].dtype.kind in "US" == own[1].dtype.kind in "US":
+        # Both by one rule: whether numbers count from 1, or are names, is seen of all of them.
+        both = np.concatenate(own)
+        labels, _ = tidy_labels("labels with population_labels", both, len(both), classes, names, [])
+        labels = labels[shape[0] :]
+    else:
+        labels, _ = tidy_labels("population_labels", own[1], count, classes, names, notes)
     return outputs, labels
 
 
@@ -224,19 +236,22 @@ class Turns(Sequence[AttackTask]):
             model for model in range(len(member)) if (member[model] == IN).any() and (member[model] == OUT).any()
         ]
 
+        self.order = [*self.targets[:1], *(model for model in range(len(member)) if model not in self.targets[:1])]
+
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitem__(self, position: Any) -> Any:
         target = self.targets[position]
         shadows = [model for model in range(len(self.member)) if model != target and not self.tell_all[target, model]]
-        signals = for_target(self._all, self._signals(target, shadows), [target, *shadows])
+        rows = [self.order.index(model) for model in (target, *shadows)]
+        signals = for_target(self._all, self._signals(target, shadows), rows)
         return self.beside.task(signals, self.member[target], target)
 
     @cached_property
     def _all(self) -> Signals:
-        """All models together, which what attacks share is worked out of once."""
-        return self._signals(0, list(range(1, len(self.member))))
+        """All models together, in `order`, which what attacks share is worked out of once."""
+        return self._signals(self.order[0], self.order[1:])
 
     def _signals(self, target: int, shadows: list[int]) -> Signals:
         return make_signals(

@@ -141,7 +141,7 @@ def read_plan(path: str | Path) -> Plan:
     return Plan(
         member,
         _text(arrays.get("protocol"), "pool"),
-        _number(arrays.get("seed")),
+        _number(arrays.get("seed"), where),
         _canaries(arrays, member, where),
         labels,
     )
@@ -151,8 +151,12 @@ def _text(given: Any, otherwise: str) -> str:
     return otherwise if given is None else str(given)
 
 
-def _number(given: Any) -> int:
-    return 0 if given is None else int(given)
+def _number(given: Any, where: str) -> int:
+    if given is None:
+        return 0
+    if np.shape(given) not in ((), (1,)) or np.asarray(given).dtype.kind not in "iu":
+        raise RequestError(f"{where} holds a seed that is no whole number")
+    return int(np.asarray(given).reshape(()))
 
 
 def _canaries(arrays: Any, member: np.ndarray, where: str) -> np.ndarray | None:

@@ -80,8 +80,9 @@ def tidy_outputs(name: str, given: Any, kind: str, num_axes: int, notes: list[st
     if array.dtype.kind not in "fiu" or array.ndim not in ({axes} if kind == "losses" else {axes, axes - 1}):
         what = " ".join("KNC"[3 - num_axes :][:axes])
         raise RequestError(f"{name} has shape {array.shape} and type {array.dtype}, not numbers [{what}]")
-    if array.dtype not in (np.float32, np.float64):
-        array = array.astype(np.float32)
+    if array.dtype not in (np.float32, np.float64) or not array.dtype.isnative:
+        is_small = array.dtype.itemsize <= (2 if array.dtype.kind in "iu" else 4)  # so that float32 holds it all
+        array = array.astype(np.float32 if is_small else np.float64)
     if not np.isfinite(array).all():
         raise RequestError(f"{name} holds {int((~np.isfinite(array)).sum())} values that are NaN or infinite")
     if kind == "losses":
@@ -186,7 +187,7 @@ def tidy_labels(
 ) -> tuple[Int[np.ndarray, "N"], tuple[str, ...]]:
     """Return labels as class numbers from 0, and the classes' names.
 
-    Numbers from 1 to C count from 1. One-hot rows count as the class they mark. Text, and other numbers, are names:
+    Numbers that are all among `names` are names. Others from 1 to C count from 1. One-hot rows count as the class they mark. Text, and other numbers, are names:
     those of `names`, or, where there are as many as columns, in sorted order, as scikit-learn has them.
 
     Raises:
@@ -205,6 +206,10 @@ def tidy_labels(
     if array.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.round(values)).all()):
         raise RequestError(f"{name} holds {_first_odd(values)!r}; labels are class numbers or names")
     low, high = (int(values[0]), int(values[-1])) if len(values) else (0, 0)
+    texts = [str(int(value)) for value in values]
+    if names and set(texts) <= set(names) and any(names.index(text) != int(text) for text in texts):
+        whole = array if array.dtype.kind in "iu" else array.astype(np.int64)
+        return _from_names(name, whole, num_classes, names, notes)
     if low >= 0 and high < num_classes:
         if low == 1 and high == num_classes - 1 and count >= 10 * num_classes:
             notes.append(f"{name} never holds 0, the first column: if they count from 1, subtract 1")
