@@ -25,6 +25,9 @@ NO_PLACEBO = (
     "no placebo_auc: it is not run a second time on a shadow's answers, since it takes its time, asks the models "
     "themselves or sees the truth"
 )
+NONE_UNRELATED = (
+    "no placebo_auc: of the records that it scores on a shadow's answers, that shadow's membership tells the target's"
+)
 
 FEWEST = 20
 """Records with fewer of which two models may agree on all by chance."""
@@ -84,13 +87,19 @@ def placebo(scores: Scores, task: AttackTask, *, num_attacks: int, seed: int) ->
     if scores.placebo is None or model is None:
         has_answers = task.signals.num_classes > 0  # scores made elsewhere come without
         return {}, [NO_SHADOW if model is None else NO_PLACEBO] if has_answers else []
-    # Where a record is in few models, it depends on both memberships whether it can be scored: of those that were,
-    # one must say nothing of the other.
-    scored = np.flatnonzero(~np.isnan(scores.placebo))
-    membership = task.signals.shadow_membership[model, task.signals.candidates[scored]]
-    kept = scored[unrelated_records(task.is_member[scored], membership, np.random.default_rng(seed))]
-    if not len(kept) and len(scored) >= FEWEST and task.is_member.any() and not task.is_member.all():
+    membership = task.signals.shadow_membership[model, task.signals.candidates]
+    kept = unrelated_records(task.is_member, membership, np.random.default_rng(seed))
+    is_scored = ~np.isnan(scores.placebo)
+    if not kept.any() and len(kept) >= FEWEST and task.is_member.any() and not task.is_member.all():
         return {}, [GIVEN_AWAY]
+    if not is_scored.all():
+        # Whether a record in few models can be scored depends on both memberships: of those that were, one must say
+        # nothing of the other.
+        among = unrelated_records(task.is_member[is_scored], membership[is_scored], np.random.default_rng(seed))
+        kept = np.zeros_like(kept)
+        kept[is_scored] = among
+        if not kept.any():
+            return {}, [NONE_UNRELATED]
     metrics, lines = placebo_control(
         scores.placebo[kept],
         task.is_member[kept],

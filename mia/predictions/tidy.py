@@ -187,28 +187,22 @@ def tidy_labels(
 ) -> tuple[Int[np.ndarray, "N"], tuple[str, ...]]:
     """Return labels as class numbers from 0, and the classes' names.
 
-    Numbers that are all among `names` are names. Others from 1 to C count from 1. One-hot rows count as the class they mark. Text, and other numbers, are names:
-    those of `names`, or, where there are as many as columns, in sorted order, as scikit-learn has them.
+    Numbers that are all among `names` are names; others from 1 to C count from 1. One-hot rows count as the class they
+    mark. Text, and other numbers, are names: those of `names`, or, where there are as many as columns, in sorted order,
+    as scikit-learn has them.
 
     Raises:
         RequestError: another shape, or names whose columns cannot be known.
     """
-    array = as_array(name, given)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.shape == (count, num_classes) and array.dtype.kind in "iufb":
-        array = _from_one_hot(name, array, notes)
-    if array.shape != (count,):
-        raise RequestError(f"{name} has shape {array.shape}, the other arrays ask for ({count},)")
+    array = _one_per_record(name, as_array(name, given), count, num_classes, notes)
     if array.dtype.kind in "US":
         return _from_names(name, np.array(as_texts(name, array)), num_classes, names, notes)
     values = np.unique(array)
     if array.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.round(values)).all()):
         raise RequestError(f"{name} holds {_first_odd(values)!r}; labels are class numbers or names")
     low, high = (int(values[0]), int(values[-1])) if len(values) else (0, 0)
-    texts = [str(int(value)) for value in values]
-    if names and set(texts) <= set(names) and any(names.index(text) != int(text) for text in texts):
-        whole = array if array.dtype.kind in "iu" else array.astype(np.int64)
+    whole = array if array.dtype.kind in "iu" else array.astype(np.int64)
+    if _are_names(values, names):
         return _from_names(name, whole, num_classes, names, notes)
     if low >= 0 and high < num_classes:
         if low == 1 and high == num_classes - 1 and count >= 10 * num_classes:
@@ -218,12 +212,28 @@ def tidy_labels(
         notes.append(f"{name} runs to {high} for {num_classes} classes: taken as counted from 1")
         return (array - 1).astype(np.int32), tuple(names)
     if len(values) == num_classes or names:
-        whole = array if array.dtype.kind in "iu" else array.astype(np.int64)
         return _from_names(name, whole, num_classes, names, notes)
     raise RequestError(
         f"{name} holds {low if low < 0 else high}, which is none of the {num_classes} columns, counted from 0: "
         "give class_names in the order of the columns"
     )
+
+
+def _one_per_record(name: str, array: np.ndarray, count: int, num_classes: int, notes: list[str]) -> np.ndarray:
+    """Return labels that may be a column or one-hot rows as one value per record."""
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.shape == (count, num_classes) and array.dtype.kind in "iufb":
+        array = _from_one_hot(name, array, notes)
+    if array.shape != (count,):
+        raise RequestError(f"{name} has shape {array.shape}, the other arrays ask for ({count},)")
+    return array
+
+
+def _are_names(values: np.ndarray, names: Sequence[str]) -> bool:
+    """Tell whether numbers are all among the classes' names, and not just the columns that they would be anyway."""
+    texts = [str(int(value)) for value in values]
+    return bool(names) and set(texts) <= set(names) and any(names.index(text) != int(text) for text in texts)
 
 
 def _first_odd(values: np.ndarray) -> float:
