@@ -92,7 +92,7 @@ def placebo(scores: Scores, task: AttackTask, *, num_attacks: int, seed: int) ->
     is_scored = ~np.isnan(scores.placebo)
     if not kept.any() and len(kept) >= FEWEST and task.is_member.any() and not task.is_member.all():
         return {}, [GIVEN_AWAY]
-    if not is_scored.all():
+    if is_scored.any() and not is_scored.all():
         # Whether a record in few models can be scored depends on both memberships: of those that were, one must say
         # nothing of the other.
         among = unrelated_records(task.is_member[is_scored], membership[is_scored], np.random.default_rng(seed))

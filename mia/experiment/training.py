@@ -87,8 +87,6 @@ def _train(
     observe: Observe,
     told: list[str],
 ) -> None:
-    from jax.errors import JaxRuntimeError
-
     from mia.train import group, many
     from mia.train.predict import predict
 
@@ -108,7 +106,7 @@ def _train(
     kept = {one.row: one.kept for one in models}
     collected = Epochs(places, split, rows, last, kept, records, behind, save)
     trainings = [with_noise(places.train(row, last), options.split.size) for row in rows]
-    passing = (group.DivergedError, StorageError, JaxRuntimeError)
+    passing = (group.DivergedError, group.DeviceError, StorageError)
     with naming(outside_parts(options.model, trainings), *passing):
         finished = many.train_many(
             trained_on,

@@ -65,6 +65,8 @@ class DivergedError(RuntimeError):
         super().__init__(f"the loss of {noun} {names} is not finite in epoch {epoch}; likely cause: {cause}")
 
 
+DeviceError = jax.errors.JaxRuntimeError
+"""What a device could not do, such as to hold what it was given."""
 SECONDS = 1.5  # of a chunk of steps, so that progress is seen at least every two
 GROWTH = 8  # a chunk is at most so many times the one before, whose time may hold compilation
 
