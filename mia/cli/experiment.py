@@ -51,6 +51,7 @@ def command(arguments: list[str]) -> int:
 
 def _run_or_tell(config: Config, composed: DictConfig, overrides: list[str], loader: ConfigLoader) -> int:
     """Run one experiment, or say what that would do; return the exit code."""
+    config.check_tracked()
     if config.dry_run:
         from mia.cli.forecast import tell
         from mia.sweeper.check import LastData, check_all
