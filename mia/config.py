@@ -58,18 +58,6 @@ class Config:
     def __post_init__(self) -> None:
         at_least("stop_after_failures", self.stop_after_failures, 0)
 
-    def check_tracked(self) -> None:
-        """Refuse to leave out the store of runs: what a run or a sweep is for lies there.
-
-        Raises:
-            RequestError: tracking is off.
-        """
-        if not self.tracking.enabled:
-            raise RequestError(
-                "tracking.enabled=false is for mia audit; runs and sweeps are kept in a store, and tracking.uri= or "
-                "MIA_HOME= says in which"
-            )
-
     def experiment(self) -> ExperimentOptions:
         """Return the part that an experiment is made of."""
         shared = {one.name: getattr(self, one.name) for one in fields(ExperimentOptions)}

@@ -85,8 +85,8 @@ def dispatch(arguments: list[str]) -> int:
 
 
 def judge(verdict: "Verdict") -> int:
-    """Say which limits are exceeded, and which could not be checked; return the exit code."""
-    for line in (*verdict.unchecked, *verdict.exceeded):
+    """Say which limits are exceeded, which could not be checked, and what did not count; return the exit code."""
+    for line in (*verdict.unchecked, *verdict.not_counted, *verdict.exceeded):
         print(f"mia: {line}", file=sys.stderr)
     from mia.limits import EXCEEDED
 
