@@ -23,8 +23,8 @@ def command(overrides: list[str]) -> int:
     split = config.split
     if split.num_targets > 1:
         raise RequestError(
-            f"split.num_targets={split.num_targets} is for runs: a plan has one target, model 0; an audit of a file with "
-            "logits and member takes all models in turn"
+            f"split.num_targets={split.num_targets} is for runs: a plan has one target, model 0; an audit of a file "
+            "with logits and member takes all models in turn"
         )
     if split.overlap:
         raise RequestError(
