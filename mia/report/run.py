@@ -22,13 +22,13 @@ from mia.metrics.estimates import of_metrics
 from mia.metrics.over_seeds import agreement, found_at_fpr
 from mia.metrics.roc import FPR_LIMITS, left_edge
 from mia.metrics.words import FAILED, metric_of, metric_words, of_kind
-from mia.records import Curves, Result, StoredRun
+from mia.records import CURVES, Curves, Result, StoredRun
 from mia.report.evidence import roc_points, slice_lines, table_lines
 from mia.report.found import RATE
 from mia.report.look import CATEGORIES, MARKS, Figure, choice, filled, picture_files, templates
 from mia.report.page import NAME, Page, Section, page_html, write_files
 from mia.report.tables import Cell, Table, estimate_cell, text_cells
-from mia.stored_result import CURVES, Fetch, History, curves_file, stored_result
+from mia.stored_result import Fetch, History, curves_file, stored_result
 from mia.tables import attacks_by_auc, class_name, result_tables
 
 if TYPE_CHECKING:
