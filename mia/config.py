@@ -1,4 +1,4 @@
-"""From configs to dataclasses: the only importer of OmegaConf.
+"""From configs to dataclasses: numerics never see a DictConfig.
 
 Takes what Hydra composed; gives checked dataclasses and plain mappings. The schemas of all groups are listed here, so
 that a misspelt key, a wrong type or an unknown name is an error before anything runs.

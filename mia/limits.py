@@ -1,11 +1,13 @@
 """Limits on leakage, for pipelines (`limit.*`): exceeded where even the lower end of an attack's interval lies above.
 
-Takes metrics and limits; gives a line for each limit that is exceeded, and for each that could not be checked.
+Takes metrics, limits and which attacks are the owner's; gives a line for each limit that is exceeded, and for each that
+could not be checked. What only the model's owner can do is no attack that others must fear: limits do not count it, and
+a line says so where it lies above one.
 """
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from mia.checks import fraction, non_negative
@@ -14,13 +16,14 @@ EXCEEDED = 3
 """The command's exit code where a limit is exceeded."""
 METRICS = {"tpr_at_0_1pct_fpr": "tpr_at_0.1pct_fpr"}
 """Name of the metric, where no field can be called like it: a dot divides keys."""
-EPSILONS = re.compile(r"privacy/epsilon_lower_bound|attack/[^/]+/epsilon_\w+")
+OF_ALL = "privacy/epsilon_lower_bound"
+EPSILONS = re.compile(rf"{OF_ALL}|attack/[^/]+/epsilon_\w+")
 NO_BOUND = re.compile(r"_(sd|high|low)$")
 
 
 @dataclass
 class LimitOptions:
-    """The most that any attack may achieve; null: no limit."""
+    """The most that any attack but the owner's may achieve; null: no limit."""
 
     auc: float | None = None
     advantage: float | None = None
@@ -47,31 +50,51 @@ class Verdict:
 
     exceeded: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    not_counted: tuple[str, ...] = ()  # an attack of the owner's lies above
 
 
-def check_limits(metrics: Mapping[str, float], limits: LimitOptions) -> Verdict:
+def check_limits(metrics: Mapping[str, float], limits: LimitOptions, is_owners: Callable[[str], bool]) -> Verdict:
     """Return which limits are exceeded.
 
     A limit is exceeded where the lower end of the 95% interval of any attack lies above it (for epsilon: a lower bound
-    itself), so that chance alone seldom stops a pipeline; it is unchecked where no attack has that metric.
+    itself), so that chance alone seldom stops a pipeline; it is unchecked where no attack has that metric. The owner's
+    attacks do not count.
 
     Args:
         metrics: Flat names, of a run or an audit.
         limits: What is allowed.
+        is_owners: Tells of an attack's name whether only the model's owner can do it.
     """
-    exceeded, unchecked = [], []
+    exceeded, unchecked, not_counted = [], [], []
     for metric, limit in limits.given().items():
         found = _epsilons(metrics) if metric == "epsilon" else _lower_ends(metrics, metric)
-        if not found:
-            unchecked.append(f"limit.{metric}={limit:g} was not checked: no attack has {metric}{_why(metric)}")
-            continue
-        low, name = max((low, name) for name, low in found.items())
-        if low > limit:
-            exceeded.append(
-                f"limit.{metric}={limit:g} is exceeded: {name} has at least {low:.4g}"
-                + (f" ({metrics[f'attack/{name}/{metric}']:.4g})" if f"attack/{name}/{metric}" in metrics else "")
-            )
-    return Verdict(tuple(exceeded), tuple(unchecked))
+        owners = {name: low for name, low in found.items() if is_owners(_attack_of(name))}
+        counted = {name: low for name, low in found.items() if name not in owners}
+        if owners:
+            counted.pop(OF_ALL, None)  # the best of all attacks: each one's own bound is no lower
+            if max(owners.values()) > limit:
+                not_counted.append(
+                    f"limit.{metric}={limit:g} does not count what only the model's owner can do: "
+                    f"{_at_least(metrics, metric, owners)}"
+                )
+        if not counted:
+            whose = "no attack but the owner's" if owners else "no attack"
+            unchecked.append(f"limit.{metric}={limit:g} was not checked: {whose} has {metric}{_why(metric)}")
+        elif max(counted.values()) > limit:
+            exceeded.append(f"limit.{metric}={limit:g} is exceeded: {_at_least(metrics, metric, counted)}")
+    return Verdict(tuple(exceeded), tuple(unchecked), tuple(not_counted))
+
+
+def _at_least(metrics: Mapping[str, float], metric: str, found: Mapping[str, float]) -> str:
+    """Return which attack has the largest lower end, and how much that is."""
+    low, name = max((low, name) for name, low in found.items())
+    value = metrics.get(f"attack/{name}/{metric}")
+    return f"{name} has at least {low:.4g}" + ("" if value is None else f" ({value:.4g})")
+
+
+def _attack_of(name: str) -> str:
+    """Return the attack of a bound on epsilon, which is named in full; a plain name is an attack's."""
+    return name.split("/")[1] if "/" in name else name
 
 
 def _lower_ends(metrics: Mapping[str, float], metric: str) -> dict[str, float]:

@@ -146,6 +146,11 @@ def make_plan(
     if protocol == "pool" and size is None:
         return Plan(_halves(num_records, num_shadows, seed), protocol, seed)
     parts = 2 if protocol == "pool" else 4
+    if size is not None and parts * size > num_records:
+        raise RequestError(
+            f"split.size={size} needs {parts} x size = {parts * size} records under split.protocol={protocol}, there "
+            f"are records={num_records}: at most split.size={num_records // parts}"
+        )
     split = make_split(SplitOptions(protocol, size or num_records // parts, num_shadows), num_records, seed)
     member = np.full((num_shadows + 1, num_records), UNUSED, np.int8)
     for model, (members, nonmembers) in enumerate(zip(split.members, split.nonmembers, strict=True)):

@@ -267,6 +267,10 @@ class Scores:
     placebo: Float[np.ndarray, "Q"] | None = None  # the same attack on answers that cannot know the target's members
 
 
+CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+"""Curves that every model has, by their fields in `Curves`."""
+
+
 @dataclass(frozen=True)
 class Curves:
     """Learning curves of every model."""

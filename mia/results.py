@@ -51,7 +51,8 @@ class Result(records.Result):
         """Return a figure as an Altair chart, to be shown in a notebook or saved.
 
         Args:
-            name: `roc`, `attacks`, `per_class`, `confidence`, `learning_curves` or `growth`.
+            name: `roc`, `attacks`, `per_class`, `slices`, `agreement`, `confidence`, `learning_curves`,
+                `leakage_by_epoch` or `growth`.
 
         Raises:
             RequestError: no such figure, or nothing to draw in it.

@@ -14,8 +14,6 @@ import numpy as np
 from mia.records import Curves, Result, Scores, StoredRun
 from mia.tables import number, read_rows
 
-CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-"""Arrays of `curves.npz`: the fields of `Curves`."""
 Fetch = Callable[[StoredRun, str], Path | None]
 """Finds an artifact of a run; None where it has none."""
 History = Callable[[str, str], list[float]]

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import pytest
 from omegaconf import OmegaConf
 
+from mia import overrides
 from mia.attacks import ATTACKS
 from mia.checks import RequestError
+from mia.cli import help as help_page
 from mia.composition import HOME, compose_config, register
 from mia.config import GROUPS, Config, as_yaml, from_stored, options_of, to_options
 from mia.data import DATASETS
@@ -167,3 +169,8 @@ def test_what_no_checks_allow_any_more_is_still_looked_at():
 def test_what_is_no_config_is_refused(text):
     with pytest.raises(RequestError):
         from_stored(text)
+
+
+def test_help_names_the_groups_that_can_be_chosen():
+    """Help has a list of its own: it is printed before anything heavy is imported."""
+    assert help_page.GROUPS == overrides.GROUPS

@@ -3,7 +3,7 @@
 Takes one pool's signals; gives scores per number of shadows. Trains nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,6 @@ def growth(
     signals: Signals,
     options: Any,
     seed: int,
-    counts: Sequence[int] | None = None,
     *,
     known: Scores | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -33,15 +32,15 @@ def growth(
         signals: Signals with all shadows.
         options: The attack's options.
         seed: As for `run_attack`.
-        counts: Numbers of shadows; 1, 2, 4 ... and all of them where None.
         known: The scores with all shadows, by the same options and seed, where the attack has run: then that point is
             not fitted again.
         progress: Called after each point with the points done and their total.
 
     Returns:
-        Scores by number of shadows, ascending; numbers with which no record can be scored are left out.
+        Scores by number of shadows, ascending: 1, 2, 4 ... and all of them; numbers with which no record can be scored
+        are left out.
     """
-    wanted = sorted(set(doubling(signals.num_shadows) if counts is None else counts), reverse=True)
+    wanted = doubling(signals.num_shadows)[::-1]
     found: dict[int, Scores] = {}
     for done, count in enumerate(wanted, start=1):  # from the most, whose answers the fewer share
         if known is not None and count == signals.num_shadows and not found:

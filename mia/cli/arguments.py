@@ -1,4 +1,4 @@
-"""Arguments of the subcommands: overrides alone, or a request for help."""
+"""Arguments of the subcommands: overrides alone, or a request for help; and the question before they remove."""
 
 import re
 import sys
@@ -49,3 +49,14 @@ def as_text(override: str, keys: Sequence[str]) -> str:
         return override
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{escaped}'"
+
+
+def agreed(question: str) -> bool:
+    """Ask.
+
+    Raises:
+        RequestError: there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise RequestError("nothing removed: there is no terminal to ask on; yes=true removes without asking")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from mia.attacks import is_owners
 from mia.checks import RequestError, one_of
 from mia.cli.main import judge
 from mia.cli.progress import ConsoleObserver, console_observer
@@ -74,7 +75,7 @@ def command(arguments: list[str]) -> int:
             write_files(out, files)
         observer.close()
     _print(result, files, out, run)
-    return judge(check_limits(result.metrics, config.limit))
+    return judge(check_limits(result.metrics, config.limit, is_owners))
 
 
 def read(config: AuditConfig) -> "Audit":

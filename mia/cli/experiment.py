@@ -7,6 +7,7 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
+from mia.attacks import is_owners
 from mia.checks import RequestError
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL, judge
 from mia.composition import compose_with, know_all_sweeps, open_hydra, read_request, spell_attacks
@@ -51,6 +52,7 @@ def command(arguments: list[str]) -> int:
 
 def _run_or_tell(config: Config, composed: DictConfig, overrides: list[str], loader: ConfigLoader) -> int:
     """Run one experiment, or say what that would do; return the exit code."""
+    config.tracking.check_enabled()
     if config.dry_run:
         from mia.cli.forecast import tell
         from mia.sweeper.check import LastData, check_all
@@ -60,7 +62,7 @@ def _run_or_tell(config: Config, composed: DictConfig, overrides: list[str], loa
     from mia.cli.job import Job, run_job
 
     outcome = run_job(Job.of(composed, overrides, home()))
-    return A_RUN_FAILED if outcome.status == "failed" else judge(check_limits(outcome.metrics, config.limit))
+    return A_RUN_FAILED if outcome.status == "failed" else judge(check_limits(outcome.metrics, config.limit, is_owners))
 
 
 class _Parser(ArgumentParser):

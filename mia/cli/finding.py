@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mia.attacks import is_owners
 from mia.checks import RequestError, did_you_mean
 from mia.records import StoredRun
 from mia.tracking import done
@@ -136,12 +137,17 @@ def as_value(text: str) -> Any:
 
 def largest_auc(run: StoredRun) -> str:
     """Return the name of the metric of the attack with the largest AUC; empty if no attack has one."""
+    return strongest(run.metrics)
+
+
+def strongest(metrics: Mapping[str, float]) -> str:
+    """Return the name of the largest AUC among metrics, of what only the owner can do if nothing else has one."""
     areas = {
         name: value
-        for name, value in run.metrics.items()
+        for name, value in metrics.items()
         if name.startswith("attack/") and name.endswith("/auc") and not math.isnan(value)
     }
-    return max(areas, key=lambda name: areas[name]) if areas else ""
+    return max(areas, key=lambda name: (not is_owners(name.split("/")[1]), areas[name]), default="")
 
 
 def seconds_taken(run: StoredRun) -> float:

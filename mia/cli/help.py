@@ -27,7 +27,7 @@ mia: how much does a trained classifier tell about who was in its training set?
 
 In training: train.l2, weight_decay, dropout, label_smoothing, confidence_penalty, mixup, relaxloss (0 is off),
   early_stopping, augmentation, adversarial, distillation, dp (groups: mia --cfg job shows their keys).
-Sweeps with variants (dp, frontier, mitigation): +SWEEP=VARIANT takes one of them; a wrong name lists them all.
+Sweeps with variants (defences, dp, frontier, mitigation): +SWEEP=VARIANT takes one; a wrong name lists them all.
 
 What can be chosen with GROUP=NAME (attacks: attack=[NAME,NAME]); every other key of the config with KEY=VALUE:
 """

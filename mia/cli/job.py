@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig
 
+from mia.attacks import attack_words
+from mia.cli.finding import strongest
 from mia.config import Config, as_yaml, flat, to_options
 from mia.fingerprint import fingerprint
 from mia.sweeper.check import LastData
@@ -217,12 +219,10 @@ def say_columns(columns: "Sequence[ColumnSummary]", observer: Any) -> None:
 
 def print_lines(metrics: Mapping[str, float], run_id: str, name: str) -> None:
     """Print two lines about a run among many: what it was, and what came of it."""
-    aucs = {key: value for key, value in metrics.items() if key.startswith("attack/") and key.endswith("/auc")}
     found = f"test accuracy {metrics['target/test_accuracy']:.3f}" if "target/test_accuracy" in metrics else ""
-    if aucs:
-        key = max(aucs, key=lambda one: aucs[one])
+    if key := strongest(metrics):
         ends = f" ({metrics[f'{key}_low']:.3f} to {metrics[f'{key}_high']:.3f})" if f"{key}_low" in metrics else ""
-        found += f", largest AUC {aucs[key]:.3f}{ends} of {key.split('/')[1]}"
+        found += f", largest AUC {metrics[key]:.3f}{ends} of {attack_words(key.split('/')[1])}"
     print(f"{name}\n  {found}; run {run_id}", flush=True)
 
 

@@ -1,7 +1,7 @@
 """The command: reads what was typed, hands it to the right part, gives the exit code.
 
-Exit codes: 0 all is well, 1 some run failed, 2 the request was wrong (nothing ran), 130 interrupted. An error for a
-person is one line on stderr; the traceback comes with MIA_DEBUG=1.
+Exit codes: 0 all is well, 1 some run failed, 2 the request was wrong (nothing ran), 3 a limit is exceeded, 130
+interrupted. An error for a person is one line on stderr; the traceback comes with MIA_DEBUG=1.
 """
 
 import atexit
@@ -85,8 +85,8 @@ def dispatch(arguments: list[str]) -> int:
 
 
 def judge(verdict: "Verdict") -> int:
-    """Say which limits are exceeded, and which could not be checked; return the exit code."""
-    for line in (*verdict.unchecked, *verdict.exceeded):
+    """Say which limits are exceeded, which could not be checked, and what did not count; return the exit code."""
+    for line in (*verdict.unchecked, *verdict.not_counted, *verdict.exceeded):
         print(f"mia: {line}", file=sys.stderr)
     from mia.limits import EXCEEDED
 

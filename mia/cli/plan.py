@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mia.checks import RequestError
 from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
 from mia.composition import compose_config
@@ -20,6 +21,15 @@ def command(overrides: list[str]) -> int:
     check_writable(out.parent)
     code = training_code(config.framework, config.out) if config.framework else ""
     split = config.split
+    if split.num_targets > 1:
+        raise RequestError(
+            f"split.num_targets={split.num_targets} is for runs: a plan has one target, model 0; an audit of a file "
+            "with logits and member takes all models in turn"
+        )
+    if split.overlap:
+        raise RequestError(
+            "split.overlap=true is for runs: in a plan split=pool is what shares records among target and shadows"
+        )
     is_sized = any(one.lstrip("+").startswith("split.size=") for one in overrides)
     plan = make_plan(
         config.records,

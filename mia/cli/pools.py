@@ -1,6 +1,5 @@
 """`mia pools`: the trained models on disk, and which of them no run needs."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from mia.checks import RequestError
-from mia.cli.arguments import only_overrides
+from mia.cli.arguments import agreed, only_overrides
 from mia.cli.main import ALL_IS_WELL
 from mia.composition import compose_config
 from mia.config import PoolsConfig, to_options
@@ -45,7 +44,7 @@ def command(arguments: list[str]) -> int:
     _tell_kept(console, [reason for reason in kept.values() if reason != USED])
     if not unused:
         console.print("no pool may be removed")
-    elif config.yes or _agreed(len(unused)):
+    elif config.yes or agreed(f"Remove these {len(unused)} pools for good?"):
         _remove(console, store, unused, _use(config))  # somebody may have thought for an hour
     else:
         console.print("nothing removed")
@@ -145,14 +144,3 @@ def _flat(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _flat(f"{prefix}{key}.", value)
         else:
             yield f"{prefix}{key}", value
-
-
-def _agreed(count: int) -> bool:
-    """Ask.
-
-    Raises:
-        RequestError: there is nobody to ask.
-    """
-    if not sys.stdin.isatty():
-        raise RequestError("nothing removed: there is no terminal to ask on; yes=true removes without asking")
-    return input(f"Remove these {count} pools for good? [y/N] ").strip().lower() in ("y", "yes")

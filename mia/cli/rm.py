@@ -1,10 +1,9 @@
 """`mia rm RUN`: take a run out of the store, after saying who counts on it."""
 
-import sys
 from typing import TYPE_CHECKING
 
 from mia.checks import RequestError
-from mia.cli.arguments import as_text, only_overrides
+from mia.cli.arguments import agreed, as_text, only_overrides
 from mia.cli.finding import RESULTS, find_run, name_first
 from mia.cli.main import ALL_IS_WELL
 from mia.composition import compose_config
@@ -52,14 +51,3 @@ def links(reader: "Reader", run: StoredRun) -> list[str]:
     if alone := [name for name in pools if name not in others]:
         lines.append(f"its trained models stay; mia pools prune=true removes them then: {', '.join(alone)}")
     return lines
-
-
-def agreed(question: str) -> bool:
-    """Ask.
-
-    Raises:
-        RequestError: there is nobody to ask.
-    """
-    if not sys.stdin.isatty():
-        raise RequestError("nothing removed: there is no terminal to ask on; yes=true removes without asking")
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mia.attacks import attack_words
 from mia.checks import RequestError, did_you_mean, one_of
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.closing import close_the_dead
@@ -212,7 +213,7 @@ def _fitting(word: str, room: int) -> str:
 
 def _auc_words(run: StoredRun) -> str:
     name = largest_auc(run)
-    return f"{words(run.metrics[name])} {name.split('/')[1]}" if name else ""
+    return f"{words(run.metrics[name])} {attack_words(name.split('/')[1])}" if name else ""
 
 
 def words(value: Any) -> str:

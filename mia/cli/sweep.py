@@ -12,6 +12,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from mia.attacks import is_owners
 from mia.cli.finding import span_words
 from mia.cli.forecast import tell
 from mia.cli.job import Job, one_line, run_job
@@ -134,10 +135,13 @@ def _limits(swept: Swept) -> Verdict:
     given = {one.fingerprint: one.config.limit for one in swept.configurations if one.config.limit.given()}
     runs = swept.counted if given else []
     found = [
-        (run, check_limits(run.metrics, given[name]))
+        (run, check_limits(run.metrics, given[name], is_owners))
         for run in runs
         if (name := run.tags.get("mia.fingerprint", "")) in given
     ]
-    exceeded = [f"run {run.id} ({run.name}): {line}" for run, verdict in found for line in verdict.exceeded]
+
+    def of_runs(lines: str) -> tuple[str, ...]:
+        return tuple(f"run {run.id} ({run.name}): {line}" for run, one in found for line in getattr(one, lines))
+
     unchecked = set.intersection(*(set(verdict.unchecked) for _, verdict in found)) if found else set()
-    return Verdict(tuple(exceeded), tuple(sorted(unchecked)))
+    return Verdict(of_runs("exceeded"), tuple(sorted(unchecked)), of_runs("not_counted"))

@@ -4,7 +4,7 @@ Takes a `Result` or a study, gives something that rich can print. Prints nothing
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from mia.attacks import attack_words
 from mia.metrics.words import FAILED, METRICS, Metric
-from mia.records import Result, Scores, StoredRun
+from mia.records import Result, Scores
 from mia.report.tables import key_columns, number_text, summary_table
 from mia.study.sentences import change_words, failure_words, shared_warnings
 from mia.study.study import Study
@@ -159,7 +159,6 @@ def sweep_end(
     report: Path | None = None,
     sweep_id: str = "",
     browse: str = "browse it with: mia ui",
-    runs: Sequence[StoredRun] = (),
     most: int = MOST_ROWS,
 ) -> "Group":
     """Return what a sweep says at its end: its table, what changed most, shared warnings, and where to look.
@@ -169,19 +168,17 @@ def sweep_end(
         report: Where the report lies, a path that a terminal makes a link.
         sweep_id: The sweep's run, for the UI.
         browse: How to see it there.
-        runs: Those that were run just now, whose warnings are said; by default all.
         most: Rows of the table.
     """
     from rich.console import Group
     from rich.text import Text
 
-    said = list(runs) or study.runs
     more = len(study.rows) - most
     return Group(
         *([sweep_table(study, most)] if study.finished else []),
         *([Text(f"... and {more} settings more, in the report", style="dim")] if more > 0 else []),
         *(Text(words) for words in [change_words(study)] if words),
-        *(warning_text(line, f" ({count} of {len(said)} runs)") for line, count in shared_warnings(said)),
+        *(warning_text(line, f" ({count} of {len(study.runs)} runs)") for line, count in shared_warnings(study.runs)),
         *(Text(f"! {run.name} {failure_words(run)}", style="red") for run in study.unfinished),
         *([_whole("report: ", (str(report), f"link file://{report}"))] if report else []),
         *([_whole(f"run {sweep_id}; {browse}")] if sweep_id else []),

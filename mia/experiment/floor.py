@@ -1,10 +1,10 @@
 """The target alone: trained or found, and judged, before anything is spent on its shadows."""
 
-from mia.experiment.attacker import plan_split
+from mia.experiment.attacker import as_trained, plan_split
 from mia.experiment.observer import Observe, ignore
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.pools import gather_target
-from mia.experiment.signals import DefendedAnswers
+from mia.experiment.signals import DefendedAnswers, accuracy_beside_canaries
 from mia.records import Dataset
 from mia.store import PoolStore
 
@@ -23,8 +23,11 @@ def target_utility(
         StorageError: the model could not be saved.
     """
     split = plan_split(options, data)
+    data = as_trained(options, data)
     target = gather_target(options, data, split, store, observe)
     answers = DefendedAnswers(options, data, split, target, num_real=len(data.x))
+    if split.canaries is not None:
+        return dict(zip(KNOWN, accuracy_beside_canaries(answers, 0), strict=True))
     sides = split.members[0], split.nonmembers[0]
     outputs = [found for found, _ in answers.answers(0, *sides)]
     return {

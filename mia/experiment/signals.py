@@ -221,19 +221,26 @@ def make_tasks(
 def utility_of_canary_models(
     options: ExperimentOptions, materials: Materials, split: Split
 ) -> Float[np.ndarray, "M 2"]:
-    """Return each model's accuracy on its training records that are no canaries, and on those kept for testing.
+    """Return each model's accuracy on its training records that are no canaries, and on those kept for testing."""
+    answers = DefendedAnswers(options, materials.data, split, materials.ensemble, materials.num_real)
+    return np.array([accuracy_beside_canaries(answers, row) for row in range(split.num_models)])
+
+
+def accuracy_beside_canaries(answers: DefendedAnswers, row: int) -> tuple[float, float]:
+    """Return the accuracy of model `row` on its training records that are no canaries, and on those kept for testing.
 
     Canaries say nothing of a model's use: there are few, and their labels may be wrong. Where all are canaries, those.
     """
-    answers = DefendedAnswers(options, materials.data, split, materials.ensemble, materials.num_real)
-    found = np.empty((split.num_models, 2))
-    for row in range(split.num_models):
-        members, tested = split.members_of(row), split.nonmembers[row]
-        ordinary = np.setdiff1d(members, split.judged(row))
-        for column, records in enumerate((ordinary if len(ordinary) else members, tested)):
-            ((outputs, _),) = answers.answers(row, records)
-            found[row, column] = (outputs.argmax(axis=1) == materials.data.y[records]).mean()
-    return found
+    split = answers.split
+    members = split.members_of(row)
+    ordinary = np.setdiff1d(members, split.judged(row))
+    trained_on = ordinary if len(ordinary) else members
+    return _accuracy(answers, row, trained_on), _accuracy(answers, row, split.nonmembers[row])
+
+
+def _accuracy(answers: DefendedAnswers, row: int, records: Int[np.ndarray, "_"]) -> float:
+    ((outputs, _),) = answers.answers(row, records)
+    return float((outputs.argmax(axis=1) == answers.data.y[records]).mean())
 
 
 def _population(options: ExperimentOptions, split: Split, index: Int[np.ndarray, "R"]) -> Int[np.ndarray, "Z"]:

@@ -17,7 +17,6 @@ class PowerLaw:
 
     slope: Estimate
     intercept: float
-    num_points: int
     num_left_out: int  # points at or below chance, whose logarithm does not exist
 
     def gain(self, examples: Real[np.ndarray, "X"]) -> Float[np.ndarray, "X"]:
@@ -68,7 +67,7 @@ def fit_power_law(
     residual = float(weight @ (y - intercept - slope * x) ** 2) / freedom
     half = student_quantile(confidence, freedom) * np.sqrt(residual / spread)
     estimate = Estimate(slope, float(slope - half), float(slope + half))
-    return PowerLaw(estimate, intercept, len(x), int(np.count_nonzero(~use)))
+    return PowerLaw(estimate, intercept, int(np.count_nonzero(~use)))
 
 
 def _variance(rate: np.ndarray, trials: Real[np.ndarray, "P"]) -> np.ndarray:

@@ -15,20 +15,20 @@ import numpy as np
 from jaxtyping import Shaped
 
 from mia import __version__
-from mia.attacks import ATTACKS, attack_words
+from mia.attacks import ATTACKS, attack_words, is_owners
 from mia.checks import RequestError, one_of
 from mia.contact_sheet import contact_sheet, most_exposed
 from mia.metrics.estimates import of_metrics
 from mia.metrics.over_seeds import agreement, found_at_fpr
 from mia.metrics.roc import FPR_LIMITS, left_edge
 from mia.metrics.words import FAILED, metric_of, metric_words, of_kind
-from mia.records import Curves, Result, StoredRun
+from mia.records import CURVES, Curves, Result, StoredRun
 from mia.report.evidence import roc_points, slice_lines, table_lines
 from mia.report.found import RATE
 from mia.report.look import CATEGORIES, MARKS, Figure, choice, filled, picture_files, templates
 from mia.report.page import NAME, Page, Section, page_html, write_files
 from mia.report.tables import Cell, Table, estimate_cell, text_cells
-from mia.stored_result import CURVES, Fetch, History, curves_file, stored_result
+from mia.stored_result import Fetch, History, curves_file, stored_result
 from mia.tables import attacks_by_auc, class_name, result_tables
 
 if TYPE_CHECKING:
@@ -114,8 +114,9 @@ def _words(result: Result) -> dict[str, str]:
     for name, rate in reversed(FPR_LIMITS.items()):
         rates = {one: result.metrics.get(f"attack/{one}/tpr_at_{name}_fpr", math.nan) for one in result.scores}
         if rates := {one: value for one, value in rates.items() if math.isfinite(value)}:
-            best = max(rates, key=lambda one: (rates[one], one))
-            found["best"] = f"{best} finds {100 * rates[best]:.4g}% of the members at {100 * rate:g}% false positives."
+            best = max(rates, key=lambda one: (not is_owners(one), rates[one], one))
+            share = f"{100 * rates[best]:.4g}% of the members at {100 * rate:g}% false positives"
+            found["best"] = f"{attack_words(best)} finds {share}."
             break
     for who, chosen in (("members", result.is_member), ("others", ~result.is_member)):
         known = result.confidence[chosen & np.isfinite(result.confidence)]

@@ -78,7 +78,6 @@ class Synthesis:
 
     x: Shaped[np.ndarray, "S F"]
     y: Int32[np.ndarray, "S"]
-    unreached: Int[np.ndarray, "u"]  # classes without a record
 
 
 def synthesize(
@@ -110,4 +109,4 @@ def synthesize(
         climbs = climbs.keep(~is_over, Climbs.begin(new, space, options.k_max))
         if progress is not None:
             progress(int(quota.made.sum()), count)
-    return Synthesis(np.concatenate(x), np.concatenate(y).astype(np.int32), np.flatnonzero(quota.made == 0))
+    return Synthesis(np.concatenate(x), np.concatenate(y).astype(np.int32))

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from mia.files import IrregularFileError, file_digest, regular_file, whole_file
+from mia.records import CURVES
 
-CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 ANSWERS, PARAMETERS = "npz", "safetensors"
 MOST_JSON = 2**24  # bytes of a manifest
 BROKEN = (

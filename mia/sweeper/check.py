@@ -159,6 +159,7 @@ def check_all(
         try:
             overrides = spell_attacks(listed, composer.config)
             config = composer.config(overrides)
+            config.tracking.check_enabled()
             options = config.experiment()
             dataset = data.load(options.data)
             if (kind := repr(replace(options, seed=0))) not in possible:

@@ -13,7 +13,6 @@ MOST_NAMED = 5
 class Progress:
     """How far the jobs of a sweep are."""
 
-    configurations: int  # that were missing
     states: Mapping[str, JobState]  # of the jobs that have not ended, by what they are called
     ended: int  # jobs
     elsewhere: int  # configurations that others are at

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -31,9 +30,6 @@ from mia.sweeper.study import Point, Study, Trial
 from mia.sweeper.total import Total
 from mia.tracking.database import copy_database
 from mia.tracking.process import terminate_as_interrupt
-
-if TYPE_CHECKING:
-    pass
 
 EXAMPLES = 5
 """Trials that are checked before anything runs, and that a dry run shows."""

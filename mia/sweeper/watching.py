@@ -268,7 +268,7 @@ class Watch:
             left = mean(self._took) * (len(self._live) + len(self._pending)) / at_work
         called = {self.queue.called(job): state for job, state in living.items()}
         waiting = {f"batch {number}": JobState("queued") for number in range(len(self._pending))}
-        return Progress(len(self.wanted), called | waiting, self._ended, len(self._elsewhere), left)
+        return Progress(called | waiting, self._ended, len(self._elsewhere), left)
 
     def _named(self, jobs: Iterable[str]) -> str:
         listed = list(jobs)

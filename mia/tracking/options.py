@@ -30,3 +30,15 @@ class TrackingOptions:
         non_negative("tracking.patience", self.patience)
         if self.uri is not None:
             self.uri = checked(self.uri)
+
+    def check_enabled(self) -> None:
+        """Refuse to leave out the store of runs: what a run or a sweep is for lies there.
+
+        Raises:
+            RequestError: tracking is off.
+        """
+        if not self.enabled:
+            raise RequestError(
+                "tracking.enabled=false is for mia audit; runs and sweeps are kept in a store, and tracking.uri= or "
+                "MIA_HOME= says in which"
+            )

@@ -4,13 +4,17 @@ Takes a server's address and what to ask; gives plain JSON and files. MLflow's c
 an object of every number of a run, and asks three times before it fetches a file.
 """
 
+import atexit
 import http.client
 import json
+import os
 import shutil
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -19,6 +23,7 @@ from mia.tracking.address import request_to
 
 API = "/api/2.0/mlflow"
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
+NUMBERS = count()
 SECONDS = 120.0  # a page of a thousand runs takes a busy server some
 
 
@@ -44,14 +49,17 @@ def ask(uri: str, what: str, values: Mapping[str, Any], *, is_search: bool = Fal
 
 
 def fetch_file(uri: str, remote: str) -> Path | None:
-    """Return a file that a server hands out, fetched to a temporary folder; None if there is none.
+    """Return a file that a server hands out, fetched to this process's temporary folder; None if there is none.
+
+    It is there as long as the process runs.
 
     Raises:
         RefusedError: the server refused, or is away.
     """
     try:
         with _answer(uri, f"{FILES}/{quote(remote)}") as answer:
-            target = Path(tempfile.mkdtemp(prefix="mia-"), Path(remote).name)
+            target = _folder(os.getpid()) / str(next(NUMBERS)) / Path(remote).name  # files of two runs have one name
+            target.parent.mkdir()
             with target.open("wb") as file:
                 shutil.copyfileobj(answer, file)
     except RefusedError as error:
@@ -61,6 +69,19 @@ def fetch_file(uri: str, remote: str) -> Path | None:
     except (OSError, http.client.HTTPException) as error:
         raise RefusedError(f"read timed out or broke off: {error}") from error
     return target
+
+
+@cache
+def _folder(process: int) -> Path:
+    """Return the folder of a process's fetched files, which goes when the process that made it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="mia-"))
+    atexit.register(_remove, folder, process)
+    return folder
+
+
+def _remove(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # a fork has its parent's duties, but not its files
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _answer(uri: str, path: str, body: bytes | None = None) -> Any:

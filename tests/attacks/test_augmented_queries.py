@@ -9,7 +9,7 @@ from attack_twins import lira
 
 from mia.attacks import per_record, run_attack
 from mia.attacks.augmented_queries import Noise, picture_view, picture_views
-from mia.attacks.growth import growth
+from mia.attacks.growth import first_shadows, growth
 from mia.attacks.label_only import LabelOnlyOptions
 from mia.attacks.lira import LiraOnlineOptions
 from mia.checks import RequestError
@@ -239,9 +239,11 @@ def test_growth_is_the_attack_with_fewer_shadows():
         population_outputs=signals.population_outputs[[0, 1, 2, 3, 11]],
     )
     for name in EVERY:
-        grown = growth(name, signals, EVERY[name], 0, [4])[4]
+        grown = run_attack(name, first_shadows(signals, 4), EVERY[name], 0)
         alone = run_attack(name, few, EVERY[name], 0)
         np.testing.assert_array_equal(grown.score, alone.score)
         np.testing.assert_array_equal(grown.is_predicted, alone.is_predicted)
+        if name == "lira_online":
+            np.testing.assert_array_equal(found[4].score, alone.score)
     with pytest.raises(RequestError, match="12 shadows"):
-        growth("gap", signals, EVERY["gap"], 0, [12])
+        first_shadows(signals, 12)

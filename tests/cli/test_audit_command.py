@@ -284,7 +284,10 @@ def test_a_plan_is_written_and_says_how_it_goes_on(mia, tmp_path):
     assert mia(tmp_path, "plan", "records=100", "split.size=20", f"out={plan}")[0] == 0
     assert (np.load(plan)["member"] == 1).sum(axis=1).tolist() == [20] * 17
     for wrong, named in (
-        (["split.size=80"], "at most split.size=50"),
+        (["split.size=80"], "at most split.size=50\n"),
+        (["split=disjoint", "split.size=30"], "at most split.size=25\n"),  # overlap would not help
+        (["split=disjoint", "split.overlap=true"], "split.overlap=true is for runs"),
+        (["split=pool", "split.num_targets=2"], "split.num_targets=2 is for runs"),
         (["framework=jax"], "framework='jax'"),
         (["split=pol"], "split=pol is not known"),
         (["split=canary", "split.mislabel=true"], "needs labels="),

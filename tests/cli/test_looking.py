@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from mia.cli.finding import Values, as_value, name_first, span_words
+from mia.cli.job import print_lines
+from mia.cli.runs import _auc_words
 from mia.metrics.auc import auc_difference
 from mia.records import StoredRun
 from mia.tracking import Tracker, TrackingOptions
@@ -305,6 +307,16 @@ def test_values_are_what_they_were_printed_as():
     }
     assert as_value("None") is None
     assert "largest_auc" not in Values(run)
+
+
+def test_the_largest_area_is_the_owners_only_where_nobody_else_has_one(capsys):
+    areas = {"attack/gap/auc": 0.55, "attack/loss/auc": 0.625, "attack/gradient_norm/auc": 0.7412}
+    run = StoredRun("i", "n", "FINISHED", 0, {}, areas, {}, "")
+    assert (Values(run)["largest_auc"], _auc_words(run)) == (0.625, "0.625 loss")
+    print_lines({"target/test_accuracy": 0.5} | areas, "i", "n")
+    assert "largest AUC 0.625 of loss; run i" in capsys.readouterr().out
+    owners = StoredRun("i", "n", "FINISHED", 0, {}, {"attack/gradient_norm/auc": 0.7412}, {}, "")
+    assert _auc_words(owners) == "0.7412 gradient_norm (owner's view)"
 
 
 def test_spans():

@@ -12,6 +12,7 @@ from mia.checks import RequestError
 from mia.cli.forecast import _missing
 from mia.data import load
 from mia.data.digits import DigitsOptions
+from mia.experiment.floor import KNOWN, target_utility
 from mia.experiment.identity import pool_identity, run_identity
 from mia.experiment.options import BoundOptions, ExperimentOptions
 from mia.experiment.own_training import OwnTraining
@@ -203,3 +204,13 @@ def no_noise(noisy_mean):
         return noisy_mean(total, count, key, 0 * noise_multiplier, clipping_norm)
 
     return mean
+
+
+@pytest.mark.parametrize("mislabel", [False, True])
+def test_a_floor_judges_the_target_that_the_run_has_and_trains_it_once(short_digits, tmp_path, mislabel):
+    options, store = canary_options(num_shadows=2, mislabel=mislabel), PoolStore(tmp_path)
+    found = target_utility(options, short_digits, store)
+    result = run_experiment(options, short_digits, store)
+    assert found == {name: result.metrics[name] for name in KNOWN}
+    assert result.metrics["pool/models_trained"] == 2
+    assert len(list(tmp_path.iterdir())) == 1

@@ -283,6 +283,28 @@ def test_server_that_refuses_or_stays_silent(tmp_path: Path, monkeypatch: pytest
     assert list(tmp_path.iterdir()) == []
 
 
+FETCH = """
+import io, os, sys
+from pathlib import Path
+from mia.tracking import rest
+
+rest._answer = lambda uri, path: io.BytesIO(path.encode())
+found = [rest.fetch_file("http://x", f"{run}/artifacts/file.txt") for run in "ab"]
+if not os.fork():
+    sys.exit()  # the parent's files stay
+os.wait()
+assert ["/a/" in found[0].read_text(), "/b/" in found[1].read_text()] == [True] * 2
+print(len(list(Path(os.environ["TMPDIR"]).iterdir())))
+"""
+
+
+def test_what_a_server_hands_out_lies_in_one_folder_that_goes_with_the_process(tmp_path: Path):
+    where = {**os.environ, "TMPDIR": str(tmp_path)}
+    found = subprocess.run([sys.executable, "-c", FETCH], env=where, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "1\n"), found.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_tracking_server(server: Server, tmp_path: Path):
     tracker = Tracker.open(TrackingOptions(uri=server.address(), experiment="far"), tmp_path)
