@@ -36,8 +36,8 @@ class Where:
     _tree: ast.expr
 
     def __call__(self, values: Mapping[str, Any]) -> bool:
-        """Tell whether values fit. A comparison with something that is not there is false."""
-        return bool(self._value(self._tree, values))
+        """Tell whether values fit. What is not there is false, and so is a comparison with it."""
+        return self._holds(self._tree, values)
 
     def check(self, known: Iterable[str]) -> None:
         """Check that every name exists somewhere.
@@ -50,10 +50,18 @@ class Where:
             if name not in names:
                 raise RequestError(f"where: no run has {name}{did_you_mean(name, names)}")
 
+    def _holds(self, node: Any, values: Mapping[str, Any]) -> bool:
+        try:
+            return bool(self._value(node, values))
+        except (KeyError, TypeError, ZeroDivisionError):  # no such value, or words compared with numbers
+            return False
+
     def _value(self, node: Any, values: Mapping[str, Any]) -> Any:
         match node:
             case ast.BoolOp():
-                found = _DO[type(node.op)](self._value(one, values) for one in node.values)
+                found = _DO[type(node.op)](self._holds(one, values) for one in node.values)
+            case ast.UnaryOp(op=ast.Not()):
+                found = not self._holds(node.operand, values)
             case ast.UnaryOp():
                 found = _DO[type(node.op)](self._value(node.operand, values))
             case ast.BinOp():
