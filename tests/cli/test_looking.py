@@ -56,6 +56,7 @@ def test_runs_are_chosen_and_sorted_by_keys_and_metrics(store, mia):
     home, _, _ = store
     assert listed(mia, home, "where=split.size=200 and train.l2>0") == ["small l2"]
     assert listed(mia, home, "where=status='failed'") == ["broken"]
+    assert listed(mia, home, "where=status='FAILED'") == ["broken"]
     assert listed(mia, home, "where=status='finished'", "sort=-attack/loss/auc") == ["small", "small l2", "large"]
     assert listed(mia, home, "sort=target/test_accuracy", "limit=2") == ["small l2", "small"]
     assert listed(mia, home, "where=largest_auc < 0.65") == ["large", "small l2"]
