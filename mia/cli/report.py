@@ -1,12 +1,11 @@
 """`mia report sweep=NAME[,NAME...]` and `mia report run=ID`: pages and figures read from the store."""
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mia.checks import RequestError, did_you_mean
-from mia.cli.arguments import only_overrides
+from mia.cli.arguments import as_text, only_overrides
 from mia.cli.closing import close_the_dead
 from mia.cli.finding import LATEST
 from mia.cli.main import ALL_IS_WELL
@@ -25,7 +24,7 @@ TEXTS = ("sweep", "run", "where", "out")
 
 def command(arguments: list[str]) -> int:
     """Write the report and return the exit code."""
-    overrides = [as_text(one) for one in only_overrides(arguments, "report")]
+    overrides = [as_text(one, TEXTS) for one in only_overrides(arguments, "report")]
     config: ReportConfig = to_options(compose_config(overrides, "report"), ReportConfig)
     if (config.sweep is None) == (config.run is None):
         raise RequestError("mia report takes sweep=NAME (or several, with commas between) or run=ID")
@@ -36,15 +35,6 @@ def command(arguments: list[str]) -> int:
     report = _report_run if config.run else _report_sweeps
     print(report(tracker, config))
     return ALL_IS_WELL
-
-
-def as_text(override: str) -> str:
-    """Return an override whose value Hydra takes literally, if its key is one of `TEXTS` and it is not quoted."""
-    key, _, value = override.partition("=")
-    if key not in TEXTS or re.fullmatch(r"'.*'|\".*\"", value) or value in ("", "null"):
-        return override
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
 
 
 def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:

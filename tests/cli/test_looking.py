@@ -194,6 +194,13 @@ def test_status_tells_of_processes_that_died(store, mia):
     assert "goes on with: mia -m seed=1,2" in out
 
 
+def test_a_filter_of_a_report_may_begin_and_end_with_words(store, mia):
+    home, _, _ = store
+    code, _, err = mia(home, "report", "sweep=sizes", "where='small' = name and name = 'large'", "out=there")
+    assert code == 2
+    assert "leaves none of 3 runs" in err
+
+
 @pytest.mark.parametrize("asked", [("status",), ("runs",), ("report", "sweep=dead", "out=there")], ids=" ".join)
 def test_whoever_looks_closes_the_runs_of_the_dead(store, mia, asked, monkeypatch, tmp_path):
     home, _, tracker = store
