@@ -201,6 +201,14 @@ def test_a_filter_of_a_report_may_begin_and_end_with_words(store, mia):
     assert "leaves none of 3 runs" in err
 
 
+def test_a_sweep_is_found_by_as_few_letters_as_a_run(store, mia):
+    home, ids, _ = store
+    short = ids["sweep"][:4]
+    _, _, err = mia(home, "diff", short, short)
+    assert f"mia runs {short} lists its runs" in err
+    assert listed(mia, home, short, "sort=name") == listed(mia, home, "sizes", "sort=name")
+
+
 @pytest.mark.parametrize("asked", [("status",), ("runs",), ("report", "sweep=dead", "out=there")], ids=" ".join)
 def test_whoever_looks_closes_the_runs_of_the_dead(store, mia, asked, monkeypatch, tmp_path):
     home, _, tracker = store
