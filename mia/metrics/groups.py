@@ -67,7 +67,7 @@ def group_scores(
 
 
 def _sums(score: Float[np.ndarray, "S"], codes: Shaped[np.ndarray, "S"], count: int) -> Float[np.ndarray, "G"]:
-    """Return the sum of each group's scores, rounded once: the same in whatever order; NaN where both infinities are."""
+    """Return the sum of each group's scores, rounded once: the same in any order; NaN where both infinities are."""
     parts = np.split(score[np.argsort(codes, kind="stable")], np.cumsum(np.bincount(codes, minlength=count))[:-1])
     return np.array([math.fsum(part) if np.isfinite(part).all() else np.sum(part) for part in parts], np.float64)
 

@@ -187,19 +187,14 @@ def tidy_labels(
 ) -> tuple[Int[np.ndarray, "N"], tuple[str, ...]]:
     """Return labels as class numbers from 0, and the classes' names.
 
-    Numbers that are all among `names` are names. Others from 1 to C count from 1. One-hot rows count as the class they mark. Text, and other numbers, are names:
-    those of `names`, or, where there are as many as columns, in sorted order, as scikit-learn has them.
+    Numbers that are all among `names` are names. Others from 1 to C count from 1. One-hot rows count as the class they
+    mark. Text, and other numbers, are names: those of `names`, or, where there are as many as columns, in sorted order,
+    as scikit-learn has them.
 
     Raises:
         RequestError: another shape, or names whose columns cannot be known.
     """
-    array = as_array(name, given)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.shape == (count, num_classes) and array.dtype.kind in "iufb":
-        array = _from_one_hot(name, array, notes)
-    if array.shape != (count,):
-        raise RequestError(f"{name} has shape {array.shape}, the other arrays ask for ({count},)")
+    array = _label_column(name, as_array(name, given), count, num_classes, notes)
     if array.dtype.kind in "US":
         return _from_names(name, np.array(as_texts(name, array)), num_classes, names, notes)
     values = np.unique(array)
@@ -224,6 +219,17 @@ def tidy_labels(
         f"{name} holds {low if low < 0 else high}, which is none of the {num_classes} columns, counted from 0: "
         "give class_names in the order of the columns"
     )
+
+
+def _label_column(name: str, array: np.ndarray, count: int, num_classes: int, notes: list[str]) -> np.ndarray:
+    """Return labels [N] from those that came as a column or as one-hot rows."""
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.shape == (count, num_classes) and array.dtype.kind in "iufb":
+        array = _from_one_hot(name, array, notes)
+    if array.shape != (count,):
+        raise RequestError(f"{name} has shape {array.shape}, the other arrays ask for ({count},)")
+    return array
 
 
 def _first_odd(values: np.ndarray) -> float:

@@ -128,9 +128,8 @@ class SearchSweeper(ResumingSweeper):
         space = read_space(parsed([*listed, *arguments], parser), variants)
         varied = {key.lstrip("+") for axes in (space.axes, *space.branches.values()) for key in axes}
         if self.options.confirm > 0 and "seed" in varied:
-            raise RequestError(
-                f"hydra.sweeper.confirm={self.options.confirm} needs seeds of its own: leave seed out of what is searched"
-            )
+            given = f"hydra.sweeper.confirm={self.options.confirm}"
+            raise RequestError(f"{given} needs seeds of its own: leave seed out of what is searched")
         return space
 
     def _seed(self) -> int:
