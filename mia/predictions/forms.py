@@ -174,7 +174,8 @@ def _population(
         return outputs, np.zeros(outputs.shape[1], np.int32)
     count = outputs.shape[1]
     own = [as_array(one, arrays[one]) for one in ("labels", "population_labels")]
-    if [one.shape for one in own] == [(shape[0],), (count,)] and own[0].dtype.kind in "US" == own[1].dtype.kind in "US":
+    is_text = [one.dtype.kind in "US" for one in own]
+    if [one.shape for one in own] == [(shape[0],), (count,)] and is_text[0] == is_text[1]:
         # Both by one rule: whether numbers count from 1, or are names, is seen of all of them.
         both = np.concatenate(own)
         labels, _ = tidy_labels("labels with population_labels", both, len(both), classes, names, [])

@@ -133,6 +133,17 @@ def test_scores_from_elsewhere_are_what_they_are():
             make_audit_of_scores(wrong)
 
 
+def test_labels_of_a_population_count_as_those_of_the_records_do():
+    draws = np.random.default_rng(0)
+    given = {
+        "target_logits": draws.normal(size=(6, 3)), "target_member": [1, 0] * 3, "labels": [1, 2, 3] * 2,
+        "population_logits": draws.normal(size=(1, 4, 3)), "population_labels": [1, 2, 1, 2],
+    }  # fmt: skip
+    (task,) = make_audit(given).tasks
+    assert task.signals.labels.tolist() == [0, 1, 2] * 2
+    assert task.signals.population_labels.tolist() == [0, 1, 0, 1]
+
+
 def test_labels_beside_scores_are_no_attack_but_a_slice():
     member, labels = np.tile([1, 0], 12), np.arange(24) % 12
     for given in ((({"member": member, "labels": labels, "loss": np.arange(24)}),),
