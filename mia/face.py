@@ -55,7 +55,7 @@ def audit(
       are means over the targets, with deviations as `<name>_sd`;
     - a plan: `plan` (or its file), `predictions` (a folder, or a function from a model's number to [N C]), `labels`,
       and `kind`: `logits`, `probabilities` or `losses`;
-    - scores made elsewhere: `scores`, a mapping from names to [N], and `member` [N].
+    - scores made elsewhere: `scores`, a mapping from names to [N], and `member` [N]; with `labels` [N] slices by class.
 
     Args:
         target_logits: What the target says of each record.
@@ -131,7 +131,7 @@ def _read(
 
         raise RequestError(f"mia.audit takes no {strange[0]!r}{did_you_mean(strange[0], KNOWN)}")
     if scores is not None:
-        return make_audit_of_scores({**arrays, **scores})
+        return make_audit_of_scores(arrays, scores)
     if plan is None:
         return make_audit(arrays)
     if predictions is None:

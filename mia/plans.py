@@ -142,7 +142,8 @@ def make_plan(
         plan = _canary_plan(num_records, num_shadows, seed, canaries)
         return _with_wrong_labels(plan, labels) if mislabel else plan
     if canaries is not None or mislabel:
-        raise RequestError(f"split.{f'canaries={canaries!r}' if canaries else 'mislabel=true'} needs split=canary")
+        given = "mislabel=true" if canaries is None else f"canaries={canaries!r}"
+        raise RequestError(f"split.{given} needs split=canary")
     if protocol == "pool" and size is None:
         return Plan(_halves(num_records, num_shadows, seed), protocol, seed)
     parts = 2 if protocol == "pool" else 4
@@ -151,7 +152,9 @@ def make_plan(
             f"split.size={size} needs {parts} x size = {parts * size} records under split.protocol={protocol}, there "
             f"are records={num_records}: at most split.size={num_records // parts}"
         )
-    split = make_split(SplitOptions(protocol, size or num_records // parts, num_shadows), num_records, seed)
+    split = make_split(
+        SplitOptions(protocol, num_records // parts if size is None else size, num_shadows), num_records, seed
+    )
     member = np.full((num_shadows + 1, num_records), UNUSED, np.int8)
     for model, (members, nonmembers) in enumerate(zip(split.members, split.nonmembers, strict=True)):
         member[model, members], member[model, nonmembers] = IN, OUT

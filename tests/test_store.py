@@ -131,6 +131,15 @@ def test_pools_are_listed_with_what_made_them_and_removed_whole(store):
     assert not pool.folder.exists()
 
 
+def test_a_file_that_is_renamed_meanwhile_does_not_keep_its_pool_from_being_described(store, monkeypatch):
+    pool = store.pool(IDENTITY)
+    pool.save(0, trained(1))
+    temporary, listed = pool.folder / ".0001.npz.abc.tmp", Path.rglob
+    before = store.describe(pool.fingerprint)
+    monkeypatch.setattr(Path, "rglob", lambda folder, pattern: [*listed(folder, pattern), temporary])
+    assert store.describe(pool.fingerprint) == before
+
+
 def test_a_pool_in_training_is_not_removed(store):
     pool = store.pool(IDENTITY)
     pool.save(0, trained(1))

@@ -14,7 +14,7 @@ from mia.composition import compose_with, know_all_sweeps, open_hydra, read_requ
 from mia.config import Config, as_yaml, to_options
 from mia.home import home
 from mia.limits import check_limits
-from mia.sweeper.check import Composer
+from mia.sweeper.check import Composer, LastData
 
 
 def command(arguments: list[str]) -> int:
@@ -35,7 +35,8 @@ def command(arguments: list[str]) -> int:
 
         return run_sweep(request, shlex.join(["mia", "-m", *asked.overrides]), home())
     overrides = request.fixed() if asked.multirun else request.spelt_out()
-    overrides = spell_attacks(overrides, Composer(hydra.config_loader).config)
+    data, is_shown = LastData(), bool(asked.cfg or asked.info)
+    overrides = spell_attacks(overrides, Composer(hydra.config_loader).config, None if is_shown else data.count)
     composed = compose_with(hydra.config_loader, overrides)
     config: Config = to_options(composed, Config)
     config.experiment()
@@ -46,22 +47,23 @@ def command(arguments: list[str]) -> int:
     elif asked.cfg:
         hydra.show_cfg("config", overrides, asked.cfg, asked.package, asked.resolve)
     else:
-        return _run_or_tell(config, composed, overrides, hydra.config_loader)
+        return _run_or_tell(config, composed, overrides, hydra.config_loader, data)
     return ALL_IS_WELL
 
 
-def _run_or_tell(config: Config, composed: DictConfig, overrides: list[str], loader: ConfigLoader) -> int:
+def _run_or_tell(
+    config: Config, composed: DictConfig, overrides: list[str], loader: ConfigLoader, data: LastData
+) -> int:
     """Run one experiment, or say what that would do; return the exit code."""
     config.tracking.check_enabled()
     if config.dry_run:
         from mia.cli.forecast import tell
-        from mia.sweeper.check import LastData, check_all
+        from mia.sweeper.check import check_all
 
-        data = LastData()
         return tell(check_all([overrides], Composer(loader), data, is_sweep=False), home(), data)
     from mia.cli.job import Job, run_job
 
-    outcome = run_job(Job.of(composed, overrides, home()))
+    outcome = run_job(Job.of(composed, overrides, home()), data)
     return A_RUN_FAILED if outcome.status == "failed" else judge(check_limits(outcome.metrics, config.limit, is_owners))
 
 

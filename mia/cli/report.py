@@ -1,14 +1,13 @@
 """`mia report sweep=NAME[,NAME...]` and `mia report run=ID`: pages and figures read from the store."""
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mia.checks import RequestError, did_you_mean
-from mia.cli.arguments import only_overrides
+from mia.cli.arguments import as_text, only_overrides
 from mia.cli.closing import close_the_dead
-from mia.cli.finding import LATEST
+from mia.cli.finding import LATEST, SHORTEST
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.summary import fetcher
 from mia.composition import compose_config
@@ -25,7 +24,7 @@ TEXTS = ("sweep", "run", "where", "out")
 
 def command(arguments: list[str]) -> int:
     """Write the report and return the exit code."""
-    overrides = [as_text(one) for one in only_overrides(arguments, "report")]
+    overrides = [as_text(one, TEXTS) for one in only_overrides(arguments, "report")]
     config: ReportConfig = to_options(compose_config(overrides, "report"), ReportConfig)
     if (config.sweep is None) == (config.run is None):
         raise RequestError("mia report takes sweep=NAME (or several, with commas between) or run=ID")
@@ -36,15 +35,6 @@ def command(arguments: list[str]) -> int:
     report = _report_run if config.run else _report_sweeps
     print(report(tracker, config))
     return ALL_IS_WELL
-
-
-def as_text(override: str) -> str:
-    """Return an override whose value Hydra takes literally, if its key is one of `TEXTS` and it is not quoted."""
-    key, _, value = override.partition("=")
-    if key not in TEXTS or re.fullmatch(r"'.*'|\".*\"", value) or value in ("", "null"):
-        return override
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
 
 
 def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
@@ -98,21 +88,24 @@ def find_sweep(tracker: "Reader", wanted: str) -> StoredRun:
     """Return the latest sweep of a name, or the one whose run has this id (or begins with it).
 
     Raises:
-        RequestError: there is none; the message names those that there are.
+        RequestError: there is none, and the message names those that there are; or several ids begin like this.
     """
     sweeps = tracker.sweeps()
     if wanted == LATEST and sweeps:
         return sweeps[0]
-    for sweep in sweeps:
-        if len(wanted) >= 6 and sweep.id.startswith(wanted):
-            return sweep
+    begun = [sweep for sweep in sweeps if len(wanted) >= SHORTEST and sweep.id.startswith(wanted)]
+    if len(begun) == 1:
+        return begun[0]
     if named := [sweep for sweep in sweeps if wanted == sweep.tags.get("mia.sweep")]:
         if others := [sweep.id[:8] for sweep in named[1:]]:
             print(
                 f"the latest of {len(named)} sweeps called {wanted}; others: sweep={', '.join(others)}", file=sys.stderr
             )
         return named[0]
-    if len(wanted) >= 6 and (other := tracker.find(wanted)):
+    if begun:
+        ids = ", ".join(sweep.id for sweep in begun[:3])
+        raise RequestError(f"{len(begun)} sweeps have ids that begin with {wanted}: {ids}")
+    if len(wanted) >= SHORTEST and (other := tracker.find(wanted)):
         kind = other[0].tags.get("mia.kind", "run")
         whose = f"an {kind}" if kind == "audit" else f"a single {kind}"
         raise RequestError(

@@ -42,10 +42,13 @@ def check_known_nonmembers(name: str, split: SplitOptions, num_records: int) -> 
     Raises:
         RequestError: there are none.
     """
-    if "known_nonmembers" not in ATTACKS[name].needs:
-        return
-    lacking = f"attack={name} needs records that the target was surely not trained on"
-    if split.protocol == "pool" and num_records <= 2 * split.size:
+    if needs_known_nonmembers(name, split) and num_records <= 2 * split.size:
         raise RequestError(
-            f"{lacking}, and split.protocol=pool puts all {num_records:,} in question: choose a smaller split.size"
+            f"attack={name} needs records that the target was surely not trained on, and split.protocol=pool puts all "
+            f"{num_records:,} in question: choose a smaller split.size"
         )
+
+
+def needs_known_nonmembers(name: str, split: SplitOptions) -> bool:
+    """Whether it hangs on the number of records if an attack is possible under a split."""
+    return split.protocol == "pool" and "known_nonmembers" in ATTACKS[name].needs

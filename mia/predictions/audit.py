@@ -3,6 +3,7 @@
 Takes arrays in order; gives `Audit`, `Beside` and `Signals`. Also the simplest form: scores made elsewhere.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,10 @@ from mia.predictions.tidy import as_array, check_name, tidy_column, tidy_member
 from mia.records import IN, UNUSED, AttackTask, Scores, Signals
 
 BESIDE = ("index", "groups", "class_names", "independent")
+OWN = ("member", "labels", *BESIDE)
+"""Arrays that stand beside scores."""
+NO_SCORE = re.compile(rf"{'|'.join(OWN)}|slice_.*|(target|shadow|population)_(member|labels|loss|logits|probabilities)")
+"""Arrays that are no attack's score, whatever they hold."""
 
 
 @dataclass(frozen=True)
@@ -114,24 +119,41 @@ def check_both_sides(name: str, member: np.ndarray) -> None:
         )
 
 
-def make_audit_of_scores(arrays: Mapping[str, Any]) -> Audit:
-    """Return an audit of scores made elsewhere: `member [N]`, and any other array [N].
+def make_audit_of_scores(arrays: Mapping[str, Any], scores: Mapping[str, Any] | None = None) -> Audit:
+    """Return an audit of scores made elsewhere: `member [N]`, and what attacks say, each an array [N].
+
+    Args:
+        arrays: `member`, and what is known of the records; `labels` are the slice `class`.
+        scores: By attack; None: they lie among `arrays`, of which any that has no meaning of its own is one.
 
     Raises:
-        RequestError: no membership, no score, or shapes that disagree.
+        RequestError: no membership, no score, an array that says nothing here, or shapes that disagree.
     """
+    if scores is None:
+        scores = {name: given for name, given in arrays.items() if not NO_SCORE.fullmatch(name)}
+        arrays = {name: given for name, given in arrays.items() if name not in scores}
+    if wrong := [name for name in scores if NO_SCORE.fullmatch(name)]:
+        raise RequestError(f"scores holds {wrong[0]!r}, which is no attack's name: give it beside scores, or rename it")
     if "member" not in arrays:
-        raise RequestError(f"there is no member [N] beside the scores{did_you_mean('member', arrays)}")
+        raise RequestError(f"there is no member [N] beside the scores{did_you_mean('member', {**arrays, **scores})}")
     member = tidy_member("member", arrays["member"], (None,))
     check_both_sides("member", member)
+    if wrong := [name for name in arrays if name not in OWN and not name.startswith("slice_")]:
+        raise RequestError(
+            f"there is {wrong[0]!r}, which says nothing beside scores: leave it out, or leave scores out"
+        )
+    if "labels" in arrays:
+        labels = tidy_column("labels", arrays["labels"], len(member))
+        classes = labels if labels.dtype.kind in "US" else np.array([f"{one:g}" for one in labels.tolist()])
+        arrays = {"slice_class": classes, **arrays}
     beside = read_beside(arrays, len(member))
-    names = [name for name in arrays if name not in (*BESIDE, "member") and not name.startswith("slice_")]
-    if not names:
+    if not scores:
         raise RequestError("there are no scores beside member: give each attack's as an array [N], high = member")
     nothing = np.empty((len(member), 0), np.float32)
     task = beside.task(make_signals(nothing, nothing[None][:0], member, np.empty((0, len(member)), np.int8)), member)
     return Audit(
-        (task,), scores={check_name(name, "the score"): _score(name, arrays[name], member != UNUSED) for name in names}
+        (task,),
+        scores={check_name(name, "the score"): _score(name, one, member != UNUSED) for name, one in scores.items()},
     )
 
 

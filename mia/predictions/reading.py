@@ -24,6 +24,10 @@ MEMBERS_FIRST = ("member", "shadow_member", "shadow_loss", "shadow_logits", "sha
                  "probabilities")  # fmt: skip
 """Arrays whose first axis is the model; in a table, whose rows are records, the model is the first number of a name."""
 
+NAN = ("nan", "NaN", "-nan", "-NaN")
+MISSING = (*NAN, "NA", "N/A", "n/a", "<NA>", "#N/A", "null", "NULL", "None")
+"""Words that stand for a missing number among numbers in a CSV file, as pandas has them; elsewhere they are text."""
+
 
 def read_arrays(path: Path, where: str) -> dict[str, np.ndarray]:
     """Return the arrays of a file by name.
@@ -142,7 +146,8 @@ def _columns(path: Path, where: str) -> dict[str, np.ndarray]:
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise RequestError(f"{where} has two columns {twice[0]!r}: which of the two is meant?")
-        frame = pd.read_csv(path, header=header, skipinitialspace=True)
+        frame = pd.read_csv(path, header=header, skipinitialspace=True, keep_default_na=False, na_values=[""])
+        frame = frame.apply(_as_numbers)
     found = {}
     for name in frame:
         column = frame[name].to_numpy()
@@ -152,6 +157,18 @@ def _columns(path: Path, where: str) -> dict[str, np.ndarray]:
             column = frame[name].astype(str).to_numpy().astype(str)
         found[str(name)] = column
     return found
+
+
+def _as_numbers(column: Any) -> Any:
+    """Return a column of numbers and words for a missing one as numbers; any other as it is: a class may be `None`."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    is_word = column.isin(MISSING)
+    numbers = pd.to_numeric(column.mask(is_word), errors="coerce")
+    is_all_numbers = (numbers.notna() | is_word | column.isna()).all()
+    return numbers if is_all_numbers and (numbers.notna().any() or column.isin(NAN).any()) else column
 
 
 def _table(path: Path, where: str) -> dict[str, np.ndarray]:

@@ -124,7 +124,8 @@ def _words(result: Result) -> dict[str, str]:
     if result.curves is not None:
         train, test = (curve[0, -1] for curve in (result.curves.train_accuracy, result.curves.test_accuracy))
         shadows, epochs = len(result.curves.train_accuracy) - 1, result.curves.train_accuracy.shape[1]
-        found["after"] = f"Target: accuracy {train:.3f} in training, {test:.3f} on the test set, after {epochs} epochs."
+        tested = f", {test:.3f} on the test set" if math.isfinite(test) else ""  # train.test_records=0
+        found["after"] = f"Target: accuracy {train:.3f} in training{tested}, after {epochs} epochs."
         found["after"] += f" Areas: the range of {shadows} shadows." if shadows else ""
     return found
 

@@ -57,12 +57,12 @@ class PoolStore:
     def describe(self, name: str) -> dict[str, Any]:
         """Return a pool's identity, number of models, bytes on disk and time of last change (seconds since 1970)."""
         folder = self.folder / name
-        stats = [path.lstat() for path in [folder, *folder.rglob("*")]]
+        stats = list(_stats([folder, *folder.rglob("*")]))
         return {
             "identity": read_json(folder / "pool.json"),
             "models": sum(1 for path in folder.glob("[0-9]*.json")),
             "bytes": sum(one.st_size for one in stats if stat.S_ISREG(one.st_mode)),
-            "changed": max(one.st_mtime for one in stats),
+            "changed": max((one.st_mtime for one in stats), default=0.0),
         }
 
     def remove(self, name: str, known: Collection[str] = (), unused_since: float | None = None) -> None:
@@ -113,6 +113,13 @@ def _take(pool: Pool) -> None:
             if path.stat().st_ino == before:
                 return
         pool.lock.release()
+
+
+def _stats(paths: Iterable[Path]) -> Iterator[os.stat_result]:
+    """Yield what is known of paths; those that have just been renamed or removed are passed over."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield path.lstat()
 
 
 def _changed(path: Path) -> float:

@@ -58,6 +58,10 @@ class LastData:
             self._data, self._key = load(options, progress), repr(options)
         return self._data
 
+    def count(self, options: "DataOptions") -> int:
+        """Return the number of records."""
+        return len(self.load(options).x)
+
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Travel to other processes without the data."""
         return LastData, ()
@@ -157,7 +161,7 @@ def check_all(
     for listed in jobs:
         overrides = listed
         try:
-            overrides = spell_attacks(listed, composer.config)
+            overrides = spell_attacks(listed, composer.config, data.count)
             config = composer.config(overrides)
             config.tracking.check_enabled()
             options = config.experiment()

@@ -4,12 +4,13 @@ import itertools
 import math
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.core.override_parser.types import Override
 
 from mia.checks import RequestError
 from mia.overrides import parsed, spell_out
 from mia.sweep_options import GridOptions
 from mia.sweeper.resuming import ResumingSweeper
+from mia.sweeper.space import MOST, log_range
 
 
 class GridSweeper(ResumingSweeper):
@@ -32,10 +33,6 @@ class GridSweeper(ResumingSweeper):
         return [spell_out(job, self.task.variants) for job in itertools.product(*axes.values())]
 
 
-MOST = 20_000
-"""Configurations of a grid; a range in a sweep file can list more than any memory holds."""
-
-
 def _values(one: Override) -> list[str]:
     """Return an override for each value that is listed.
 
@@ -50,23 +47,8 @@ def _values(one: Override) -> list[str]:
             f"{one.input_line} lists no values: a grid needs them, KEY=A,B,C, KEY=range(START,STOP,STEP) or "
             "KEY=tag(log,range(START,STOP,COUNT))"
         )
-    listed = _log_range(one) or one.sweep_string_iterator()
+    listed = log_range(one) or one.sweep_string_iterator()
     values = [f"{key}={value}" for value in itertools.islice(listed, MOST + 1)]
     if not values:
         raise RequestError(f"{one.input_line} lists nothing; glob chooses among the names of a config group")
     return values
-
-
-def _log_range(one: Override) -> list[str]:
-    """Return the values of `tag(log,range(START,STOP,COUNT))`, both ends among them; none for any other list.
-
-    Raises:
-        RequestError: it does not rise from a number above 0 in two steps or more.
-    """
-    found = one.value()
-    if not isinstance(found, RangeSweep) or "log" not in found.tags:
-        return []
-    low, high, count = float(found.start or 0), float(found.stop or 0), int(found.step)
-    if not 0 < low < high or count < 2 or count != found.step or count > MOST:
-        raise RequestError(f"{one.input_line} must rise from a number above 0: tag(log,range(1e-5,1e-1,5)) gives five")
-    return [f"{low * (high / low) ** (k / (count - 1)):.4g}" for k in range(count)]

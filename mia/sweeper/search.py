@@ -121,7 +121,12 @@ class SearchSweeper(ResumingSweeper):
             sweep: {name: parsed(overrides, parser) for name, overrides in known.items()}
             for sweep, known in self.task.variants.items()
         }
-        return read_space(parsed([*listed, *arguments], parser), variants)
+        space = read_space(parsed([*listed, *arguments], parser), variants)
+        varied = {key.lstrip("+") for axes in (space.axes, *space.branches.values()) for key in axes}
+        if self.options.confirm > 0 and "seed" in varied:
+            given = f"hydra.sweeper.confirm={self.options.confirm}"
+            raise RequestError(f"{given} needs seeds of its own: leave seed out of what is searched")
+        return space
 
     def _seed(self) -> int:
         return int(self._config.get("seed", 0))
@@ -248,8 +253,6 @@ class SearchSweeper(ResumingSweeper):
         fresh = range(self._seed() + 1, self._seed() + 1 + self.options.confirm)
         if not fresh or search.failure or search.study.pending() or search.study.count() < self.options.n_trials:
             return []
-        if "seed" in space.axes:
-            raise RequestError("hydra.sweeper.confirm needs seeds of its own: leave seed out of what is searched")
         confirmed: list[Confirmed] = []
         listed: list[tuple[Point, list[Configuration]]] = []
         for point in search.study.front():

@@ -16,6 +16,8 @@ from mia.checks import RequestError
 Choice = str | int | float
 TELLING = ("seed", "split", "model", "train", "defence")
 """Roots of keys that make another experiment whenever their values differ; of others that depends."""
+MOST = 20_000
+"""Values, or configurations of a grid, that are listed; a range in a sweep file can list more than any memory holds."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,8 @@ def _axis(one: Override) -> Axis:
         if low is None or high is None or not low < high or (is_log and low <= 0):
             raise RequestError(f"{one.input_line} must rise" + (" from a number above 0" if is_log else ""))
         return Interval(low, high, is_log, isinstance(low, int) and isinstance(high, int))
+    if listed := log_range(one):
+        return Ordered(tuple(dict.fromkeys(listed)))
     if (
         isinstance(value, RangeSweep)
         and isinstance(value.start, int)
@@ -217,6 +221,21 @@ def _axis(one: Override) -> Axis:
     if all(number is not None for number in numbers):
         return Ordered(tuple(sorted(values, key=float)))
     return Names(tuple(values))
+
+
+def log_range(one: Override) -> list[str]:
+    """Return the values of `tag(log,range(START,STOP,COUNT))`, both ends among them; none for any other list.
+
+    Raises:
+        RequestError: it does not rise from a number above 0 in two steps or more.
+    """
+    found = one.value()
+    if not isinstance(found, RangeSweep) or "log" not in found.tags:
+        return []
+    low, high, count = float(found.start or 0), float(found.stop or 0), int(found.step)
+    if not 0 < low < high or count < 2 or count != found.step or count > MOST:
+        raise RequestError(f"{one.input_line} must rise from a number above 0: tag(log,range(1e-5,1e-1,5)) gives five")
+    return [f"{low * (high / low) ** (k / (count - 1)):.4g}" for k in range(count)]
 
 
 def _number(text: Any) -> float | None:

@@ -16,6 +16,8 @@ from mia.checks import RequestError, did_you_mean
 _NAME = re.compile(r"""("[^"]*"|'[^']*')|(?<![\w.])([^\W\d]\w*(?:[./][\w.%]+)*)""")
 _SINGLE = re.compile(r"""("[^"]*"|'[^']*')|(?<![<>=!])=(?!=)""")
 """An equals sign by itself, as keys and values are typed elsewhere."""
+STATUS = "status"
+"""Is compared in lower case: MLflow says FINISHED, lists say finished."""
 _WORDS = {word: word for word in ("and", "or", "not", "in", "True", "False", "None")}
 _WORDS |= {"true": "True", "false": "False", "null": "None", "none": "None"}
 _DO: dict[type, Callable[..., Any]] = {
@@ -36,8 +38,8 @@ class Where:
     _tree: ast.expr
 
     def __call__(self, values: Mapping[str, Any]) -> bool:
-        """Tell whether values fit. A comparison with something that is not there is false."""
-        return bool(self._value(self._tree, values))
+        """Tell whether values fit. What is not there is false, and so is a comparison with it."""
+        return self._holds(self._tree, values)
 
     def check(self, known: Iterable[str]) -> None:
         """Check that every name exists somewhere.
@@ -50,10 +52,18 @@ class Where:
             if name not in names:
                 raise RequestError(f"where: no run has {name}{did_you_mean(name, names)}")
 
+    def _holds(self, node: Any, values: Mapping[str, Any]) -> bool:
+        try:
+            return bool(self._value(node, values))
+        except (KeyError, TypeError, ZeroDivisionError):  # no such value, or words compared with numbers
+            return False
+
     def _value(self, node: Any, values: Mapping[str, Any]) -> Any:
         match node:
             case ast.BoolOp():
-                found = _DO[type(node.op)](self._value(one, values) for one in node.values)
+                found = _DO[type(node.op)](self._holds(one, values) for one in node.values)
+            case ast.UnaryOp(op=ast.Not()):
+                found = not self._holds(node.operand, values)
             case ast.UnaryOp():
                 found = _DO[type(node.op)](self._value(node.operand, values))
             case ast.BinOp():
@@ -70,10 +80,20 @@ class Where:
 
     def _compared(self, node: ast.Compare, values: Mapping[str, Any]) -> bool:
         try:
-            terms = [self._value(one, values) for one in (node.left, *node.comparators)]
+            parts = (node.left, *node.comparators)
+            terms = [self._value(one, values) for one in parts]
+            if any(isinstance(one, ast.Name) and self.names[int(one.id[1:])] == STATUS for one in parts):
+                terms = [_lower(one) for one in terms]
             return all(_DO[type(op)](a, b) for op, a, b in zip(node.ops, terms[:-1], terms[1:], strict=True))
         except (KeyError, TypeError, ZeroDivisionError):  # no such value, or words compared with numbers
             return False
+
+
+def _lower(value: Any) -> Any:
+    """Return words in lower case, those of a list as well."""
+    if isinstance(value, list):
+        return [_lower(one) for one in value]
+    return value.lower() if isinstance(value, str) else value
 
 
 def parse_where(text: str) -> Where:

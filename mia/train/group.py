@@ -209,7 +209,7 @@ class _Group:
             self._check(ended, running)
             self.report(chunk.stop / self.chunks.per_epoch, float(ended[:, -1:].mean()) if ended.size else np.nan)
             is_end = chunk.stop == chunk.epochs.stop * self.chunks.per_epoch
-            if self._is_over(state, models, count):
+            if ended.size and self._is_over(state, models, count):  # of one that goes on, an epoch gives the row first
                 curves[:, chunk.epochs.stop :] = curves[:, chunk.epochs.stop - 1, None]
                 for epoch in sorted(stop for stop in stops if stop >= chunk.epochs.stop + (not is_end)):
                     self._show(epoch, state, curves)

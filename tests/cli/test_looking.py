@@ -58,6 +58,7 @@ def test_runs_are_chosen_and_sorted_by_keys_and_metrics(store, mia):
     home, _, _ = store
     assert listed(mia, home, "where=split.size=200 and train.l2>0") == ["small l2"]
     assert listed(mia, home, "where=status='failed'") == ["broken"]
+    assert listed(mia, home, "where=status='FAILED'") == ["broken"]
     assert listed(mia, home, "where=status='finished'", "sort=-attack/loss/auc") == ["small", "small l2", "large"]
     assert listed(mia, home, "sort=target/test_accuracy", "limit=2") == ["small l2", "small"]
     assert listed(mia, home, "where=largest_auc < 0.65") == ["large", "small l2"]
@@ -193,6 +194,21 @@ def test_status_tells_of_processes_that_died(store, mia):
     assert code == 1
     assert "1 died; its process died" in out
     assert "goes on with: mia -m seed=1,2" in out
+
+
+def test_a_filter_of_a_report_may_begin_and_end_with_words(store, mia):
+    home, _, _ = store
+    code, _, err = mia(home, "report", "sweep=sizes", "where='small' = name and name = 'large'", "out=there")
+    assert code == 2
+    assert "leaves none of 3 runs" in err
+
+
+def test_a_sweep_is_found_by_as_few_letters_as_a_run(store, mia):
+    home, ids, _ = store
+    short = ids["sweep"][:4]
+    _, _, err = mia(home, "diff", short, short)
+    assert f"mia runs {short} lists its runs" in err
+    assert listed(mia, home, short, "sort=name") == listed(mia, home, "sizes", "sort=name")
 
 
 @pytest.mark.parametrize("asked", [("status",), ("runs",), ("report", "sweep=dead", "out=there")], ids=" ".join)

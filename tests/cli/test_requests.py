@@ -250,6 +250,16 @@ def chosen(mia, home, *overrides):
     return {name for name, options in yaml.safe_load(printed)["attack"].items() if isinstance(options, dict)}
 
 
+def test_presets_leave_out_attacks_that_have_too_few_records(mia, tmp_path):
+    generator = np.random.default_rng(0)
+    np.savez(tmp_path / "d.npz", x=generator.normal(size=(200, 4)), y=np.arange(200) % 2)
+    small = ["data=arrays", f"data.path={tmp_path / 'd.npz'}", "split=pool", "attack=full", "train.epochs=1"]
+    for size, is_possible in ((100, False), (90, True)):
+        code, printed, err = mia(tmp_path / "home", *small, f"split.size={size}", "dry_run=true")
+        assert code == 0, err
+        assert ("bmia" in printed + err) == is_possible
+
+
 def test_attacks_are_chosen_by_preset_and_left_out_by_name(mia, tmp_path):
     usual = chosen(mia, tmp_path)
     assert chosen(mia, tmp_path, "~attack.shadow_svm") == usual - {"shadow_svm"}

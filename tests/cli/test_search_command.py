@@ -117,6 +117,15 @@ def test_the_front_is_confirmed_with_seeds_that_the_search_has_not_seen(world, e
     assert len(asked) == 5 + 2 * len(rows)
 
 
+def test_seeds_that_are_searched_cannot_confirm_and_nothing_runs(world, tmp_path, mia):
+    asked, _ = world
+    code, _, err = mia(tmp_path / "none", *SEARCH, "seed=range(0,9)", "hydra.sweeper.confirm=2")
+    assert code == 2
+    assert "hydra.sweeper.confirm=2 needs seeds of its own: leave seed out of what is searched" in err
+    assert not asked
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.slow
 def test_below_the_floor_no_shadow_is_trained(world, empty_home, mia, monkeypatch):
     asked, _ = world

@@ -216,6 +216,17 @@ def test_a_training_that_goes_on_ends_like_one_that_was_never_left(data, tmp_pat
     np.testing.assert_array_equal(read_trace(pools[0], 0), read_trace(pools[1], 0))
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_training_that_goes_on_after_it_was_over_repeats_its_last_values(data, store):
+    train = {"early_stopping": EarlyStoppingOptions(holdout=0.2, patience=1), "batch_size": 8}
+    run_experiment(options(40, engine=keeping(state=True), **train), data, store)
+    run_experiment(options(44, engine=keeping(state=True), **train), data, store)
+    short, long = (everything(store, epochs, data, **train) for epochs in (40, 44))
+    for name, curve in short.items():
+        if curve.ndim == 1 and curve.shape == (40,):
+            np.testing.assert_array_equal(long[name], [*curve, *[curve[-1]] * 4], err_msg=name)
+
+
 def test_a_damaged_state_costs_the_training_and_nothing_else(data, store, tmp_path):
     run_experiment(options(2, engine=keeping(state=True)), data, store)
     for path in store.folder.glob("*/state/*.npz"):

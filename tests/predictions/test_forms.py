@@ -133,6 +133,32 @@ def test_scores_from_elsewhere_are_what_they_are():
             make_audit_of_scores(wrong)
 
 
+def test_labels_of_a_population_count_as_those_of_the_records_do():
+    draws = np.random.default_rng(0)
+    given = {
+        "target_logits": draws.normal(size=(6, 3)), "target_member": [1, 0] * 3, "labels": [1, 2, 3] * 2,
+        "population_logits": draws.normal(size=(1, 4, 3)), "population_labels": [1, 2, 1, 2],
+    }  # fmt: skip
+    (task,) = make_audit(given).tasks
+    assert task.signals.labels.tolist() == [0, 1, 2] * 2
+    assert task.signals.population_labels.tolist() == [0, 1, 0, 1]
+
+
+def test_labels_beside_scores_are_no_attack_but_a_slice():
+    member, labels = np.tile([1, 0], 12), np.arange(24) % 12
+    for given in ((({"member": member, "labels": labels, "loss": np.arange(24)}),),
+                  ({"member": member, "labels": labels}, {"loss": np.arange(24)})):  # fmt: skip
+        audit = make_audit_of_scores(*given)
+        assert list(audit.scores) == ["loss"]
+        assert audit.tasks[0].slices["class"].tolist() == [str(one) for one in labels]
+    for wrong in ("target_member", "labels", "slice_x", "member"):
+        with pytest.raises(RequestError, match=f"scores holds '{wrong}'"):
+            make_audit_of_scores({"member": member}, {wrong: labels})
+    for wrong in ("target_loss", "logits"):
+        with pytest.raises(RequestError, match=f"'{wrong}', which says nothing beside scores"):
+            make_audit_of_scores({"member": member, wrong: labels}, {"mine": labels})
+
+
 def test_a_folder_of_predictions_is_what_the_function_gives(tmp_path):
     plan = make_plan(RECORDS, num_shadows=2, seed=3)
     logits = np.random.default_rng(0).normal(size=(3, RECORDS, CLASSES)).astype(np.float16)

@@ -49,6 +49,19 @@ def test_every_format_gives_the_same_arrays(tmp_path, ending):
         np.testing.assert_array_equal(found[name], array)
 
 
+def test_words_for_nothing_are_names_in_text_and_nan_in_numbers(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("labels,score,mine,none\nNone,1,0.5,nan\nNA,NA,,nan\nnull,3,nan,nan\n")
+    found = read_arrays(path, "x")
+    assert found["labels"].tolist() == ["None", "NA", "null"]
+    np.testing.assert_array_equal(found["score"], [1, np.nan, 3])
+    np.testing.assert_array_equal(found["mine"], [0.5, np.nan, np.nan])
+    np.testing.assert_array_equal(found["none"], [np.nan] * 3)
+    path.write_text("labels,score\na,1\n,2\n")
+    with pytest.raises(RequestError, match="'labels' has empty cells"):
+        read_arrays(path, "x")
+
+
 def test_one_array_of_each_format(tmp_path):
     logits = ARRAYS["target_logits"]
     np.save(tmp_path / "0.npy", logits)

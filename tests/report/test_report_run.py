@@ -51,6 +51,17 @@ def compiled(result, name):
     )
 
 
+def test_without_test_records_the_caption_says_nothing_of_a_test_set(result: Result) -> None:
+    nothing = np.full_like(result.curves.test_accuracy, np.nan)
+    untested = dataclasses.replace(
+        result, curves=dataclasses.replace(result.curves, test_loss=nothing, test_accuracy=nothing)
+    )
+    for one, is_tested in ((result, True), (untested, False)):
+        text = " ".join(shown.caption for shown in run_figures(one, run_data(one)))
+        assert "in training" in text
+        assert ("on the test set" in text) == is_tested
+
+
 def test_every_figure_is_there_and_keeps_to_the_schema(result: Result) -> None:
     names = list(look.templates()["run"])
     assert [one.name for one in run_figures(result, run_data(result))] == names

@@ -179,12 +179,14 @@ def test_ranges_are_read_as_hydra_means_them():
     space = space_of(
         "split.size=100", "a.a=interval(0,2)", "a.b=tag(log,interval(1e-5,1e-1))", "a.c=int(interval(1,8))",
         "a.d=range(2,6)", "a.e=choice(3,1,2)", "a.f=x,y", "+frontier=none,l2", "a.g=range(0,1,0.25)",
+        "a.h=tag(log,range(1e-5,1e-1,5))",
     )  # fmt: skip
     assert space.fixed == ("split.size=100",)
     assert space.axes == {
         "a.a": Interval(0.0, 2.0), "a.b": Interval(1e-5, 1e-1, is_log=True), "a.c": Interval(1, 8, is_integer=True),
         "a.d": Interval(2, 5, is_integer=True), "a.e": Ordered(("1", "2", "3")), "a.f": Names(("x", "y")),
         "+frontier": Names(("none", "l2")), "a.g": Ordered(("0.0", "0.25", "0.5", "0.75")),
+        "a.h": Ordered(("1e-05", "0.0001", "0.001", "0.01", "0.1")),
     }  # fmt: skip
 
 
@@ -198,7 +200,8 @@ def test_values_are_short_and_within_their_ends():
 @pytest.mark.parametrize(
     ("override", "said"),
     [("a.b=1", "something to vary"), ("a.b=interval(2,1)", "must rise"),
-     ("a.b=tag(log,interval(0,1))", "from a number above 0"), ("a.b=range(3,3)", "lists nothing")],
+     ("a.b=tag(log,interval(0,1))", "from a number above 0"), ("a.b=range(3,3)", "lists nothing"),
+     ("a.b=tag(log,range(1,101))", "gives five")],
 )  # fmt: skip
 def test_empty_ranges_are_refused(override, said):
     with pytest.raises(RequestError, match=said):

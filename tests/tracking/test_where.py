@@ -31,6 +31,16 @@ VALUES = {
         ("train.dropout < 'a'", False),
         ("train.dropout < 0.5 and missing > 1 or status == 'FINISHED'", True),
         ("data.name == 'and'", False),
+        ("status = 'finished' and 'Finished' == status", True),
+        ("status in ['failed', 'finished'] and status != 'killed'", True),
+        ("status != 'finished' or data.name = 'CIFAR10'", False),
+        ("attack/loss/auc and split.size = 2500", False),
+        ("split.size = 2500 and (attack/loss/auc or attacker.adaptive)", True),
+        ("not attack/loss/auc", True),
+        ("not -missing", True),
+        ("-missing", False),
+        ("train.dropout and split.size", True),
+        ("status < 3 or 'a' - 1", False),
     ],
 )
 def test_expressions(text, expected) -> None:
