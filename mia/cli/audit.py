@@ -146,7 +146,9 @@ def _tracked(config: AuditConfig, composed: "DictConfig", about: About, audit: "
         yield None
         return
     from mia.tracking import Tracker
+    from mia.tracking.names import check_apart
 
+    check_apart(audit.scores)
     subject = next(str(given) for form in FORMS if (given := getattr(config, form)) is not None)
     name = f"audit {about.model or Path(subject).stem}"
     tags = {"mia.kind": "audit", "mia.command": about.command, "mia.data_fingerprint": _digest(audit)}

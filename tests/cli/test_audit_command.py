@@ -146,6 +146,39 @@ FORMS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("names", "named"),
+    [
+        (("A \u00fc", "A \u00f6"), "would both be 'A _' in MLflow"),
+        (("a_b", "a+b"), "would both be 'a_b' in MLflow"),
+        (("m" * 181,), "at most 180 letters"),
+    ],
+    ids=["umlauts", "signs", "long"],
+)
+def test_scores_that_mlflow_could_not_keep_apart_are_refused(mia, tmp_path, names, named):
+    score = np.arange(40)[::-1]
+    np.savez(tmp_path / "scores.npz", member=np.repeat([1, 0], 20), **{name: score - k for k, name in enumerate(names)})
+    request = ("audit", f"scores={tmp_path / 'scores.npz'}", f"out={tmp_path / 'out'}")
+    code, _, err = mia(tmp_path / "mlruns", *request)
+    assert (code, named in err, "tracking.enabled=false" in err) == (2, True, True), err
+    assert not (tmp_path / "mlruns").exists()
+    assert not (tmp_path / "out").exists()
+    assert mia(tmp_path / "mlruns", *request, UNTRACKED)[0] == 0
+    with np.load(tmp_path / "out" / "scores.npz") as kept:
+        assert set(kept) == {"index", *names}
+
+
+def test_a_score_with_the_longest_name_keeps_all_its_metrics(mia, shared_home, tmp_path):
+    name = "m" * 180
+    np.savez(
+        tmp_path / "scores.npz", **{"member": np.repeat([1, 0], 20), name: np.arange(40)[::-1]}, groups=np.arange(40)
+    )
+    out = tmp_path / "out"
+    assert mia(shared_home, "audit", f"scores={tmp_path / 'scores.npz'}", f"out={out}")[0] == 0
+    run = Tracker.open(TrackingOptions(), shared_home).runs(kind="audit", limit=1)[0]
+    assert set(json.loads((out / "metrics.json").read_text())) <= set(run.metrics)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_area_of_an_independent_computation(mia, tmp_path, leaky, form):
     request = [one.format(tmp_path) for one in FORMS[form]]
