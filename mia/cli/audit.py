@@ -19,7 +19,7 @@ from mia.experiment.observer import Event, Scored, StageBegan
 from mia.home import home
 from mia.limits import check_limits
 from mia.model_card import About
-from mia.outputs import check_writable, folder_files, write_files
+from mia.outputs import check_given, check_writable, folder_files, write_files
 from mia.overrides import key_of
 from mia.records import Result, array_digest
 
@@ -42,7 +42,7 @@ def command(arguments: list[str]) -> int:
     overrides, left_out = read_presets(only_overrides(arguments, "audit"))
     composed = compose_config(overrides, "audit")
     config: AuditConfig = to_options(composed, AuditConfig)
-    out = check_writable(Path(config.out))
+    out = check_writable(check_given("out", config.out))
     attacks = {name: one for name, one in quick_first(config) if name not in left_out}
     is_chosen = overrides == arguments  # by name: no preset was spelt out, nothing left out
     about = About(config.audit.model, config.audit.data, shlex.join(["mia", "audit", *arguments]))

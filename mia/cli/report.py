@@ -14,6 +14,7 @@ from mia.cli.summary import fetcher
 from mia.composition import compose_config
 from mia.config import ReportConfig, to_options
 from mia.home import home
+from mia.outputs import check_file, check_given, check_writable
 from mia.records import StoredRun
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ def command(arguments: list[str]) -> int:
     config: ReportConfig = to_options(compose_config(overrides, "report"), ReportConfig)
     if (config.sweep is None) == (config.run is None):
         raise RequestError("mia report takes sweep=NAME (or several, with commas between) or run=ID")
+    if not _names(config.sweep or config.run or ""):
+        raise RequestError(f"{'run' if config.sweep is None else 'sweep'}= names nothing: mia runs lists what there is")
+    out = check_given("out", config.out)
+    (check_file if out.suffix == ".html" else check_writable)(out)
     from mia.tracking import Reader
 
     tracker = Reader.open(config.tracking, home())
@@ -47,6 +52,10 @@ def as_text(override: str) -> str:
     return f"{key}='{escaped}'"
 
 
+def _names(typed: str) -> list[str]:
+    return [name.strip() for name in typed.split(",") if name.strip()]
+
+
 def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.report.searched import read_searched
     from mia.report.sweep import write_report
@@ -54,8 +63,7 @@ def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.tracking.where import parse_where
 
     where = parse_where(config.where) if config.where else None
-    names = [name.strip() for name in str(config.sweep).split(",") if name.strip()]
-    sweeps = [find_sweep(tracker, name) for name in names]
+    sweeps = [find_sweep(tracker, name) for name in _names(config.sweep or "")]
     fetch, children = fetcher(tracker), [tracker.children(sweep.id) for sweep in sweeps]
     runs = [run for found in children for run in found]
     study = read_study(runs, fetch, where)

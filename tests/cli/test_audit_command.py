@@ -273,6 +273,7 @@ def test_the_quick_attacks_are_shown_before_the_slow_ones_begin(mia, tmp_path, l
         ),
         (["signals={}/none.npz"], "does not exist"),
         (["signals={}/labels.npy"], "unknown format"),
+        (["signals={}/one.npz", "out="], "out= is empty"),
         (["signals={}/one.npz", "out={}/labels.npy"], "no folder"),
         (["signals={}/one.npz", "out={}/labels.npy/deeper"], "no folder"),
     ],
@@ -322,6 +323,8 @@ def test_a_plan_is_written_and_says_how_it_goes_on(mia, tmp_path):
         (["split=pol"], "split=pol is not known"),
         (["split=canary", "split.mislabel=true"], "needs labels="),
         ([f"out={plan}/x.npz"], "no folder"),
+        ([f"out={tmp_path}"], "is a folder"),
+        (["out="], "out= is empty"),
     ):
         code, _, err = mia(tmp_path, "plan", "records=100", *wrong)
         assert (code, named in err) == (2, True), err

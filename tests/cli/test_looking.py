@@ -243,6 +243,29 @@ def test_diff_needs_two_runs(store, mia, arguments, said):
     assert said in err
 
 
+@pytest.mark.parametrize(
+    ("request_", "named"),
+    [
+        (["sweep="], "sweep= names nothing"),
+        (["sweep=,"], "sweep= names nothing"),
+        (["run="], "run= names nothing"),
+        (["sweep=sizes", "out="], "out= is empty"),
+        (["sweep=sizes", "out={}/file"], "out={}/file cannot be made: {}/file is no folder"),
+        (["sweep=sizes", "out={}/file/report.html"], "out={}/file cannot be made"),
+        (["run=latest", "out=/proc/x"], "out=/proc/x cannot be written"),
+        (["sweep=sizes", "out={}/page.html"], "out={}/page.html is a folder"),
+    ],
+    ids=str,
+)
+def test_a_report_of_nothing_or_to_nowhere_is_refused(store, mia, tmp_path, request_, named):
+    (tmp_path / "file").touch()
+    (tmp_path / "page.html").mkdir()
+    code, out, err = mia(store[0], "report", *(one.replace("{}", str(tmp_path)) for one in request_))
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert named.replace("{}", str(tmp_path)) in err
+    assert {path.name for path in tmp_path.iterdir()} <= {"file", "page.html", store[0].name}
+
+
 def test_a_note_is_kept_replaced_and_taken_away(store, mia):
     home, ids, tracker = store
     tracker.resume(ids["sweep"]).set_note("| a | table |")
