@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mia.checks import RequestError, did_you_mean
 from mia.cli.arguments import only_overrides
 from mia.cli.closing import close_the_dead
-from mia.cli.finding import LATEST
+from mia.cli.finding import LATEST, find_run
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.summary import fetcher
 from mia.composition import compose_config
@@ -88,9 +88,8 @@ def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
 def _report_run(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.report.run import write_run_report
 
-    found = [
-        run for run in tracker.runs() if run.id.startswith(str(config.run)) and run.tags.get("mia.kind") != "sweep"
-    ]
+    wanted = find_run(tracker, LATEST).id if config.run == LATEST else str(config.run)
+    found = [run for run in tracker.runs() if run.id.startswith(wanted) and run.tags.get("mia.kind") != "sweep"]
     if len(found) != 1:
         known = f"{len(found)} runs begin like this" if found else "mia ui shows those that there are"
         raise RequestError(f"run={config.run} is not a run in the store; {known}")

@@ -266,6 +266,14 @@ def test_a_report_of_nothing_or_to_nowhere_is_refused(store, mia, tmp_path, requ
     assert {path.name for path in tmp_path.iterdir()} <= {"file", "page.html", store[0].name}
 
 
+def test_the_latest_run_is_reported(store, mia, tmp_path):
+    home, _, tracker = store
+    with tracker.run(name="the last", fingerprint="f9", tags={"mia.kind": "run"}) as run:
+        run.log_arrays("scores.npz", scores(9, 1))
+    assert mia(home, "report", "run=latest", f"out={tmp_path / 'out'}")[0] == 0
+    assert "the last" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_a_note_is_kept_replaced_and_taken_away(store, mia):
     home, ids, tracker = store
     tracker.resume(ids["sweep"]).set_note("| a | table |")
