@@ -271,6 +271,13 @@ def test_the_quick_attacks_are_shown_before_the_slow_ones_begin(mia, tmp_path, l
             ["plan={}/plan.npz", "predictions={}/predictions", "labels={}/labels.npy", "kind=logit"],
             "did you mean 'logits'",
         ),
+        (["signals={}/one.npz", "kind=foo"], "kind=foo cannot stand beside signals="),
+        (["signals={}/losses.npz", "kind=losses"], "kind=losses cannot stand beside signals="),
+        (
+            ["signals={}/one.npz", "predictions=x", "labels=y"],
+            "predictions=x and labels=y cannot stand beside signals=",
+        ),
+        (["scores={}/scores.npz", "kind=logits"], "kind=logits cannot stand beside scores="),
         (["signals={}/none.npz"], "does not exist"),
         (["signals={}/labels.npy"], "unknown format"),
         (["signals={}/one.npz", "out="], "out= is empty"),
