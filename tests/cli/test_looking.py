@@ -274,6 +274,16 @@ def test_the_latest_run_is_reported(store, mia, tmp_path):
     assert "the last" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    "text", ["it costs ${x}", "${oc.env:HOME}", r"a\b", "it's", '"quoted"', "null", "???", "[a, b]", r"\${x}"]
+)
+def test_a_note_is_taken_literally(store, mia, text):
+    home, ids, tracker = store
+    assert mia(home, "note", ids["small"], f"text={text}")[0] == 0
+    assert tracker.get(ids["small"]).tags["mia.note"] == text
+    assert mia(home, "note", "small")[1] == f"{text}\n"
+
+
 def test_a_note_is_kept_replaced_and_taken_away(store, mia):
     home, ids, tracker = store
     tracker.resume(ids["sweep"]).set_note("| a | table |")
