@@ -266,6 +266,21 @@ def test_a_report_of_nothing_or_to_nowhere_is_refused(store, mia, tmp_path, requ
     assert {path.name for path in tmp_path.iterdir()} <= {"file", "page.html", store[0].name}
 
 
+@pytest.mark.parametrize("content", [b"no arrays", b"PK\x03\x04", b"", None], ids=["text", "cut", "empty", "other"])
+def test_a_damaged_file_of_scores_is_named(store, mia, tmp_path, content):
+    home, ids, tracker = store
+    path = tracker.artifact(ids["small"], "scores.npz")
+    if content is None:
+        np.savez(path, loss=np.zeros(3))
+    else:
+        path.write_bytes(content)
+    code, out, err = mia(home, "report", f"run={ids['small']}", f"out={tmp_path / 'out'}")
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert f"{path} is damaged" in err
+    assert "pickle" not in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_latest_run_is_reported(store, mia, tmp_path):
     home, _, tracker = store
     with tracker.run(name="the last", fingerprint="f9", tags={"mia.kind": "run"}) as run:
