@@ -326,6 +326,7 @@ def test_a_plan_is_written_and_says_how_it_goes_on(mia, tmp_path):
     assert (np.load(plan)["member"] == 1).sum(axis=1).tolist() == [20] * 17
     for wrong, named in (
         (["split.size=80"], "at most split.size=50"),
+        (["records=100000000000000"], "records=100000000000000 with split.num_shadows=16 needs"),
         (["framework=jax"], "framework='jax'"),
         (["split=pol"], "split=pol is not known"),
         (["split=canary", "split.mislabel=true"], "needs labels="),
