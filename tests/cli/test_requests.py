@@ -70,6 +70,7 @@ WRONG = [
     ("split.size=-5", "split.size=-5"),
     ("split.size=100000", "at most split.size=449"),
     ("split.num_shadows=0", "split.num_shadows=0"),
+    ("split.num_shadows=1000000 dry_run=true", "split.num_shadows=1000000 must be at most 100000"),
     ("split.num_targets=0", "split.num_targets=0"),
     ("split.protocol=both", "split.protocol='both'"),
     ("train.epochs=0", "train.epochs=0"),
