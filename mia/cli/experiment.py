@@ -7,7 +7,8 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from mia.checks import RequestError
+from mia.checks import RequestError, one_of
+from mia.cli.arguments import check_here
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL, judge
 from mia.composition import compose_with, know_all_sweeps, open_hydra, read_request, spell_attacks
 from mia.config import Config, as_yaml, to_options
@@ -19,6 +20,7 @@ from mia.sweeper.check import Composer
 def command(arguments: list[str]) -> int:
     """Run the request and return the exit code."""
     parser = _parser()
+    check_here()
     asked = parser.parse_args(arguments)
     hydra = open_hydra()
     if asked.shell_completion:

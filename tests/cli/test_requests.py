@@ -153,6 +153,16 @@ def test_a_wrong_request_is_refused_in_one_line(mia, tmp_path, request_, named):
 
 def test_one_impossible_configuration_refuses_the_whole_sweep(mia, tmp_path):
     code, _, err = mia(tmp_path / "mlruns", "-m", "split.size=10,100000")
+@pytest.mark.parametrize("request_", [["seed=1"], ["-m", "seed=1,2"], ["runs"], ["plan", "records=40"]], ids=" ".join)
+def test_a_current_folder_that_is_gone_is_said(mia, tmp_path, monkeypatch, request_):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    code, out, err = mia(tmp_path / "mlruns", *request_)
+    assert (code, out) == (2, "")
+    assert err == "mia: error: the current folder has been removed: cd to one that is there\n"
+
+
     assert code == 2
     assert "split.size=100000" in err
     assert err.count("\n") == 1
