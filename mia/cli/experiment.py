@@ -21,7 +21,8 @@ def command(arguments: list[str]) -> int:
     """Run the request and return the exit code."""
     parser = _parser()
     check_here()
-    asked = parser.parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_intermixed_args(arguments)
     hydra = open_hydra()
     if asked.shell_completion:
         know_all_sweeps()
