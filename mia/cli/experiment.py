@@ -2,6 +2,7 @@
 
 import shlex
 from argparse import ArgumentParser, Namespace
+from collections.abc import Collection
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -19,12 +20,12 @@ from mia.sweeper.check import Composer
 
 def command(arguments: list[str]) -> int:
     """Run the request and return the exit code."""
-    parser = _parser()
     check_here()
     parser = _parser()
     asked = parser.parse_intermixed_args(arguments)
     hydra = open_hydra()
     if asked.shell_completion:
+        _check_completion(asked.overrides, hydra.get_shell_to_plugin_map(hydra.config_loader))
         know_all_sweeps()
         hydra.shell_completion("config", asked.overrides)
         return ALL_IS_WELL
@@ -50,6 +51,19 @@ def command(arguments: list[str]) -> int:
     else:
         return _run_or_tell(config, composed, overrides, hydra.config_loader)
     return ALL_IS_WELL
+
+
+def _check_completion(typed: list[str], shells: Collection[str]) -> None:
+    """Refuse what Hydra cannot complete for.
+
+    Raises:
+        RequestError: not one of its three requests is typed, or the shell is none that it knows.
+    """
+    asked = [one.partition("=") for one in typed if one.startswith(("install=", "uninstall=", "query="))]
+    if len(asked) != 1:
+        raise RequestError("--shell-completion takes one of install=SHELL, uninstall=SHELL and query=SHELL: "
+                           "mia --shell-completion install=bash")  # fmt: skip
+    one_of(asked[0][0], asked[0][2], shells)
 
 
 def _run_or_tell(config: Config, composed: DictConfig, overrides: list[str], loader: ConfigLoader) -> int:

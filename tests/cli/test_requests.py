@@ -119,6 +119,8 @@ WRONG = [
     ("=3", "=3"),
     ("split.size", "split.size"),
     ("--frobnicate", "--frobnicate"),
+    ("--shell-completion", "mia --shell-completion install=bash"),
+    ("--shell-completion install=foo", "install='foo' is not known; known: bash"),
     ("split.size=1,2", "split.size=1,2"),
     ("data=arrays", "data.path"),
     ("data=arrays data.path=/nowhere/a.npz", "/nowhere/a.npz"),
@@ -151,8 +153,6 @@ def test_a_wrong_request_is_refused_in_one_line(mia, tmp_path, request_, named):
     assert left_behind(home) == []
 
 
-def test_one_impossible_configuration_refuses_the_whole_sweep(mia, tmp_path):
-    code, _, err = mia(tmp_path / "mlruns", "-m", "split.size=10,100000")
 @pytest.mark.parametrize("request_", [["seed=1"], ["-m", "seed=1,2"], ["runs"], ["plan", "records=40"]], ids=" ".join)
 def test_a_current_folder_that_is_gone_is_said(mia, tmp_path, monkeypatch, request_):
     (tmp_path / "gone").mkdir()
@@ -163,6 +163,8 @@ def test_a_current_folder_that_is_gone_is_said(mia, tmp_path, monkeypatch, reque
     assert err == "mia: error: the current folder has been removed: cd to one that is there\n"
 
 
+def test_one_impossible_configuration_refuses_the_whole_sweep(mia, tmp_path):
+    code, _, err = mia(tmp_path / "mlruns", "-m", "split.size=10,100000")
     assert code == 2
     assert "split.size=100000" in err
     assert err.count("\n") == 1
