@@ -58,10 +58,14 @@ def check_given(key: str, path: str) -> Path:
     """Return the path that was typed.
 
     Raises:
-        RequestError: nothing was: an empty path would be the current folder.
+        RequestError: nothing was (an empty path would be the current folder), or what no file can be called.
     """
     if not path.strip():
         raise RequestError(f"{key}={path} is empty: give the path to write to")
+    try:
+        Path(path).exists()
+    except OSError as error:
+        raise RequestError(f"{key}={path} cannot be written: {error.strerror}") from error
     return Path(path)
 
 

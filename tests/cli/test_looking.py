@@ -253,6 +253,7 @@ def test_diff_needs_two_runs(store, mia, arguments, said):
         (["sweep=sizes", "out={}/file"], "out={}/file cannot be made: {}/file is no folder"),
         (["sweep=sizes", "out={}/file/report.html"], "out={}/file cannot be made"),
         (["run=latest", "out=/proc/x"], "out=/proc/x cannot be written"),
+        (["sweep=sizes", f"out={'a' * 300}"], "a cannot be written: File name too long"),
         (["sweep=sizes", "out={}/page.html"], "out={}/page.html is a folder"),
     ],
     ids=str,
