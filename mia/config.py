@@ -258,6 +258,8 @@ def to_part(composed: DictConfig, name: str) -> Any:
     """
     if OmegaConf.is_missing(composed, name):
         raise RequestError(f"{name} is not given: add {name}=...")
+    if name not in composed:
+        raise RequestError(f"~{name}: a key cannot be taken away; {name}=VALUE sets another value")
     try:
         value = composed[name]
         if not isinstance(value, DictConfig | ListConfig):
@@ -272,7 +274,7 @@ def to_part(composed: DictConfig, name: str) -> Any:
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, RequestError):
             raise error.__cause__ from None
-        raise RequestError(_one_line(error)) from error
+        raise RequestError(explain_value_error(error)) from error
 
 
 def refuse_unknown(node: DictConfig, kind: type, prefix: str = "") -> None:
@@ -287,7 +289,7 @@ def refuse_unknown(node: DictConfig, kind: type, prefix: str = "") -> None:
         if key not in known:
             meant = did_you_mean(key, known if prefix else [*known, "sweeps"])
             raise RequestError(f"{key} is not a config key{meant or '; known: ' + ', '.join(known)}")
-        value = None if OmegaConf.is_missing(node, name) else node[name]
+        value = None if OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, name) else node[name]
         if prefix and isinstance(value, DictConfig) and is_dataclass(inner := OmegaConf.get_type(value)):
             refuse_unknown(value, inner, f"{key}.")
 
@@ -334,10 +336,6 @@ def _walk(prefix: str, node: Any, *, groups: bool = False) -> Iterator[tuple[str
             yield name, ",".join(map(str, value))
         elif value is not None or groups:
             yield name, value
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split("\n    full_key: ")[0].split())
 
 
 def explain_value_error(error: BaseException) -> str | None:

@@ -54,6 +54,33 @@ def audit_page(result: Result, about: About) -> str:
     return run_page(result, title=f"Audit of {about.model or 'a model'}", command=about.command, question=question)
 
 
+def check_given(key: str, path: str) -> Path:
+    """Return the path that was typed.
+
+    Raises:
+        RequestError: nothing was (an empty path would be the current folder), or what no file can be called.
+    """
+    if not path.strip():
+        raise RequestError(f"{key}={path} is empty: give the path to write to")
+    try:
+        Path(path).exists()
+    except OSError as error:
+        raise RequestError(f"{key}={path} cannot be written: {error.strerror}") from error
+    return Path(path)
+
+
+def check_file(path: Path, key: str = "out") -> Path:
+    """Return the path of a file that can be made and written to; nothing is left there yet.
+
+    Raises:
+        RequestError: it is a folder, or lies where nothing can be made.
+    """
+    if path.is_dir():
+        raise RequestError(f"{key}={path} is a folder: give the path of a file")
+    check_writable(path.parent, key)
+    return path
+
+
 def check_writable(folder: Path, key: str = "out") -> Path:
     """Return a folder that can be made and written to; nothing is left there yet.
 

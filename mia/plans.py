@@ -13,11 +13,14 @@ from jaxtyping import Int, Int8, Shaped
 
 from mia.checks import RequestError, at_least, one_of
 from mia.files import whole_file
+from mia.machine import memory_bytes
 from mia.records import IN, OUT, UNUSED
 from mia.seeds import stage_generator
 from mia.split import CANARIES, SplitOptions, make_split, wrong_classes
 
 PROTOCOLS = ("pool", "disjoint", "canary")
+BYTES_PER_RECORD = 16
+"""What drawing a plan takes for each record, beside a byte for each record and model."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,12 @@ def make_plan(
     at_least("records", num_records, 2 if protocol != "disjoint" else 4)
     at_least("split.num_shadows", num_shadows, 0 if protocol == "canary" else 1)
     at_least("seed", seed, 0)
+    needed, there = num_records * (num_shadows + 1 + BYTES_PER_RECORD), memory_bytes()
+    if needed > there:
+        raise RequestError(
+            f"records={num_records} with split.num_shadows={num_shadows} needs {needed / 1e9:,.0f} GB of memory, there "
+            f"are {there / 1e9:,.0f}: give fewer"
+        )
     if mislabel != (labels is not None):
         raise RequestError(
             "split.mislabel=true needs labels=, the true ones: other classes are drawn for the canaries"

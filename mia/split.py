@@ -33,6 +33,8 @@ CANARIES = 1000
 """Canaries unless a number is given: as many as published one-run audits take."""
 EMPTY = -1
 """A place among the training records that nobody takes."""
+MOST_SHADOWS = 100_000
+"""Far more than anybody trains: the split of more would take longer than a person waits for a dry run."""
 Indices = Int[np.ndarray, "_"]
 
 
@@ -52,6 +54,8 @@ class SplitOptions:
         one_of("split.protocol", self.protocol, PROTOCOLS)
         at_least("split.size", self.size, 1)
         at_least("split.num_shadows", self.num_shadows, 0 if self.protocol == "canary" else 1)
+        if self.num_shadows > MOST_SHADOWS:
+            raise RequestError(f"split.num_shadows={self.num_shadows} must be at most {MOST_SHADOWS}")
         at_least("split.num_targets", self.num_targets, 1)
         if self.overlap and self.protocol != "disjoint":
             raise RequestError(

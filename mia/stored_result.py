@@ -6,14 +6,18 @@ Takes a run and a callable that finds its files; never opens a pickle. Stores no
 import dataclasses
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
 
+from mia.checks import RequestError
 from mia.records import Curves, Result, Scores, StoredRun
 from mia.tables import number, read_rows
 
+DAMAGED = (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error)
+"""What reading a file of arrays raises that is not one any more."""
 Fetch = Callable[[StoredRun, str], Path | None]
 """Finds an artifact of a run; None where it has none."""
 History = Callable[[str, str], list[float]]
@@ -31,13 +35,14 @@ def stored_result(run: StoredRun, fetch: Fetch, history: History | None = None) 
 
     Raises:
         FileNotFoundError: it has no scores.
+        RequestError: a file of arrays is damaged.
     """
     path = fetch(run, "scores.npz")
     if path is None:
         raise FileNotFoundError(f"run {run.id} has no scores.npz")
     tables = {name: read_rows(fetch(run, f"{name}.csv")) for name in ("records", "per_class", "growth", "slices")}
-    arrays, stored = _arrays(path), fetch(run, "curves.npz")
-    curves = Curves(**_arrays(stored)) if stored else None
+    arrays, stored = _sound(path, ("index", "member")), fetch(run, "curves.npz")
+    curves = Curves(**_sound(stored, CURVES)) if stored else None
     if history and curves and curves.loss_auc is None and LOSS_AUC in run.metrics:
         curves = dataclasses.replace(curves, loss_auc=np.array(history(run.id, LOSS_AUC)))
     index, member = arrays.pop("index"), arrays.pop("member").astype(bool)
@@ -75,9 +80,25 @@ def stored_scores(run: StoredRun, fetch: Fetch, attacks: Collection[str] | None 
     path = fetch(run, "scores.npz")
     try:
         arrays = _arrays(path, None if attacks is None else {"index", "member", *attacks}) if path else {}
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile):
+    except DAMAGED:
         return {}
     return arrays if {"index", "member"} <= arrays.keys() else {}
+
+
+def _sound(path: Path, needed: Collection[str]) -> dict[str, np.ndarray]:
+    """Return all arrays of a file.
+
+    Raises:
+        RequestError: it is damaged.
+    """
+    try:
+        arrays = _arrays(path)
+    except DAMAGED as error:
+        raise RequestError(f"{path} is damaged: it cannot be read as an .npz file of arrays; run the same again with "
+                           "rerun=true") from error  # fmt: skip
+    if missing := [name for name in needed if name not in arrays]:
+        raise RequestError(f"{path} is damaged: it lacks {' and '.join(missing)}; run the same again with rerun=true")
+    return arrays
 
 
 def _arrays(path: Path, wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:

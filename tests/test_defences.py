@@ -52,6 +52,17 @@ def test_a_neutral_strength_is_no_setting_and_needs_no_fit():
     assert [name for name, options in STRONG.items() if needs_fit(options)] == ["memguard"]
 
 
+ENDS = [RoundingOptions(digits=38), TemperatureOptions(temperature=1e-30), TemperatureOptions(temperature=1e38)]
+
+
+@pytest.mark.parametrize("options", ENDS, ids=repr)
+def test_the_ends_of_the_range_give_finite_answers(options):
+    logits = np.random.default_rng(0).normal(0, 1e7, (50, 4)).astype(np.float32)
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        outputs, _ = defend(logits, options)
+    assert np.isfinite(outputs).all()
+
+
 def test_each_defence_says_how_strong_it_is():
     said = {name: (setting(options).key, setting(options).words) for name, options in STRONG.items()}
     assert said == {
@@ -333,7 +344,10 @@ def test_another_package_s_defence_cannot_change_what_a_model_said_and_is_named_
     [
         (lambda: TopKOptions(k=-1), "defence.k=-1 must be at least 0"),
         (lambda: RoundingOptions(digits=-2), "defence.digits=-2 must be at least 0"),
+        (lambda: RoundingOptions(digits=39), "defence.digits=39 must be at most 38"),
         (lambda: TemperatureOptions(temperature=0.0), "defence.temperature=0.0 must be a number above 0"),
+        (lambda: TemperatureOptions(temperature=1e-300), "defence.temperature=1e-300 must lie in [1e-30, 1e+38]"),
+        (lambda: TemperatureOptions(temperature=1e39), "defence.temperature=1e+39 must lie in [1e-30, 1e+38]"),
         (lambda: NoiseOptions(scale=-0.5), "defence.scale=-0.5 must be a number of 0 or more"),
         (
             lambda: NoiseOptions(distribution="gausian"),

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mia.checks import RequestError
 
@@ -28,8 +29,9 @@ def only_overrides(arguments: list[str], command: str) -> list[str]:
     """Return the arguments if all are overrides; print the usage and exit for --help.
 
     Raises:
-        RequestError: an option that the command does not have.
+        RequestError: an option that the command does not have, or a current folder that is gone.
     """
+    check_here()
     if any(one in ("--help", "-h") for one in arguments):
         print(USAGE[command])
         sys.exit(0)
@@ -37,6 +39,18 @@ def only_overrides(arguments: list[str], command: str) -> list[str]:
         if one.startswith("-") or ("=" not in one and not one.startswith("~")):
             raise RequestError(f"{one!r} is not KEY=VALUE; usage: {USAGE[command]}")
     return arguments
+
+
+def check_here() -> None:
+    """Refuse to work in a folder that has been removed.
+
+    Raises:
+        RequestError: it has.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise RequestError("the current folder has been removed: cd to one that is there") from error
 
 
 def as_text(override: str, keys: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """`mia audit signals=FILE.npz out=DIR`: attack predictions that any other program made."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from mia.experiment.observer import Event, Scored, StageBegan
 from mia.home import home
 from mia.limits import check_limits
 from mia.model_card import About
-from mia.outputs import check_writable, folder_files, write_files
+from mia.outputs import check_given, check_writable, folder_files, write_files
 from mia.overrides import key_of
 from mia.records import Result, array_digest
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mia.tracking.run import Run
 
 FORMS = ("signals", "plan", "scores")
+WITH_PLAN = ("predictions", "labels", "kind")
+"""Keys that say what `plan=` does not, and mean nothing elsewhere."""
 GIVEN = "one of signals=FILE, plan=FILE with predictions=DIR, or scores=FILE"
 
 
@@ -43,14 +45,14 @@ def command(arguments: list[str]) -> int:
     overrides, left_out = read_presets(only_overrides(arguments, "audit"))
     composed = compose_config(overrides, "audit")
     config: AuditConfig = to_options(composed, AuditConfig)
-    out = check_writable(Path(config.out))
+    out = check_writable(check_given("out", config.out))
     attacks = {name: one for name, one in quick_first(config) if name not in left_out}
     is_chosen = overrides == arguments  # by name: no preset was spelt out, nothing left out
     about = About(config.audit.model, config.audit.data, shlex.join(["mia", "audit", *arguments]))
     terms = Terms(config.attack.prior, config.audit.delta, config.audit.confidence, config.audit.group_score)
     with console_observer() as observer:
         observer(StageBegan("data"))
-        audit = read(config)
+        audit = read(config, {key_of(one) for one in overrides})
         from mia.experiment.audit import check_attacks, run_audit
 
         if is_chosen:
@@ -78,11 +80,15 @@ def command(arguments: list[str]) -> int:
     return judge(check_limits(result.metrics, config.limit, is_owners))
 
 
-def read(config: AuditConfig) -> "Audit":
+def read(config: AuditConfig, typed: Collection[str] = ()) -> "Audit":
     """Return what the request names: a file of arrays, a plan with predictions, or scores.
 
+    Args:
+        config: The request.
+        typed: The keys that were typed.
+
     Raises:
-        RequestError: none or several of these, or a file that cannot be meant.
+        RequestError: none or several of these, a key that does not go with it, or a file that cannot be meant.
     """
     given = [form for form in FORMS if getattr(config, form) is not None]
     if len(given) != 1:
@@ -93,6 +99,11 @@ def read(config: AuditConfig) -> "Audit":
 
     if given != ["plan"]:
         where = f"{given[0]}={getattr(config, given[0])}"
+        if stray := [f"{key}={getattr(config, key)}" for key in WITH_PLAN if key in typed]:
+            raise RequestError(
+                f"{' and '.join(stray)} cannot stand beside {given[0]}=, whose file says all by the names of its "
+                "arrays: leave it out, or give plan=FILE"
+            )
         arrays = read_arrays(Path(getattr(config, given[0])), where)
         try:
             return make_audit(arrays) if given == ["signals"] else make_audit_of_scores(arrays)
@@ -147,7 +158,9 @@ def _tracked(config: AuditConfig, composed: "DictConfig", about: About, audit: "
         yield None
         return
     from mia.tracking import Tracker
+    from mia.tracking.names import check_apart
 
+    check_apart(audit.scores)
     subject = next(str(given) for form in FORMS if (given := getattr(config, form)) is not None)
     name = f"audit {about.model or Path(subject).stem}"
     tags = {"mia.kind": "audit", "mia.command": about.command, "mia.data_fingerprint": _digest(audit)}

@@ -2,13 +2,15 @@
 
 import shlex
 from argparse import ArgumentParser, Namespace
+from collections.abc import Collection
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from mia.attacks import is_owners
-from mia.checks import RequestError
+from mia.checks import RequestError, one_of
+from mia.cli.arguments import check_here
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL, judge
 from mia.composition import compose_with, know_all_sweeps, open_hydra, read_request, spell_attacks
 from mia.config import Config, as_yaml, to_options
@@ -19,10 +21,12 @@ from mia.sweeper.check import Composer, LastData
 
 def command(arguments: list[str]) -> int:
     """Run the request and return the exit code."""
+    check_here()
     parser = _parser()
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_intermixed_args(arguments)
     hydra = open_hydra()
     if asked.shell_completion:
+        _check_completion(asked.overrides, hydra.get_shell_to_plugin_map(hydra.config_loader))
         know_all_sweeps()
         hydra.shell_completion("config", asked.overrides)
         return ALL_IS_WELL
@@ -49,6 +53,19 @@ def command(arguments: list[str]) -> int:
     else:
         return _run_or_tell(config, composed, overrides, hydra.config_loader, data)
     return ALL_IS_WELL
+
+
+def _check_completion(typed: list[str], shells: Collection[str]) -> None:
+    """Refuse what Hydra cannot complete for.
+
+    Raises:
+        RequestError: not one of its three requests is typed, or the shell is none that it knows.
+    """
+    asked = [one.partition("=") for one in typed if one.startswith(("install=", "uninstall=", "query="))]
+    if len(asked) != 1:
+        raise RequestError("--shell-completion takes one of install=SHELL, uninstall=SHELL and query=SHELL: "
+                           "mia --shell-completion install=bash")  # fmt: skip
+    one_of(asked[0][0], asked[0][2], shells)
 
 
 def _run_or_tell(

@@ -1,5 +1,6 @@
 """`mia note RUN text=...`: what a person thinks of a run, kept with it; MLflow's page and `mia runs` show it."""
 
+from mia.checks import RequestError
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.finding import RESULTS, find_run, name_first
 from mia.cli.main import ALL_IS_WELL
@@ -13,8 +14,13 @@ NOTE, SHOWN = "mia.note", "mlflow.note.content"
 
 def command(arguments: list[str]) -> int:
     """Store or show the note, and return the exit code."""
-    overrides = [as_text(one, ("run", "text")) for one in only_overrides(name_first(arguments, ["run"]), "note")]
+    typed = only_overrides(name_first(arguments, ["run"]), "note")
+    told = [one.removeprefix("text=") for one in typed if one.startswith("text=")]
+    if len(told) > 1:
+        raise RequestError(f"text= is given {len(told)} times: a run has one note")
+    overrides = [as_text(one, ("run",)) for one in typed if not one.startswith("text=")]
     config: NoteConfig = to_options(compose_config(overrides, "note"), NoteConfig)
+    config.text = told[0] if told else config.text  # as it was typed: Hydra would read signs that are a person's
     from mia.tracking import Reader, Tracker
 
     reader = (Reader if config.text is None else Tracker).open(config.tracking, home())

@@ -7,7 +7,7 @@ from mia.cli.arguments import only_overrides
 from mia.cli.main import ALL_IS_WELL
 from mia.composition import compose_config
 from mia.config import PlanConfig, to_options
-from mia.outputs import check_writable
+from mia.outputs import check_file, check_given
 
 
 def command(overrides: list[str]) -> int:
@@ -17,8 +17,7 @@ def command(overrides: list[str]) -> int:
     from mia.snippets import training_code
 
     config: PlanConfig = to_options(compose_config(only_overrides(overrides, "plan"), "plan"), PlanConfig)
-    out = Path(config.out)
-    check_writable(out.parent)
+    out = check_file(check_given("out", config.out))
     code = training_code(config.framework, config.out) if config.framework else ""
     split = config.split
     if split.num_targets > 1:

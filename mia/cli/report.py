@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from mia.checks import RequestError, did_you_mean
 from mia.cli.arguments import as_text, only_overrides
 from mia.cli.closing import close_the_dead
-from mia.cli.finding import LATEST, SHORTEST
+from mia.cli.finding import LATEST, SHORTEST, find_run
 from mia.cli.main import ALL_IS_WELL
 from mia.cli.summary import fetcher
 from mia.composition import compose_config
 from mia.config import ReportConfig, to_options
 from mia.home import home
+from mia.outputs import check_file, check_given, check_writable
 from mia.records import StoredRun
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ def command(arguments: list[str]) -> int:
     config: ReportConfig = to_options(compose_config(overrides, "report"), ReportConfig)
     if (config.sweep is None) == (config.run is None):
         raise RequestError("mia report takes sweep=NAME (or several, with commas between) or run=ID")
+    if not _names(config.sweep or config.run or ""):
+        raise RequestError(f"{'run' if config.sweep is None else 'sweep'}= names nothing: mia runs lists what there is")
+    out = check_given("out", config.out)
+    (check_file if out.suffix == ".html" else check_writable)(out)
     from mia.tracking import Reader
 
     tracker = Reader.open(config.tracking, home())
@@ -37,6 +42,10 @@ def command(arguments: list[str]) -> int:
     return ALL_IS_WELL
 
 
+def _names(typed: str) -> list[str]:
+    return [name.strip() for name in typed.split(",") if name.strip()]
+
+
 def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.report.searched import read_searched
     from mia.report.sweep import write_report
@@ -44,8 +53,7 @@ def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.tracking.where import parse_where
 
     where = parse_where(config.where) if config.where else None
-    names = [name.strip() for name in str(config.sweep).split(",") if name.strip()]
-    sweeps = [find_sweep(tracker, name) for name in names]
+    sweeps = [find_sweep(tracker, name) for name in _names(config.sweep or "")]
     fetch, children = fetcher(tracker), [tracker.children(sweep.id) for sweep in sweeps]
     runs = [run for found in children for run in found]
     study = read_study(runs, fetch, where)
@@ -70,9 +78,8 @@ def _report_sweeps(tracker: "Reader", config: ReportConfig) -> Path:
 def _report_run(tracker: "Reader", config: ReportConfig) -> Path:
     from mia.report.run import write_run_report
 
-    found = [
-        run for run in tracker.runs() if run.id.startswith(str(config.run)) and run.tags.get("mia.kind") != "sweep"
-    ]
+    wanted = find_run(tracker, LATEST).id if config.run == LATEST else str(config.run)
+    found = [run for run in tracker.runs() if run.id.startswith(wanted) and run.tags.get("mia.kind") != "sweep"]
     if len(found) != 1:
         known = f"{len(found)} runs begin like this" if found else "mia ui shows those that there are"
         raise RequestError(f"run={config.run} is not a run in the store; {known}")

@@ -7,10 +7,13 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from mia.checks import at_least
+from mia.checks import RequestError, at_least
 from mia.defences import DefenceOptions, Strength, defence
 from mia.defences.answers import Answers, Defence
 from mia.probabilities import softmax
+
+MOST_DIGITS = 38
+"""Rounding to more multiplies by a power of ten that 32 bits cannot hold."""
 
 
 @dataclass
@@ -23,7 +26,8 @@ class RoundingOptions(DefenceOptions):
 
     def __post_init__(self) -> None:
         """Check the number."""
-        at_least("defence.digits", self.digits, 0)
+        if at_least("defence.digits", self.digits, 0) > MOST_DIGITS:
+            raise RequestError(f"defence.digits={self.digits!r} must be at most {MOST_DIGITS}: answers have 32 bits")
 
 
 @defence("rounding", options=RoundingOptions)

@@ -7,9 +7,12 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from mia.checks import positive
+from mia.checks import RequestError, positive
 from mia.defences import DefenceOptions, Strength, defence
 from mia.defences.answers import Answers, Defence
+
+LOWEST, HIGHEST = 1e-30, 1e38
+"""Beyond these, 32 bits cannot hold the temperature, or logits divided by it."""
 
 
 @dataclass
@@ -22,7 +25,10 @@ class TemperatureOptions(DefenceOptions):
 
     def __post_init__(self) -> None:
         """Check the number."""
-        positive("defence.temperature", self.temperature)
+        if not LOWEST <= positive("defence.temperature", self.temperature) <= HIGHEST:
+            raise RequestError(
+                f"defence.temperature={self.temperature!r} must lie in [{LOWEST:g}, {HIGHEST:g}]: answers have 32 bits"
+            )
 
 
 @defence("temperature", options=TemperatureOptions)

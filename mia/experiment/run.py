@@ -26,6 +26,9 @@ from mia.split import relaxed_rules
 from mia.store import PoolStore
 from mia.train.compatible import check_compatible
 
+MOST_TRIED = 1000
+"""Shadows whose records are drawn, where groups stay together, to see whether they can be."""
+
 
 def check_request(options: ExperimentOptions, data: Dataset, own: OwnTraining | None = None) -> None:
     """Refuse what cannot work, before anything is trained.
@@ -34,7 +37,7 @@ def check_request(options: ExperimentOptions, data: Dataset, own: OwnTraining | 
         RequestError: too few records for the split, a model or a defence that does not go with them, or an attack that
             lacks what it needs.
     """
-    plan_split(options, data)
+    _try_split(options, data)
     if own is None:
         check_compatible(options.train, options.model, data.x.shape[1:], options.split.size)
     else:
@@ -44,6 +47,18 @@ def check_request(options: ExperimentOptions, data: Dataset, own: OwnTraining | 
         check_possible(name, attack, options.split.protocol, options.split.num_shadows, options.split.num_targets)
         check_needs(name, options.model, options.train, is_own=own is not None)
         check_known_nonmembers(name, options.split, len(data.x))
+
+
+def _try_split(options: ExperimentOptions, data: Dataset) -> None:
+    """Draw the records of as many models as tell whether all can have theirs.
+
+    Whether they can depends on their number only where groups stay together, and there by chance.
+
+    Raises:
+        RequestError: they cannot.
+    """
+    shadows = min(options.split.num_shadows, 1 if data.groups is None else MOST_TRIED)
+    plan_split(replace(options, split=replace(options.split, num_shadows=shadows, num_targets=1)), data)
 
 
 def run_experiment(

@@ -90,8 +90,11 @@ def prepare(place: Place) -> None:
     """Make the store if it is not there; check that it can be used if it is.
 
     Raises:
-        RequestError: it cannot be written, is damaged, or belongs to another version of MLflow.
+        RequestError: it cannot be written, is damaged, has no folder for artifacts, or belongs to another version of
+            MLflow.
     """
+    if (place.artifacts.is_symlink() or place.artifacts.exists()) and not place.artifacts.is_dir():
+        raise RequestError(f"{place.artifacts} is no folder, and runs keep their files there: move it away")
     if not place.database.exists():
         with locked(place):
             if not place.database.exists():

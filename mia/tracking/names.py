@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
+from mia.checks import RequestError
 from mia.tracking.address import without_secrets
 
 MAX_NAME, MAX_PARAM, MAX_TAG = 250, 6000, 8000
 PARAMS_PER_BATCH, METRICS_PER_BATCH = 100, 800  # MLflow takes 1000 of all kinds at once
+MAX_SCORE = 180  # letters of an attack's name: its metrics' names go on behind it
 LARGEST = 1.7976931348623157e308  # what MLflow stores for infinity
 
 Item = TypeVar("Item")
@@ -23,6 +25,28 @@ def clean_name(name: str) -> str:
     allowed = re.sub(r"[^A-Za-z0-9_\-. :/]", "_", name)
     parts = [part if part.strip(".") else "_" * len(part) for part in allowed.split("/") if part]
     return "/".join(parts)[:MAX_NAME].rstrip("/") or "_"
+
+
+def check_apart(names: Iterable[str]) -> None:
+    """Refuse names of scores whose metrics would overwrite one another in MLflow, or lose their endings there.
+
+    Raises:
+        RequestError: a name is too long, or two become one.
+    """
+    known: dict[str, str] = {}
+    ways_out = "or audit with tracking.enabled=false"
+    for name in names:
+        if len(name) > MAX_SCORE:
+            raise RequestError(
+                f"the score {cut(name, 80)!r} must have a name of at most {MAX_SCORE} letters, or MLflow cannot hold "
+                f"its metrics: give it a shorter one, {ways_out}"
+            )
+        stored = clean_name(f"attack/{name}/auc").split("/")[1]
+        if (other := known.setdefault(stored, name)) != name:
+            raise RequestError(
+                f"the scores {other!r} and {name!r} would both be {stored!r} in MLflow, which takes A-Z, a-z, 0-9, "
+                f"spaces and _ - . alone: rename one, {ways_out}"
+            )
 
 
 def cut(text: str, limit: int) -> str:

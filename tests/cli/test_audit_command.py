@@ -146,6 +146,39 @@ FORMS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("names", "named"),
+    [
+        (("A \u00fc", "A \u00f6"), "would both be 'A _' in MLflow"),
+        (("a_b", "a+b"), "would both be 'a_b' in MLflow"),
+        (("m" * 181,), "at most 180 letters"),
+    ],
+    ids=["umlauts", "signs", "long"],
+)
+def test_scores_that_mlflow_could_not_keep_apart_are_refused(mia, tmp_path, names, named):
+    score = np.arange(40)[::-1]
+    np.savez(tmp_path / "scores.npz", member=np.repeat([1, 0], 20), **{name: score - k for k, name in enumerate(names)})
+    request = ("audit", f"scores={tmp_path / 'scores.npz'}", f"out={tmp_path / 'out'}")
+    code, _, err = mia(tmp_path / "mlruns", *request)
+    assert (code, named in err, "tracking.enabled=false" in err) == (2, True, True), err
+    assert not (tmp_path / "mlruns").exists()
+    assert not (tmp_path / "out").exists()
+    assert mia(tmp_path / "mlruns", *request, UNTRACKED)[0] == 0
+    with np.load(tmp_path / "out" / "scores.npz") as kept:
+        assert set(kept) == {"index", *names}
+
+
+def test_a_score_with_the_longest_name_keeps_all_its_metrics(mia, shared_home, tmp_path):
+    name = "m" * 180
+    np.savez(
+        tmp_path / "scores.npz", **{"member": np.repeat([1, 0], 20), name: np.arange(40)[::-1]}, groups=np.arange(40)
+    )
+    out = tmp_path / "out"
+    assert mia(shared_home, "audit", f"scores={tmp_path / 'scores.npz'}", f"out={out}")[0] == 0
+    run = Tracker.open(TrackingOptions(), shared_home).runs(kind="audit", limit=1)[0]
+    assert set(json.loads((out / "metrics.json").read_text())) <= set(run.metrics)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_area_of_an_independent_computation(mia, tmp_path, leaky, form):
     request = [one.format(tmp_path) for one in FORMS[form]]
@@ -238,8 +271,16 @@ def test_the_quick_attacks_are_shown_before_the_slow_ones_begin(mia, tmp_path, l
             ["plan={}/plan.npz", "predictions={}/predictions", "labels={}/labels.npy", "kind=logit"],
             "did you mean 'logits'",
         ),
+        (["signals={}/one.npz", "kind=foo"], "kind=foo cannot stand beside signals="),
+        (["signals={}/losses.npz", "kind=losses"], "kind=losses cannot stand beside signals="),
+        (
+            ["signals={}/one.npz", "predictions=x", "labels=y"],
+            "predictions=x and labels=y cannot stand beside signals=",
+        ),
+        (["scores={}/scores.npz", "kind=logits"], "kind=logits cannot stand beside scores="),
         (["signals={}/none.npz"], "does not exist"),
         (["signals={}/labels.npy"], "unknown format"),
+        (["signals={}/one.npz", "out="], "out= is empty"),
         (["signals={}/one.npz", "out={}/labels.npy"], "no folder"),
         (["signals={}/one.npz", "out={}/labels.npy/deeper"], "no folder"),
     ],
@@ -288,10 +329,13 @@ def test_a_plan_is_written_and_says_how_it_goes_on(mia, tmp_path):
         (["split=disjoint", "split.size=30"], "at most split.size=25\n"),  # overlap would not help
         (["split=disjoint", "split.overlap=true"], "split.overlap=true is for runs"),
         (["split=pool", "split.num_targets=2"], "split.num_targets=2 is for runs"),
+        (["records=100000000000000"], "records=100000000000000 with split.num_shadows=16 needs"),
         (["framework=jax"], "framework='jax'"),
         (["split=pol"], "split=pol is not known"),
         (["split=canary", "split.mislabel=true"], "needs labels="),
         ([f"out={plan}/x.npz"], "no folder"),
+        ([f"out={tmp_path}"], "is a folder"),
+        (["out="], "out= is empty"),
     ):
         code, _, err = mia(tmp_path, "plan", "records=100", *wrong)
         assert (code, named in err) == (2, True), err

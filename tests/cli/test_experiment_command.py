@@ -26,6 +26,18 @@ def scores_of(home, run):
         return dict(arrays)
 
 
+def test_a_sweep_needs_no_stream_to_complain_on(tmp_path):
+    script = f"exec {sys.executable} -m mia -m seed=0,1 dry_run=true 2>&-"
+    environment = os.environ | {"MIA_HOME": str(tmp_path / "mlruns")}
+    done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "2 to run" in done.stdout) == (0, True), done.stdout
+
+
+def test_options_may_stand_among_overrides(mia, tmp_path):
+    code, out, err = mia(tmp_path / "mlruns", "seed=0", "-m", "split.size=100,120", "dry_run=true")
+    assert (code, "2 to run" in out) == (0, True), err
+
+
 @pytest.fixture(scope="module")
 def default_run(shared_home):
     """One small run by the installed command, in a process of its own."""

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mia import split
 from mia.cli.forecast import Pace, Work, lines, pace_of
 from mia.records import StoredRun
 from mia.sweeper.total import Total
@@ -28,6 +29,16 @@ def test_models_that_configurations_share_count_once(tmp_path, mia):
     sweep = ["defence=none,label_only", "split.num_shadows=2,4"]
     _, out, _ = mia(tmp_path / "none", "-m", *SMALL[:1], *SMALL[2:], *sweep, "dry_run=true")
     assert "4 to run; 5 models to train" in out
+
+
+def test_a_dry_run_of_the_most_shadows_draws_no_records_of_each(tmp_path, mia, monkeypatch):
+    drawn = []
+    generator = split.stage_generator
+    monkeypatch.setattr(split, "stage_generator", lambda *stage: drawn.append(stage) or generator(*stage))
+    code, out, err = mia(tmp_path / "none", "split.num_shadows=100000", "dry_run=true")
+    assert code == 0, err
+    assert "100001 models to train" in out
+    assert len(drawn) < 10
 
 
 def test_a_dry_run_refuses_what_cannot_work(tmp_path, mia):

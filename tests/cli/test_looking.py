@@ -261,6 +261,63 @@ def test_diff_needs_two_runs(store, mia, arguments, said):
     assert said in err
 
 
+@pytest.mark.parametrize(
+    ("request_", "named"),
+    [
+        (["sweep="], "sweep= names nothing"),
+        (["sweep=,"], "sweep= names nothing"),
+        (["run="], "run= names nothing"),
+        (["sweep=sizes", "out="], "out= is empty"),
+        (["sweep=sizes", "out={}/file"], "out={}/file cannot be made: {}/file is no folder"),
+        (["sweep=sizes", "out={}/file/report.html"], "out={}/file cannot be made"),
+        (["run=latest", "out=/proc/x"], "out=/proc/x cannot be written"),
+        (["sweep=sizes", f"out={'a' * 300}"], "a cannot be written: File name too long"),
+        (["sweep=sizes", "out={}/page.html"], "out={}/page.html is a folder"),
+    ],
+    ids=str,
+)
+def test_a_report_of_nothing_or_to_nowhere_is_refused(store, mia, tmp_path, request_, named):
+    (tmp_path / "file").touch()
+    (tmp_path / "page.html").mkdir()
+    code, out, err = mia(store[0], "report", *(one.replace("{}", str(tmp_path)) for one in request_))
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert named.replace("{}", str(tmp_path)) in err
+    assert {path.name for path in tmp_path.iterdir()} <= {"file", "page.html", store[0].name}
+
+
+@pytest.mark.parametrize("content", [b"no arrays", b"PK\x03\x04", b"", None], ids=["text", "cut", "empty", "other"])
+def test_a_damaged_file_of_scores_is_named(store, mia, tmp_path, content):
+    home, ids, tracker = store
+    path = tracker.artifact(ids["small"], "scores.npz")
+    if content is None:
+        np.savez(path, loss=np.zeros(3))
+    else:
+        path.write_bytes(content)
+    code, out, err = mia(home, "report", f"run={ids['small']}", f"out={tmp_path / 'out'}")
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert f"{path} is damaged" in err
+    assert "pickle" not in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_latest_run_is_reported(store, mia, tmp_path):
+    home, _, tracker = store
+    with tracker.run(name="the last", fingerprint="f9", tags={"mia.kind": "run"}) as run:
+        run.log_arrays("scores.npz", scores(9, 1))
+    assert mia(home, "report", "run=latest", f"out={tmp_path / 'out'}")[0] == 0
+    assert "the last" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "text", ["it costs ${x}", "${oc.env:HOME}", r"a\b", "it's", '"quoted"', "null", "???", "[a, b]", r"\${x}"]
+)
+def test_a_note_is_taken_literally(store, mia, text):
+    home, ids, tracker = store
+    assert mia(home, "note", ids["small"], f"text={text}")[0] == 0
+    assert tracker.get(ids["small"]).tags["mia.note"] == text
+    assert mia(home, "note", "small")[1] == f"{text}\n"
+
+
 def test_a_note_is_kept_replaced_and_taken_away(store, mia):
     home, ids, tracker = store
     tracker.resume(ids["sweep"]).set_note("| a | table |")

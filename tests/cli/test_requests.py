@@ -48,10 +48,14 @@ WRONG = [
     ("attack.prior.x=1", "attack.prior"),
     ("~train.epochs", "~train.epochs: a key cannot be taken away; ~attack.NAME leaves an attack out"),
     ("~train.epoch", "train.epoch is not a config key, did you mean 'train.epochs'"),
+    ("~seed", "~seed: a key cannot be taken away"),
     ("~nokey", "nokey is not a config key"),
     # wrong types
     ("seed=abc", "seed=abc"),
     ("seed=1.5", "seed=1.5"),
+    ("seed=${foo:1}", "seed: Unsupported interpolation type foo"),
+    ("train.l2=${nokey}", "train.l2: Interpolation key 'nokey' not found"),
+    ("rerun=${oc.env:MIA_NOT_SET}", "rerun: KeyError raised while resolving"),
     ("train.epochs=abc", "train.epochs=abc"),
     ("train.batch_size=x", "train.batch_size=x"),
     ("train.learning_rate=fast", "train.learning_rate=fast"),
@@ -71,6 +75,7 @@ WRONG = [
     ("split.size=-5", "split.size=-5"),
     ("split.size=100000", "at most split.size=449"),
     ("split.num_shadows=0", "split.num_shadows=0"),
+    ("split.num_shadows=1000000 dry_run=true", "split.num_shadows=1000000 must be at most 100000"),
     ("split.num_targets=0", "split.num_targets=0"),
     ("split.protocol=both", "split.protocol='both'"),
     ("train.epochs=0", "train.epochs=0"),
@@ -119,6 +124,8 @@ WRONG = [
     ("=3", "=3"),
     ("split.size", "split.size"),
     ("--frobnicate", "--frobnicate"),
+    ("--shell-completion", "mia --shell-completion install=bash"),
+    ("--shell-completion install=foo", "install='foo' is not known; known: bash"),
     ("split.size=1,2", "split.size=1,2"),
     ("tracking.enabled=false", "tracking.enabled=false is for mia audit"),
     ("tracking.enabled=false dry_run=true", "tracking.enabled=false is for mia audit"),
@@ -177,6 +184,16 @@ def test_a_wrong_sweep_is_refused_in_one_line(mia, tmp_path, request_, named):
 def test_what_is_swept_can_be_added_one_by_one(mia, tmp_path):
     code, _, err = mia(tmp_path / "mlruns", "-m", "split.size=60", "+hydra.sweeper.params.seed='1,2'", "dry_run=true")
     assert code == 0, err
+
+
+@pytest.mark.parametrize("request_", [["seed=1"], ["-m", "seed=1,2"], ["runs"], ["plan", "records=40"]], ids=" ".join)
+def test_a_current_folder_that_is_gone_is_said(mia, tmp_path, monkeypatch, request_):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    code, out, err = mia(tmp_path / "mlruns", *request_)
+    assert (code, out) == (2, "")
+    assert err == "mia: error: the current folder has been removed: cd to one that is there\n"
 
 
 def test_one_impossible_configuration_refuses_the_whole_sweep(mia, tmp_path):

@@ -270,6 +270,14 @@ def test_folder_that_cannot_be_written(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("is_link", [False, True], ids=["file", "dangling link"])
+def test_a_file_where_the_artifacts_should_be_is_named(tmp_path: Path, *, is_link: bool):
+    place = tmp_path / "artifacts"
+    place.symlink_to(tmp_path / "nowhere") if is_link else place.touch()
+    assert f"{place} is no folder" in refused(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["artifacts"]
+
+
 def test_server_that_refuses_or_stays_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(address, "SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
