@@ -5,8 +5,7 @@ Takes overrides as typed; gives composed configs. Never runs anything.
 
 import re
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -29,6 +28,7 @@ from mia.defences import DEFENCES
 from mia.limits import spell_limits, spoken
 from mia.models import MODELS
 from mia.overrides import CHOICES, GROUPS, key_of, parsed, refuse_path, spell_out, tidy
+from mia.presets import spell_attacks
 from mia.registry import Registry
 from mia.sweep_files import SweepFile, asked_for, read_sweep, sweep_paths
 from mia.sweep_options import SWEEPERS
@@ -121,48 +121,6 @@ def compose_config(typed: list[str], name: str = "config") -> DictConfig:
     if name == "config":
         overrides = spell_attacks(overrides, lambda rest: config.to_options(compose_with(loader, rest), config.Config))
     return compose_with(loader, overrides, name)
-
-
-def spell_attacks(
-    overrides: list[str],
-    config_of: Callable[[list[str]], config.Config],
-    count_of: Callable[[Any], int] | None = None,
-) -> list[str]:
-    """Return overrides with `attack=quick` and `attack=full` replaced by the attacks that are possible.
-
-    Args:
-        overrides: Of one configuration.
-        config_of: Composes the same without the attacks: what is possible depends on the split.
-        count_of: Number of records of a data set, by its options; asked only where something hangs on it. None: no
-            attack is left out for want of records.
-    """
-    chosen = [one for one in overrides if is_preset(one)]
-    if not chosen:
-        return overrides
-    from mia.attacks import check_possible
-    from mia.experiment.needs import check_known_nonmembers, check_needs, needs_known_nonmembers
-
-    asked = config_of([one for one in overrides if key_of(one).partition(".")[0] != "attack"])
-    is_quick = chosen[-1] == "attack=quick"
-    names = [name for name, spec in ATTACKS.items() if not spec.is_owners and not (is_quick and spec.is_slow)]
-    possible = []
-    for name in names:
-        with suppress(RequestError):
-            check_possible(name, ATTACKS[name].options(), asked.split.protocol, asked.split.num_shadows)
-            check_needs(name, asked.model, asked.train)
-            possible.append(name)
-    if count_of and any(needs_known_nonmembers(name, asked.split) for name in possible):
-        names, possible, count = possible, [], count_of(asked.data)
-        for name in names:
-            with suppress(RequestError):
-                check_known_nonmembers(name, asked.split, count)
-                possible.append(name)
-    return [f"attack=[{','.join(possible)}]" if is_preset(one) else one for one in overrides]
-
-
-def is_preset(override: str) -> bool:
-    """Tell whether an override chooses attacks by how long they take."""
-    return override in ("attack=quick", "attack=full")
 
 
 def open_hydra(name: str = "config") -> Any:

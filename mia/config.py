@@ -278,11 +278,7 @@ def to_part(composed: DictConfig, name: str) -> Any:
 
 
 def refuse_unknown(node: DictConfig, kind: type, prefix: str = "") -> None:
-    """Refuse keys that no dataclass has: an override with + gets past OmegaConf's own check.
-
-    Raises:
-        RequestError: there is one.
-    """
+    """Refuse keys that no dataclass has, by a `RequestError`: an override with + gets past OmegaConf's own check."""
     known = [f"{prefix}{one.name}" for one in fields(kind)]
     for name in map(str, node):
         key = f"{prefix}{name}"

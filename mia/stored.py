@@ -17,9 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mia.attacks import ATTACKS
 from mia.attacks.options import AttackOptions, attack_schema
+from mia.bounded_yaml import FAST, refuse_tricks
 from mia.checks import RequestError
 from mia.experiment.options import ExperimentOptions
-from mia.sweep_files import FAST, refuse_tricks
 
 NEUTRAL = {"defence": "none", "shadow_data": "real"}
 """What a run had before there was a choice."""

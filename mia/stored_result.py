@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mia.checks import RequestError
-from mia.records import Curves, Result, Scores, StoredRun
+from mia.records import CURVES, Curves, Result, Scores, StoredRun
 from mia.tables import number, read_rows
 
 DAMAGED = (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error)

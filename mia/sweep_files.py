@@ -12,17 +12,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
+from mia.bounded_yaml import read_bounded
 from mia.checks import RequestError, did_you_mean
 from mia.limits import limit_field, spell_limits
 from mia.overrides import quote, refuse_code
 from mia.sweep_options import SWEEPERS
 
-MOST_BYTES, MOST_NODES, DEEPEST = 256 * 1024, 50_000, 10
-"""A file may be so large: thousands of variants, and no bomb."""
+MOST_BYTES = 256 * 1024
+"""A file may be so large: thousands of variants."""
 NOT_IN_FILES = ("tracking",)
 """Where runs go is for the person who types the command."""
 LAUNCHER_OPTIONS = (
@@ -30,7 +27,6 @@ LAUNCHER_OPTIONS = (
     "mem_per_cpu", "mem_per_gpu", "nodes", "partition", "qos", "account", "constraint", "array_parallelism",
     "max_num_timeout", "signal_delay_s",
 )  # fmt: skip
-FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CHOICE = re.compile(r"(?:override )?/?(?P<group>hydra/launcher|hydra/sweeper|[a-z_]+)")
 NAME = re.compile(r"[\w-][\w.-]*")
 PLAIN_TEXT = re.compile(r"[\w .,:;=+/*-]*")
@@ -94,42 +90,6 @@ def read_sweep(name: str, home: Path, keys: Iterable[str], groups: Iterable[str]
         return _checked(name, header(text), found, _Rules(set(keys) - set(NOT_IN_FILES), set(groups), name))
     except RequestError as error:
         raise RequestError(f"sweeps/{name}.yaml: {error}") from error
-
-
-def read_bounded(text: str) -> Any:
-    """Return the content of a YAML text as plain values, read as Hydra reads it.
-
-    Raises:
-        RequestError: it is no YAML; or it has anchors, aliases, tags or interpolations, or is too large or too deep.
-    """
-    try:
-        refuse_tricks(text)
-        return OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
-        if isinstance(error, RequestError):
-            raise
-        raise RequestError(f"cannot be read as YAML: {' '.join(str(error).split())}") from error
-
-
-def refuse_tricks(text: str) -> None:
-    """Refuse a YAML text that is more than data, or too much of it.
-
-    Raises:
-        RequestError: it has anchors, aliases, tags or interpolations, or is too large or too deep.
-        YAMLError: it is no YAML.
-    """
-    depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=FAST)):
-        line = f"line {event.start_mark.line + 1}"
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if count > MOST_NODES or depth > DEEPEST:
-            raise RequestError(f"{line}: a sweep file has at most {MOST_NODES} values, {DEEPEST} deep")
-        if getattr(event, "anchor", None):  # of an alias, too
-            raise RequestError(f"{line}: anchors and aliases are not read; write the value out")
-        if getattr(event, "tag", None):
-            raise RequestError(f"{line}: the tag {event.tag} is not read; a sweep file holds plain values")
-        if "${" in (getattr(event, "value", None) or ""):
-            raise RequestError(f"{line}: {event.value} is not read, nothing with ${{...}} is; write the value out")
 
 
 def _text(path: Path) -> str:

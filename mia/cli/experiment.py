@@ -12,10 +12,11 @@ from mia.attacks import is_owners
 from mia.checks import RequestError, one_of
 from mia.cli.arguments import check_here
 from mia.cli.main import A_RUN_FAILED, ALL_IS_WELL, judge
-from mia.composition import compose_with, know_all_sweeps, open_hydra, read_request, spell_attacks
+from mia.composition import compose_with, know_all_sweeps, open_hydra, read_request
 from mia.config import Config, as_yaml, to_options
 from mia.home import home
 from mia.limits import check_limits
+from mia.presets import spell_attacks
 from mia.sweeper.check import Composer, LastData
 
 

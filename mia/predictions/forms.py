@@ -26,8 +26,9 @@ from mia.attacks.shared_statistics import for_target
 from mia.checks import RequestError, did_you_mean
 from mia.plans import find_complements
 from mia.predictions.audit import BESIDE, Audit, Beside, check_both_sides, make_signals, read_beside
+from mia.predictions.labels import tidy_labels, tidy_names
 from mia.predictions.reversed import warn_reversed
-from mia.predictions.tidy import as_array, tidy_labels, tidy_member, tidy_names, tidy_outputs
+from mia.predictions.tidy import as_array, tidy_member, tidy_outputs
 from mia.records import IN, OUT, AttackTask, Signals
 
 SUFFIX = {"logits": "logits", "probabilities": "probabilities", "losses": "loss"}

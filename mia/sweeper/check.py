@@ -17,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mia.checks import RequestError
-from mia.composition import compose_with, spell_attacks
+from mia.composition import compose_with
 from mia.config import Config, refuse_unknown, to_options, to_part
 from mia.fingerprint import fingerprint
+from mia.presets import spell_attacks
 
 if TYPE_CHECKING:
     from mia.data.options import DataOptions

@@ -5,10 +5,11 @@ import re
 
 import pytest
 
+from mia.bounded_yaml import read_bounded
 from mia.checks import RequestError
 from mia.composition import HOME, compose_with, open_hydra
 from mia.overrides import GROUPS
-from mia.sweep_files import MOST_BYTES, asked_for, header, read_bounded, read_sweep
+from mia.sweep_files import MOST_BYTES, asked_for, header, read_sweep
 
 KEYS = ["seed", "data", "split", "train", "attack", "attacker", "rerun", "tracking"]
 CALL = "{_target_: os.mkdir, path: HARMED}"

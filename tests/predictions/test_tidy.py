@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from mia.checks import RequestError
-from mia.predictions.tidy import as_array, tidy_labels, tidy_member, tidy_names, tidy_outputs
+from mia.predictions.labels import tidy_labels, tidy_names
+from mia.predictions.tidy import as_array, tidy_member, tidy_outputs
 
 
 def labels_of(given, num_classes=3, names=()):
@@ -80,8 +81,19 @@ def outputs_of(given, kind="logits", axes=2):
     ), notes
 
 
+WIDTHS = {"f2": "f4", "i2": "f4", "i4": "f8", "i8": "f8", "f4": "f4", ">f4": "f4", "f8": "f8", ">f8": "f8"}
+
+
 def test_narrow_numbers_are_widened_and_wide_ones_kept():
-    for kind, expected in (("f2", "f4"), ("i4", "f4"), ("f4", "f4"), ("f8", "f8")):
+    for kind, expected in (
+        ("f2", "f4"),
+        ("i2", "f4"),
+        ("i4", "f8"),
+        ("f4", "f4"),
+        (">f4", "f4"),
+        ("f8", "f8"),
+        (">f8", "f8"),
+    ):
         assert outputs_of(np.ones((4, 3), kind))[0].dtype == expected
 
 
