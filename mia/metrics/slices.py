@@ -57,10 +57,16 @@ def value_names(values: Shaped[np.ndarray, "Q"]) -> Shaped[np.ndarray, "Q"]:
     return np.array([said(value) for value in values.tolist()], dtype=object).astype(str)
 
 
+LARGEST_WHOLE = 2**53
+"""Up to which whole numbers are known as such."""
+
+
 def number_name(value: float) -> str:
     """Return a number as text that no other number has; NaN is `missing`."""
     if value != value:  # noqa: PLR0124 - NaN
         return "missing"
+    if isinstance(value, int) or (value.is_integer() and abs(value) < LARGEST_WHOLE):
+        return str(int(value))
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
 

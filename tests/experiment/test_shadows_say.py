@@ -10,6 +10,7 @@ from mia.attacks import ATTACKS, run_attack
 from mia.attacks.design import find_partners
 from mia.attacks.options import AttackOptions
 from mia.attacks.shadow_classifier import ShadowForestOptions
+from mia.checks import RequestError
 from mia.data import load
 from mia.data.digits import DigitsOptions
 from mia.experiment.attacking import attack_target
@@ -18,7 +19,14 @@ from mia.experiment.observer import ignore
 from mia.experiment.options import ExperimentOptions
 from mia.experiment.result import Judged, build_result
 from mia.experiment.run import run_experiment
-from mia.experiment.shadows_say import NO_PLACEBO, NO_SHADOW, at_learnt_thresholds, placebo, unrelated_records
+from mia.experiment.shadows_say import (
+    NO_PLACEBO,
+    NO_SHADOW,
+    NONE_UNRELATED,
+    at_learnt_thresholds,
+    placebo,
+    unrelated_records,
+)
 from mia.metrics.auc import auc
 from mia.model_card import verdict
 from mia.models.mlp import MlpOptions
@@ -231,3 +239,44 @@ def test_a_shadow_whose_members_are_the_targets_is_no_control_but_a_failure():
     metrics, lines = placebo(scores_of("loss", task), task, num_attacks=1, seed=0)
     assert not metrics
     assert "who was in a shadow tells who was in the target" in lines[0]
+
+
+@pytest.mark.parametrize(("models", "inside"), [(6, 3), (5, 2)])
+def test_in_designs_of_few_models_the_placebo_asks_only_of_records_that_say_nothing_of_the_target(models, inside):
+    """Whether such a record can be scored depends on both memberships, so that these relate."""
+    for seed in range(3):
+        generator = np.random.default_rng(seed)
+        member = np.array([generator.permutation(models) < inside for _ in range(900)]).T
+        task = task_of(member, generator, leak=2.0)
+        for name in ("pmia", "base_online", "rmia_online", "lira_offline", "calibration"):
+            metrics, lines = placebo(scores_of(name, task), task, num_attacks=5, seed=seed)
+            assert lines in ([], [NONE_UNRELATED])
+            assert metrics or lines
+
+
+def test_bounds_on_epsilon_need_coins_that_were_fair_and_one_s_own():
+    generator = np.random.default_rng(0)
+    task = task_of(generator.integers(0, 2, (3, 300)).astype(bool), generator, leak=0)
+    scores = {"loss": scores_of("loss", task)}
+    claimed, many = np.ones(300, bool), np.arange(300) < 180
+
+    def bounds(**changed):
+        metrics, lines = judge_attacks(replace(task, **changed), scores, Terms(), 0)
+        return "attack/loss/epsilon_one_run" in metrics, " ".join(lines)
+
+    assert bounds(is_independent=claimed)[0]
+    assert bounds(is_independent=True, is_member=many)[0], "coins of ours are fair, however they fell"
+    has_bound, said = bounds(is_independent=claimed, is_member=many)
+    assert not has_bound
+    assert "180 of 300 records are members, which fair coins do not give" in said
+    groups = np.arange(300) // 10
+    has_bound, said = bounds(
+        is_independent=claimed, is_member=generator.permutation(30)[groups] % 2 == 0, groups=groups
+    )
+    assert not has_bound
+    assert "in or out together" in said
+
+
+def test_precision_is_stated_for_a_share_of_members_that_can_be():
+    with pytest.raises(RequestError, match=r"prior=1\.5 must lie between 0 and 1"):
+        Terms(prior=1.5)

@@ -170,3 +170,19 @@ def test_group_auc_covers():
         metrics, _ = group_metrics(score, is_member, groups)
         covered += metrics["group_auc_low"] <= ndtr(np.sqrt(0.5)) <= metrics["group_auc_high"]
     assert 0.93 <= covered / 600 <= 0.97
+
+
+def test_groups_of_the_same_scores_tie_in_whatever_order_these_come():
+    groups, is_member = np.repeat(np.arange(40), 3), np.repeat(np.arange(40) < 20, 3)
+    score = np.where(is_member, np.tile([0.1, 0.2, 0.3], 40), np.tile([0.3, 0.2, 0.1], 40))
+    for how in ("mean", "sum", "max"):
+        assert group_metrics(score, is_member, groups, how)[0]["group_auc"] == 0.5
+
+
+@pytest.mark.parametrize("how", ["mean", "sum"])
+def test_a_group_with_both_infinities_has_no_score_and_one_with_either_has(how):
+    score = np.array([np.inf, -np.inf, np.inf, 1.0, -np.inf, 2.0, 3.0, 4.0])
+    with np.errstate(invalid="ignore"):
+        found = group_scores(score, np.arange(8) < 4, np.repeat(np.arange(4), 2), how)
+    assert found.name.tolist() == [1, 2, 3]
+    assert found.score[:2].tolist() == [np.inf, -np.inf]

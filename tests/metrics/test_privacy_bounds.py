@@ -219,3 +219,16 @@ def test_a_rule_is_learnt_on_one_half_and_counted_on_the_other():
     perfect = learn_on_half(np.where(is_member, 1.0, np.nan), is_member, 0)
     assert (perfect.true_positives, perfect.false_positives) == (perfect.num_members, 0)
     assert learn_on_half(np.zeros(3), np.array([True, False, False]), 0) is None
+
+
+def test_people_whose_records_share_a_coin_have_no_bound_and_those_whose_do_not_may():
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 10)
+    shared = generator.integers(0, 2, 40).astype(bool)[groups]
+    assert "all records of 40 people with several are in or out together" in why_no_bound(shared, groups)
+    alone = generator.integers(0, 2, 400).astype(bool)
+    assert why_no_bound(alone, groups) is None
+    assert why_no_bound(alone, np.arange(400)) is None
+    pairs = np.arange(400) // 2  # of which coins for each record leave half whole
+    assert why_no_bound(alone, pairs) is None
+    assert why_no_bound(np.where(pairs < 100, alone[pairs], alone), pairs) is not None

@@ -200,3 +200,16 @@ def test_rates_of_slices_cover_over_people_where_independent_records_do_not(cut)
                 covered[place, kind] += low <= value <= high
     assert (covered[0] >= 0.92 * 200).all()
     assert (covered[1] < 0.8 * 200).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([1234560, 1234561, 20240101], ["1234560", "1234561", "20240101"]),
+        ([0.1234567, 0.1234568, 0.5], ["0.1234567", "0.1234568", "0.5"]),
+        ([1.0, 2.0, np.nan], ["1", "2", "missing"]),
+        ([True, False, True], ["True", "False", "True"]),
+    ],
+)
+def test_different_values_have_different_names(values, names):
+    assert value_names(np.array(values)).tolist() == names

@@ -240,3 +240,54 @@ def test_the_wrong_way_round_is_told_by_ranks_with_ties():
         told.append(_is_worse(said, member))
         assert told[-1] == (found.pvalue < norm.sf(4.0))
     assert {True, False} == set(told)
+
+
+LABELS = {
+    "counted from 1": (lambda y: y + 1, {}),
+    "other numbers": (lambda y: np.array([0, 2, 5])[y], {}),
+    "names that are numbers": (lambda y: np.array([0, 2, 5])[y], {"class_names": [0, 2, 5]}),
+    "text": (lambda y: np.array(["ant", "bee", "cat"])[y], {}),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels_of_a_population_are_read_by_the_rule_of_all_labels(arrays, kind):
+    spelt, more = LABELS[kind]
+    whole, part = arrays["labels"], np.array([0, 1, 0, 1, 1, 0, 0], int)  # never the last class
+    population = {"population_logits": np.ones((5, 7, CLASSES)), "population_labels": spelt(part)}
+    (task,) = make_audit({**arrays, **population, **more, "labels": spelt(whole)}).tasks
+    np.testing.assert_array_equal(task.signals.labels, whole)
+    np.testing.assert_array_equal(task.signals.population_labels, part)
+
+
+def test_numbers_that_are_names_are_names_where_some_classes_have_no_record(arrays):
+    labels = np.array([0, 2])[arrays["labels"] % 2]
+    (task,) = make_audit({**arrays, "labels": labels, "class_names": [0, 2, 5]}).tasks
+    np.testing.assert_array_equal(task.signals.labels, arrays["labels"] % 2)
+
+
+@pytest.mark.parametrize("idle", [0, 3])
+def test_a_model_that_is_never_the_target_may_stand_anywhere(arrays, idle):
+    member = np.concatenate([arrays["target_member"][None], arrays["shadow_member"]])
+    logits = np.concatenate([arrays["target_logits"][None], arrays["shadow_logits"]])
+    member[idle] = -1
+    audit = make_audit({"logits": logits, "member": member, "labels": arrays["labels"]})
+    assert len(audit.tasks) == 4
+    assert any("1 of 5 models have no 1, or no 0, in member: never the target" in line for line in audit.warnings)
+    for task in audit.tasks:
+        np.testing.assert_array_equal(task.signals.target_outputs, logits[task.target])
+        others = [model for model in range(5) if model != task.target]
+        np.testing.assert_array_equal(task.signals.shadow_outputs, logits[others])
+
+
+def test_whole_numbers_beyond_single_precision_stay_apart():
+    loss = 2**25 + np.arange(40) % 2
+    (task,) = make_audit({"target_loss": loss, "target_member": np.arange(40) % 2}).tasks
+    np.testing.assert_array_equal(-task.signals.target_outputs[:, 0], loss)
+
+
+@pytest.mark.parametrize("seed", ["seven", [1, 2], 0.5])
+def test_a_plan_whose_seed_is_no_number_is_refused(tmp_path, seed):
+    np.savez(tmp_path / "plan.npz", member=np.eye(2, dtype=np.int8), seed=seed)
+    with pytest.raises(RequestError, match="holds a seed that is no whole number"):
+        read_plan(tmp_path / "plan.npz")
