@@ -31,12 +31,13 @@ cnn 3, wide_resnet 4: convolutions of 3 x 3 by Winograd's filtering. cnn 2, wide
 added up from parts of at most eight records. wide_resnet 2: convolutions in strips, and sums over pixels first. The
 same up to round-off; models of earlier versions are not used again.
 """
-ANALYSIS_VERSION = 2
+ANALYSIS_VERSION = 3
 """Raised when the same signals would give other scores or metrics than before, or a run is known by other things.
 
 2: where no defence is on, `attacker.adaptive` no longer tells two runs apart; no attack has the target's complement
-among its shadows, and equal answers are equal. Runs that were finished under version 1
-keep their numbers and are read as before, but are not used again; their trained models are.
+among its shadows, and equal answers are equal. 3: the placebo is judged among the records that it scores, sums
+over a group's records are rounded once. Runs that were finished under earlier versions keep their numbers and are read
+as before, but are not used again; their trained models are.
 """
 
 
