@@ -373,3 +373,16 @@ def test_a_run_is_in_the_store_where_that_is_asked(tmp_path, monkeypatch):
     assert (run.params["train.l2"], run.params["attack.loss.per_class"]) == ("0.001", "False")
     mia.run(options)
     assert len(Tracker.open(TrackingOptions(), tmp_path).runs(kind="run")) == 1
+
+
+def test_rmia_says_where_losses_are_too_large_for_likelihoods():
+    generator = np.random.default_rng(0)
+    member = generator.integers(0, 2, (5, 200))
+    loss = generator.normal(2000, 30, (5, 200)) - 200 * member
+    given = {"target_member": member[0], "shadow_member": member[1:], "attacks": ["loss", "rmia_online"]}
+    far = mia.audit(target_loss=loss[0], shadow_loss=loss[1:], **given)
+    near = mia.audit(target_loss=loss[0] / 500, shadow_loss=loss[1:] / 500, **given)
+    assert near.metrics["attack/rmia_online/auc"] > 0.95
+    assert far.metrics["attack/rmia_online/auc"] < 0.6
+    assert any("200 of 200 losses lie beyond 700" in line for line in far.warnings)
+    assert not any("losses lie beyond" in line for line in near.warnings)

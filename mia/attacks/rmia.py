@@ -17,6 +17,7 @@ from mia.attacks.memory import remembered
 from mia.attacks.per_record import Needs, Score, areas_of_stand_ins, compare
 from mia.attacks.shared_statistics import shared_statistics
 from mia.attacks.spec import attack
+from mia.attacks.statistics import MOST_LOG
 from mia.attacks.ties import PRECISION
 from mia.checks import RequestError, positive
 from mia.records import IN, OUT, Scores, Signals
@@ -161,10 +162,21 @@ def _dominate(
     answers: _Answers, gamma: float, seed: int, needs: Needs, of_record: Marginal, of_population: Marginal
 ) -> Scores:
     scores = compare(answers.signals, answers.scorer(gamma, of_record, of_population), needs, seed)
-    if not answers.is_its_own_population:
-        return scores
-    warning = "no population records, the candidates themselves stand in for them"
-    return replace(scores, warnings=(*scores.warnings, warning))
+    warnings = [*scores.warnings, *_beyond_exp(answers.signals)]
+    if answers.is_its_own_population:
+        warnings.append("no population records, the candidates themselves stand in for them")
+    return replace(scores, warnings=tuple(warnings))
+
+
+def _beyond_exp(signals: Signals) -> list[str]:
+    """Return a line where losses alone are known, and are so large that their likelihoods cannot be told apart."""
+    losses = signals.target_outputs[signals.candidates]
+    count = int((np.abs(losses) > MOST_LOG).sum()) if signals.num_classes == 1 else 0
+    line = (
+        f"{count:,} of {len(losses):,} losses lie beyond {MOST_LOG:g}: exp(-loss), which RMIA compares, cannot be "
+        "told apart; give mean losses, per token or value, in place of sums"
+    )
+    return [line] if count else []
 
 
 def dominated(ratio: PerRecord, ratio_z: Float[np.ndarray, "Z"], gamma: float) -> PerRecord:
