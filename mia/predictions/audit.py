@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int8
 
 from mia.checks import RequestError, did_you_mean
+from mia.metrics.slices import number_name
 from mia.predictions.tidy import as_array, check_name, tidy_column, tidy_member
 from mia.records import IN, UNUSED, AttackTask, Scores, Signals
 
@@ -144,7 +145,7 @@ def make_audit_of_scores(arrays: Mapping[str, Any], scores: Mapping[str, Any] | 
         )
     if "labels" in arrays:
         labels = tidy_column("labels", arrays["labels"], len(member))
-        classes = labels if labels.dtype.kind in "US" else np.array([f"{one:g}" for one in labels.tolist()])
+        classes = labels if labels.dtype.kind in "US" else np.array([number_name(one) for one in labels.tolist()])
         arrays = {"slice_class": classes, **arrays}
     beside = read_beside(arrays, len(member))
     if not scores:

@@ -144,6 +144,12 @@ def test_labels_of_a_population_count_as_those_of_the_records_do():
     assert task.signals.population_labels.tolist() == [0, 1, 0, 1]
 
 
+def test_labels_beside_scores_stay_apart_however_large():
+    labels = np.array([1234560, 1234561, 20240101, 20240102] * 5)
+    audit = make_audit_of_scores({"member": np.arange(20) % 2, "labels": labels}, {"mine": np.arange(20.0)})
+    assert audit.tasks[0].slices["class"].tolist() == [str(one) for one in labels]
+
+
 def test_labels_beside_scores_are_no_attack_but_a_slice():
     member, labels = np.tile([1, 0], 12), np.arange(24) % 12
     for given in ((({"member": member, "labels": labels, "loss": np.arange(24)}),),
